@@ -1,0 +1,215 @@
+//! A connection to a Duet or due server: send, request, receive, heartbeats.
+
+mod pending;
+mod tasks;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use duet_codec::{Carrier, Format};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time;
+
+use crate::endpoint::Endpoint;
+use crate::error::{ClientError, CloseReason};
+use crate::link;
+use crate::seq::seq_max;
+use pending::{Pending, Refusal};
+
+/// Deadlines and bounds of a [`Client`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// How long connecting, with the ws upgrade, may take. Default 3 s.
+    pub dial_timeout: Duration,
+    /// A heartbeat is sent each time this has passed; none if absent. Default 10 s.
+    pub heartbeat_interval: Option<Duration>,
+    /// The connection is given up when nothing was received for this long. Default never, since a server may have its heartbeats off.
+    pub silence_timeout: Option<Duration>,
+    /// The connection is given up when the peer does not take what is written within this time. Default 5 s.
+    pub write_timeout: Duration,
+    /// Received packets that wait for [`Client::recv`]. More are dropped and counted, so that answers to requests are never held up. Default 1,024.
+    pub inbox_packets_max: usize,
+    /// Packets that wait to be written; a further send waits. Default 256.
+    pub outbox_packets_max: usize,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            dial_timeout: Duration::from_secs(3),
+            heartbeat_interval: Some(Duration::from_secs(10)),
+            silence_timeout: None,
+            write_timeout: Duration::from_secs(5),
+            inbox_packets_max: 1_024,
+            outbox_packets_max: 256,
+        }
+    }
+}
+
+/// An answer: a packet with the route and the seq of what was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The route of the request.
+    pub route: i32,
+    /// The seq of the request.
+    pub seq: i32,
+    /// What the handler answered.
+    pub body: Bytes,
+}
+
+/// What a server sent and no [`Client::request`] waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A packet with seq 0.
+    Push {
+        /// The route it is for.
+        route: i32,
+        /// Its content.
+        body: Bytes,
+    },
+    /// An answer to [`Client::send`], or one that came after its request timed out.
+    Reply(Reply),
+    /// An error packet.
+    Error {
+        /// The route that failed.
+        route: i32,
+        /// The seq of what failed.
+        seq: i32,
+        /// The error code.
+        code: u16,
+        /// The text, may be empty.
+        message: String,
+    },
+    /// A heartbeat of the server.
+    Heartbeat {
+        /// The server's clock since the Unix epoch, if it sends it.
+        time: Option<Duration>,
+    },
+    /// A packet with an extcode that has no meaning yet.
+    Unknown {
+        /// The low seven bits of the header.
+        extcode: u8,
+        /// Its route.
+        route: i32,
+        /// Its seq.
+        seq: i32,
+        /// Its content.
+        body: Bytes,
+    },
+}
+
+/// One connection to a server. Dropping it closes the connection at once; [`close`](Self::close) does so politely.
+#[derive(Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+    outbox: mpsc::Sender<Vec<u8>>,
+    inbox: mpsc::Receiver<Incoming>,
+    write_timeout: Duration,
+    // Dropping the set ends both tasks.
+    _tasks: JoinSet<()>,
+}
+
+/// What the handle and the two tasks of a connection share.
+#[derive(Debug)]
+struct Shared {
+    format: Format,
+    carrier: Carrier,
+    pending: Pending,
+    end: watch::Sender<Option<CloseReason>>,
+    dropped: AtomicU64,
+}
+
+impl Client {
+    /// Connects and starts the two tasks of the connection on the current tokio runtime.
+    ///
+    /// # Errors
+    /// The address cannot be reached in time, or the server does not agree to the ws upgrade.
+    pub async fn connect(endpoint: &Endpoint, format: Format, options: ClientOptions) -> Result<Self, ClientError> {
+        let dialled = time::timeout(options.dial_timeout, link::dial(endpoint, &format)).await;
+        let (reader, writer) = dialled.map_err(|_| ClientError::DialTimeout { endpoint: endpoint.clone() })??;
+        let carrier = endpoint.transport().carrier();
+        let pending = Pending::new(seq_max(&format));
+        let shared = Arc::new(Shared { format, carrier, pending, end: watch::Sender::new(None), dropped: AtomicU64::new(0) });
+        let (outbox, to_write) = mpsc::channel(options.outbox_packets_max.max(1));
+        let (received, inbox) = mpsc::channel(options.inbox_packets_max.max(1));
+        let write_timeout = options.write_timeout;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tasks::read(Arc::clone(&shared), reader, received, options.silence_timeout));
+        tasks.spawn(tasks::write(Arc::clone(&shared), writer, to_write, options));
+        Ok(Self { shared, outbox, inbox, write_timeout, _tasks: tasks })
+    }
+
+    /// Sends one packet and does not wait for an answer; one is delivered by [`recv`](Self::recv).
+    ///
+    /// # Errors
+    /// The packet does not fit the format, or the connection has ended.
+    pub async fn send(&self, route: i32, seq: i32, body: &[u8]) -> Result<(), ClientError> {
+        let mut packet = Vec::with_capacity(body.len() + 16);
+        self.shared.format.encode(self.shared.carrier, route, seq, body, &mut packet)?;
+        self.outbox.send(packet).await.map_err(|_| self.closed())
+    }
+
+    /// Sends a packet with a seq of its own and waits at most `timeout` for the answer with the same route and seq.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] for an error packet, [`ClientError::Timeout`] without an answer, and what [`send`](Self::send) can fail with.
+    pub async fn request(&self, route: i32, body: &[u8], timeout: Duration) -> Result<Reply, ClientError> {
+        let mut ticket = self.shared.pending.open(route)?.ok_or_else(|| self.closed())?;
+        let answered = async {
+            self.send(route, ticket.seq(), body).await?;
+            let answer = ticket.answer().await.ok_or_else(|| self.closed())?;
+            answer.map_err(|Refusal { code, message }| ClientError::Refused { code, message })
+        };
+        time::timeout(timeout, answered).await.unwrap_or(Err(ClientError::Timeout { route }))
+    }
+
+    /// A seq that no request waits for: what the next request would have used. Never 0, but for a format without a seq.
+    pub fn next_seq(&self) -> i32 {
+        self.shared.pending.next_seq()
+    }
+
+    /// The next packet that no request waits for.
+    ///
+    /// # Errors
+    /// [`ClientError::Closed`] with the reason once the connection has ended and everything received was delivered.
+    pub async fn recv(&mut self) -> Result<Incoming, ClientError> {
+        self.inbox.recv().await.ok_or_else(|| self.closed())
+    }
+
+    /// How many packets were dropped since nobody called [`recv`](Self::recv).
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Sends what is queued, says good-bye (a ws close frame with 1000, or the end of the tcp stream) and waits for the peer's end,
+    /// at most `write_timeout`. Returns how the connection ended.
+    pub async fn close(self) -> CloseReason {
+        let mut end = self.shared.end.subscribe();
+        drop(self.outbox);
+        drop(self.inbox);
+        let ended = time::timeout(self.write_timeout, end.wait_for(Option::is_some)).await;
+        match ended {
+            Ok(Ok(reason)) => reason.clone().unwrap_or(CloseReason::Local),
+            Ok(Err(_)) | Err(_) => CloseReason::Local,
+        }
+    }
+
+    fn closed(&self) -> ClientError {
+        ClientError::Closed(self.shared.end.borrow().clone().unwrap_or(CloseReason::Local))
+    }
+}
+
+impl Shared {
+    /// Ends the connection; the first reason stands. Requests that wait are woken.
+    fn end(&self, reason: CloseReason) {
+        self.end.send_if_modified(|end| {
+            let first = end.is_none();
+            end.get_or_insert(reason);
+            first
+        });
+        self.pending.close();
+    }
+}

@@ -1,0 +1,91 @@
+//! One value on its way from the file into a setting.
+
+use std::ops::RangeInclusive;
+
+use crate::report::{Place, Report};
+
+/// One key of a table: narrow what is allowed, then take the value with [`or`](Field::or),
+/// [`optional`](Field::optional) or [`required`](Field::required). Only then a mistake is reported, at most one.
+#[derive(Debug)]
+#[must_use = "a mistake is reported when the value is taken"]
+pub struct Field<'d, T> {
+    report: &'d Report,
+    place: Place,
+    state: State<T>,
+    allowed: String,
+    show: fn(&T) -> String,
+}
+
+/// What became of the value so far.
+#[derive(Debug)]
+pub(crate) enum State<T> {
+    /// The key is not there.
+    Absent,
+    /// The key is there with a value that is not allowed.
+    Wrong,
+    /// Nothing can be said: a mistake that covers this key is already reported.
+    Unknown,
+    /// The value.
+    Found(T),
+}
+
+impl<'d, T> Field<'d, T> {
+    pub(crate) fn new(report: &'d Report, place: Place, state: State<T>, allowed: String, show: fn(&T) -> String) -> Self {
+        Field { report, place, state, allowed, show }
+    }
+
+    /// Allows only values in a range, both ends included.
+    pub fn range(self, range: RangeInclusive<T>) -> Self
+    where
+        T: PartialOrd,
+    {
+        let allowed = format!("{} to {}", (self.show)(range.start()), (self.show)(range.end()));
+        self.check(allowed, |value| range.contains(value))
+    }
+
+    /// Allows only some values.
+    pub fn one_of(self, values: &[T]) -> Self
+    where
+        T: PartialEq,
+    {
+        let allowed = values.iter().map(self.show).collect::<Vec<_>>().join(", ");
+        self.check(allowed, |value| values.contains(value))
+    }
+
+    /// Allows only values that pass a check; `allowed` completes the sentence "allowed are ...".
+    pub fn check(mut self, allowed: impl Into<String>, passes: impl FnOnce(&T) -> bool) -> Self {
+        self.allowed = allowed.into();
+        if let State::Found(value) = &self.state
+            && !passes(value)
+        {
+            self.state = State::Wrong;
+        }
+        self
+    }
+
+    /// The value, or the default if the key is not there or wrong.
+    pub fn or(self, default: T) -> T {
+        self.optional().unwrap_or(default)
+    }
+
+    /// The value; `None` if the key is not there or wrong.
+    pub fn optional(self) -> Option<T> {
+        match self.state {
+            State::Found(value) => Some(value),
+            State::Wrong => {
+                self.report.mistake(self.place, format!("allowed are {}", self.allowed));
+                None
+            }
+            State::Absent | State::Unknown => None,
+        }
+    }
+
+    /// The value; that the key is not there is a mistake. `None` if it is not there or wrong.
+    pub fn required(self) -> Option<T> {
+        if matches!(self.state, State::Absent) && !self.report.is_torn() {
+            self.report.mistake(self.place, format!("missing, allowed are {}", self.allowed));
+            return None;
+        }
+        self.optional()
+    }
+}

@@ -1,0 +1,150 @@
+//! A table of settings whose keys are not the host's business, as JSON.
+
+use std::fmt;
+
+use serde_json::{Map, Number, Value};
+use toml::de::{DeTable, DeValue};
+
+use crate::document::Document;
+use crate::table::join;
+
+/// How deep such a table may be nested; readers of JSON commonly stop at 128.
+const DEPTH_MAX: usize = 64;
+
+/// A JSON object; `Display` gives its text. Empty by default.
+///
+/// TOML dates and times become strings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JsonTable {
+    entries: Map<String, Value>,
+}
+
+impl JsonTable {
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// This table with the keys of `over` put over it; tables that both have are merged key by key.
+    pub fn merged(mut self, over: JsonTable) -> JsonTable {
+        merge(&mut self.entries, over.entries);
+        self
+    }
+
+    /// Converts a table; what JSON cannot say is reported and left out.
+    pub(crate) fn convert(document: &Document<'_>, path: &str, entries: &DeTable<'_>) -> JsonTable {
+        JsonTable { entries: object(document, path, entries, 1) }
+    }
+}
+
+impl fmt::Display for JsonTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `{:#}` of a map is not JSON, so the text is made by serde_json, compact.
+        f.write_str(&serde_json::to_string(&self.entries).map_err(|_| fmt::Error)?)
+    }
+}
+
+fn merge(under: &mut Map<String, Value>, over: Map<String, Value>) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Object(below)), Value::Object(above)) => merge(below, above),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+fn object(document: &Document<'_>, path: &str, entries: &DeTable<'_>, depth: usize) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (key, value) in entries {
+        let path = join(path, key.get_ref());
+        let line = Some(document.line(key.span().start));
+        match convert(document, &path, value.get_ref(), depth) {
+            Ok(converted) => {
+                object.insert(key.get_ref().to_string(), converted);
+            }
+            Err(problem) => document.report().mistake(document.place(line, path, Some(value)), problem),
+        }
+    }
+    object
+}
+
+fn convert(document: &Document<'_>, path: &str, value: &DeValue<'_>, depth: usize) -> Result<Value, String> {
+    if depth > DEPTH_MAX {
+        return Err(format!("nested too deep: allowed are {DEPTH_MAX} levels"));
+    }
+    Ok(match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Datetime(moment) => Value::String(moment.to_string()),
+        DeValue::Integer(digits) => Value::Number(integer(digits.as_str(), digits.radix())?),
+        DeValue::Float(digits) => Value::Number(float(digits.as_str())?),
+        DeValue::Table(entries) => Value::Object(object(document, path, entries, depth + 1)),
+        DeValue::Array(items) => {
+            let item = |(index, item): (usize, &toml::Spanned<DeValue<'_>>)| {
+                convert(document, &format!("{path}[{index}]"), item.get_ref(), depth + 1)
+            };
+            Value::Array(items.iter().enumerate().map(item).collect::<Result<_, _>>()?)
+        }
+    })
+}
+
+fn integer(digits: &str, radix: u32) -> Result<Number, String> {
+    let signed = i64::from_str_radix(digits, radix).map(Number::from);
+    let number = signed.or_else(|_| u64::from_str_radix(digits, radix).map(Number::from));
+    number.map_err(|_| format!("allowed are integers from {} to {}", i64::MIN, u64::MAX))
+}
+
+fn float(digits: &str) -> Result<Number, String> {
+    digits.parse().ok().and_then(Number::from_f64).ok_or_else(|| "allowed are finite numbers, JSON has no others".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Report;
+
+    fn read(text: &str) -> Result<JsonTable, String> {
+        let report = Report::new();
+        let document = Document::parse("duet.toml", text, &report);
+        let mut root = document.root();
+        let table = root.json_table("config").or(JsonTable::default());
+        root.finish();
+        report.into_result().map(|()| table).map_err(|m| m.to_string())
+    }
+
+    #[test]
+    fn a_table_becomes_json_text() {
+        let text = "[config]\nname = \"x\\n\"\nn = 0x10\nbig = 18446744073709551615\nf = 1.5\non = true\nday = 2026-01-02\nlist = [1, \"a\", {b = 2}]\n[config.shop]\nprices = [1, 2]\n";
+        let json = r#"{"big":18446744073709551615,"day":"2026-01-02","f":1.5,"list":[1,"a",{"b":2}],"n":16,"name":"x\n","on":true,"shop":{"prices":[1,2]}}"#;
+        assert_eq!(read(text).unwrap().to_string(), json);
+        assert_eq!(read("").unwrap().to_string(), "{}");
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_a_mistake_with_its_key() {
+        let shown = read("[config]\na = nan\n[config.b]\nc = -inf\nd = 99999999999999999999\n").unwrap_err();
+        assert_eq!(
+            shown,
+            "duet.toml:2: config.a = nan: allowed are finite numbers, JSON has no others\n\
+             duet.toml:4: config.b.c = -inf: allowed are finite numbers, JSON has no others\n\
+             duet.toml:5: config.b.d = 99999999999999999999: allowed are integers from -9223372036854775808 to 18446744073709551615"
+        );
+        assert_eq!(read("config = 3").unwrap_err(), "duet.toml:1: config = 3: allowed are tables");
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let deep = |levels: usize| format!("config = {}1{}", "{ a = ".repeat(levels), " }".repeat(levels));
+        assert!(read(&deep(64)).is_ok());
+        assert!(read(&deep(65)).unwrap_err().contains("nested too deep: allowed are 64 levels"));
+    }
+
+    #[test]
+    fn merging_goes_into_tables_and_replaces_the_rest() {
+        let under = read("[config]\na = 1\nkeep = true\nlist = [1, 2]\n[config.shop]\nx = 1\ny = 2\n").unwrap();
+        let over = read("[config]\na = 2\nlist = [3]\n[config.shop]\ny = 3\n").unwrap();
+        assert_eq!(under.merged(over).to_string(), r#"{"a":2,"keep":true,"list":[3],"shop":{"x":1,"y":3}}"#);
+    }
+}

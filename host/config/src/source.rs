@@ -1,0 +1,81 @@
+//! Reads a settings file from disk without trusting it.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use crate::report::{Place, Report};
+
+/// The largest settings file that is read, in bytes; a larger one is a mistake.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads a settings file. `None` if it cannot be read: the reason is in the report then.
+///
+/// Anything but a regular file of at most [`FILE_BYTES_MAX`] bytes of UTF-8 is refused, so that a pipe or a device that
+/// was dropped beside a plugin neither blocks the caller nor fills its memory.
+pub fn read(path: &Path, report: &Report) -> Option<String> {
+    match read_checked(path) {
+        Ok(text) => Some(text),
+        Err(problem) => {
+            let place = Place { file: path.display().to_string(), ..Place::default() };
+            report.mistake(place, problem);
+            None
+        }
+    }
+}
+
+fn read_checked(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    // Before opening: opening a pipe waits for its other end.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("cannot be read: not a regular file".into());
+    }
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("too large: allowed are {FILE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(path: &Path) -> String {
+        let report = Report::new();
+        assert_eq!(read(path, &report), None);
+        report.into_result().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_is_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("duet.toml");
+        fs::write(&path, "a = 1\n").unwrap();
+        let report = Report::new();
+        assert_eq!(read(&path, &report).as_deref(), Some("a = 1\n"));
+        assert_eq!(report.into_result(), Ok(()));
+    }
+
+    #[test]
+    fn a_missing_file_a_folder_and_a_device_are_mistakes_with_the_file_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing.toml");
+        assert!(refused(&missing).starts_with(&format!("{}: cannot be read", missing.display())));
+        assert!(refused(dir.path()).contains("not a regular file"));
+        #[cfg(unix)]
+        assert!(refused(Path::new("/dev/zero")).contains("not a regular file"));
+    }
+
+    #[test]
+    fn a_file_above_the_limit_or_not_utf8_is_a_mistake() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("large.toml");
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(refused(&path).contains("too large: allowed are 1048576 bytes"));
+        fs::write(&path, b"a = \"\xff\"").unwrap();
+        assert!(refused(&path).contains("not UTF-8 at byte 5"));
+    }
+}

@@ -1,0 +1,17 @@
+//! The vocabulary of the host: ids, requests, effects, error codes, the packed layout, and the ports that crates meet in.
+//!
+//! This crate does no I/O. `gateway` and `runtime` know each other only through [`Dispatch`] and [`Egress`].
+
+mod dispatch;
+mod effect;
+mod error_code;
+mod ids;
+pub mod packed;
+mod registry;
+
+pub use self::dispatch::{Dispatch, Egress, Full};
+pub use self::effect::Effect;
+pub use self::error_code::ErrorCode;
+pub use self::ids::{ConnId, Route, Seq, Uid};
+pub use self::packed::{Request, Requests};
+pub use self::registry::{PluginEntry, PublishError, Registry, RouteEntry, RouteTable};

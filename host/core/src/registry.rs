@@ -1,0 +1,74 @@
+//! The port of the registry: which plugin serves which route.
+
+use std::sync::Arc;
+
+use crate::Route;
+
+/// What is known of a plugin that serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginEntry {
+    /// Name of the plugin: its file name without `.wasm`.
+    pub name: Arc<str>,
+    /// Version it says it has.
+    pub version: Arc<str>,
+    /// Routes it handles.
+    pub routes: Vec<RouteEntry>,
+}
+
+/// A route and who may use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteEntry {
+    /// The route.
+    pub route: Route,
+    /// Only connections that are bound to a uid may use it.
+    pub authorized: bool,
+    /// Clients may not use it at all.
+    pub internal: bool,
+}
+
+/// All routes that are served at a moment, in order.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    routes: Vec<RouteEntry>,
+}
+
+impl RouteTable {
+    /// Collects the routes of all plugins.
+    pub fn new<'a>(plugins: impl IntoIterator<Item = &'a PluginEntry>) -> Self {
+        let mut routes: Vec<RouteEntry> = plugins.into_iter().flat_map(|p| p.routes.iter().copied()).collect();
+        routes.sort_by_key(|r| r.route);
+        Self { routes }
+    }
+
+    /// The entry of a route.
+    #[inline]
+    pub fn get(&self, route: Route) -> Option<RouteEntry> {
+        let at = self.routes.binary_search_by_key(&route, |r| r.route).ok()?;
+        self.routes.get(at).copied()
+    }
+}
+
+/// Why a plugin was not published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("route {route} is already served by plugin `{holder}`")]
+pub struct PublishError {
+    /// The route both claim.
+    pub route: Route,
+    /// The plugin that has it.
+    pub holder: Arc<str>,
+}
+
+/// Who serves what. Plugins are published after they were loaded and started, and withdrawn before they stop.
+pub trait Registry: Send + Sync {
+    /// Adds a plugin, or replaces the entry of the same name.
+    ///
+    /// # Errors
+    /// [`PublishError`] if one of its routes belongs to another plugin; nothing is changed then.
+    fn publish(&self, entry: PluginEntry) -> Result<(), PublishError>;
+
+    /// Takes a plugin out. Nothing happens if there is none of that name.
+    fn withdraw(&self, name: &str);
+
+    /// The routes as they are now. Cheap: called for every batch of messages.
+    fn routes(&self) -> Arc<RouteTable>;
+}

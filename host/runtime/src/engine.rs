@@ -1,0 +1,57 @@
+//! The wasmtime engine that all plugins of a process share, and the clock of its budgets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine};
+
+/// Length of one tick of the budget clock. A call overruns its budget by at most one.
+pub(crate) const TICK: Duration = Duration::from_millis(5);
+
+/// Builds the engine. The same settings are used by the child that compiles; wasmtime refuses code that was built with others.
+pub(crate) fn engine() -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    // Bookkeeping of component-model async costs 2 to 4 times a plain call, and no world needs it.
+    config.concurrency_support(false);
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
+    Engine::new(&config)
+}
+
+/// Ticks that fit into a budget, rounded up.
+pub(crate) fn ticks(budget: Duration) -> u64 {
+    u64::try_from(budget.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+/// The thread that ticks: an operating system thread, because a busy plugin must not be able to stop it.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    pub(crate) fn start(engine: Engine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name("duet-ticker".into()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                #[allow(clippy::disallowed_methods, reason = "the one thread whose job is to sleep")]
+                std::thread::sleep(TICK);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The host's side of the contract: what a store holds, and the linkers that offer the imports.
+
+mod imports;
+mod log;
+mod stdio;
+
+use std::sync::Arc;
+
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{Engine, StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+pub(crate) use self::log::LogQuota;
+use crate::options::PluginOptions;
+
+/// Bytes that one import call may hand to the host, and one call may make of effects.
+pub(crate) const EFFECT_BYTES_MAX: usize = 4 << 20;
+/// Effects of one call.
+pub(crate) const EFFECTS_MAX: usize = 4096;
+/// Handles that a guest may hold at a time.
+const HANDLES_MAX: usize = 1000;
+
+/// What all instances of a plugin share with the host's functions.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Name of the plugin, as in the log.
+    pub(crate) name: Arc<str>,
+    /// What `config.get` reads.
+    pub(crate) config: serde_json::Value,
+    pub(crate) log: LogQuota,
+}
+
+impl Context {
+    pub(crate) fn new(name: &str, options: &PluginOptions) -> Result<Arc<Self>, serde_json::Error> {
+        Ok(Arc::new(Self {
+            name: name.into(),
+            config: serde_json::from_str(&options.config)?,
+            log: LogQuota::new(options.log_lines_per_second),
+        }))
+    }
+}
+
+/// The data of one store.
+pub(crate) struct HostState {
+    pub(crate) context: Arc<Context>,
+    pub(crate) limits: StoreLimits,
+    /// Effect records made through imports in the current call.
+    pub(crate) effects: Vec<u8>,
+    pub(crate) effects_count: usize,
+    /// Index of the request that a plain handler is busy with.
+    pub(crate) request: usize,
+    /// Ticks the current call has used (asynchronous lane).
+    pub(crate) ticks: u64,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl HostState {
+    pub(crate) fn new(context: &Arc<Context>, options: &PluginOptions) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        // Nothing but output that becomes log lines: no files, no sockets, no environment, no arguments.
+        let wasi = WasiCtxBuilder::new()
+            .stdout(stdio::GuestOutput::new(context, false))
+            .stderr(stdio::GuestOutput::new(context, true))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .max_random_size(64 << 10)
+            .build();
+        Self {
+            context: Arc::clone(context),
+            limits: StoreLimitsBuilder::new()
+                .memory_size(options.memory_bytes)
+                .table_elements(options.table_elements)
+                .instances(50)
+                .tables(50)
+                .memories(10)
+                .build(),
+            effects: Vec::new(),
+            effects_count: 0,
+            request: 0,
+            ticks: 0,
+            wasi,
+            table,
+        }
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// The imports for both lanes. A lane is chosen by what a component imports.
+pub(crate) struct Linkers {
+    pub(crate) sync: Linker<HostState>,
+    pub(crate) waiting: Linker<HostState>,
+}
+
+impl Linkers {
+    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut sync = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_sync(&mut sync)?;
+        imports::add_to_linker(&mut sync)?;
+        let mut waiting = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut waiting)?;
+        imports::add_to_linker(&mut waiting)?;
+        Ok(Self { sync, waiting })
+    }
+}

@@ -1,0 +1,98 @@
+//! The bounded queue of requests that waits for one instance.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use duet_core::{Full, Requests};
+use tokio::sync::Notify;
+
+use crate::worker::WorkerQueue;
+
+/// The requests of one read, and when they came.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) requests: Requests,
+    pub(crate) at: Instant,
+}
+
+/// Whom an inbox tells that it is no longer empty.
+#[derive(Debug)]
+pub(crate) enum Signal {
+    /// A worker thread, and the slot of the instance on it.
+    Worker(Arc<WorkerQueue>, usize),
+    /// The task of an instance in the asynchronous lane.
+    Task(Notify),
+}
+
+/// Queue of one instance. Filled by I/O threads, emptied at once by its worker.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    signal: Signal,
+    messages_max: usize,
+    bytes_max: usize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    chunks: VecDeque<Chunk>,
+    messages: usize,
+    bytes: usize,
+    waiting: Vec<Waker>,
+    /// The worker knows that there is something.
+    signalled: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(signal: Signal, messages_max: usize, bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { signal, messages_max, bytes_max, queue: Mutex::default() })
+    }
+
+    /// Adds the requests of one read, all or none.
+    pub(crate) fn offer(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
+        let (messages, bytes) = (requests.len(), requests.bytes().len());
+        {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let fits = queue.messages + messages <= self.messages_max && queue.bytes + bytes <= self.bytes_max;
+            if !fits && queue.messages > 0 {
+                if !queue.waiting.iter().any(|w| w.will_wake(waker)) {
+                    queue.waiting.push(waker.clone());
+                }
+                return Err(Full(requests));
+            }
+            queue.messages += messages;
+            queue.bytes += bytes;
+            queue.chunks.push_back(Chunk { requests, at: Instant::now() });
+            if std::mem::replace(&mut queue.signalled, true) {
+                return Ok(());
+            }
+        }
+        match &self.signal {
+            Signal::Worker(worker, slot) => worker.ready(*slot),
+            Signal::Task(notify) => notify.notify_one(),
+        }
+        Ok(())
+    }
+
+    /// Swaps what waits for the empty `into`. If there was nothing, the next offer signals again.
+    pub(crate) fn take(&self, into: &mut VecDeque<Chunk>) {
+        let waiting = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut queue.chunks, into);
+            queue.messages = 0;
+            queue.bytes = 0;
+            queue.signalled = !into.is_empty();
+            std::mem::take(&mut queue.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until something is there (asynchronous lane).
+    pub(crate) async fn filled(&self) {
+        if let Signal::Task(notify) = &self.signal {
+            notify.notified().await;
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Runs plugins: checks, compiles, loads and calls components, each within its own budget.
+//!
+//! The only crate that names wasmtime. It knows no sockets: requests come in by [`duet_core::Dispatch`], effects leave by
+//! [`duet_core::Egress`].
+
+mod batch;
+mod cache;
+mod check;
+mod compile;
+mod engine;
+mod fault;
+mod guest;
+mod health;
+mod host;
+mod inbox;
+mod load;
+mod manifest;
+mod options;
+mod plugin;
+mod runtime;
+mod slot;
+mod task;
+mod worker;
+
+pub use self::compile::{CompileLimits, compile_here};
+pub use self::load::{LoadError, Loaded, Loader};
+pub use self::manifest::Manifest;
+pub use self::options::{Affinity, CompileMode, Instances, PluginOptions, RuntimeOptions};
+pub use self::runtime::Runtime;
+pub use self::slot::NativeHandler;

@@ -1,0 +1,175 @@
+//! From a file to a plugin that is ready to serve: check, compile or take from the cache, link, describe.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::cache::{Cache, CacheError};
+use crate::check::{CheckError, check};
+use crate::compile::{CompileError, compile};
+use crate::engine;
+use crate::guest::{Lane, Template};
+use crate::host::{Context, Linkers};
+use crate::manifest::{Manifest, ManifestError};
+use crate::options::{PluginOptions, RuntimeOptions};
+
+/// Why a file is not loaded. The text names the file, the reason and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", file.display())]
+pub struct LoadError {
+    file: PathBuf,
+    reason: Reason,
+}
+
+impl LoadError {
+    pub(crate) fn new(file: &Path, reason: impl Into<Reason>) -> Self {
+        Self { file: file.to_owned(), reason: reason.into() }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Reason {
+    #[error("it cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    #[error("it is not a regular file; plugins must lie in the folder themselves")]
+    NotAFile,
+    #[error("it has {bytes} bytes, the limit is {limit}; make it smaller, or raise `runtime.file_bytes_max`")]
+    Large { bytes: u64, limit: u64 },
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error("it does not fit the contract: {0}; build it against duet:plugin@{version}", version = crate::check::CONTRACT)]
+    Link(String),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("{0}")]
+    Describe(String),
+    #[error("it does not start: {0}")]
+    Start(String),
+    #[error("its configuration is not a JSON object: {0}")]
+    Config(#[from] serde_json::Error),
+    #[error(transparent)]
+    Route(#[from] duet_core::PublishError),
+    #[error("a plugin of that name is loaded already")]
+    Twice,
+    #[error("the host could not set itself up: {0}")]
+    Host(String),
+}
+
+/// Loads files; one for each process.
+pub struct Loader {
+    pub(crate) engine: Engine,
+    linkers: Linkers,
+    cache: Cache,
+    options: Arc<RuntimeOptions>,
+}
+
+/// A file that passed everything short of serving.
+pub struct Loaded {
+    /// Name of the plugin: the file name without `.wasm`.
+    pub name: String,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Whether its compiled form was in the cache.
+    pub cached: bool,
+    /// Whether it is called in batches.
+    pub batch: bool,
+    /// How long loading took.
+    pub time: Duration,
+    pub(crate) file: PathBuf,
+    pub(crate) options: PluginOptions,
+    pub(crate) template: Template,
+}
+
+impl Loaded {
+    /// Whether it is called in the asynchronous lane, because it imports something that waits.
+    pub fn waits(&self) -> bool {
+        self.template.lane == Lane::Waiting
+    }
+}
+
+impl Loader {
+    /// Sets the engine and the cache up.
+    ///
+    /// # Errors
+    /// If the cache folder cannot be used safely.
+    pub fn new(options: Arc<RuntimeOptions>) -> Result<Self, LoadError> {
+        let host = |e: wasmtime::Error| LoadError::new(&options.cache, Reason::Host(format!("{e:#}")));
+        let engine = engine::engine().map_err(host)?;
+        let linkers = Linkers::new(&engine).map_err(host)?;
+        let cache = Cache::open(&options.cache, &engine).map_err(|e| LoadError::new(&options.cache, e))?;
+        Ok(Self { engine, linkers, cache, options })
+    }
+
+    /// Loads one file. Blocks while it compiles: call it on a thread of its own, outside of any runtime.
+    ///
+    /// # Errors
+    /// [`LoadError`] with the reason. A file that is refused leaves nothing behind.
+    pub fn load(&self, file: &Path, options: PluginOptions) -> Result<Loaded, LoadError> {
+        let begun = Instant::now();
+        self.load_file(file, options, begun).map_err(|reason| LoadError { file: file.to_owned(), reason })
+    }
+
+    fn load_file(&self, file: &Path, options: PluginOptions, begun: Instant) -> Result<Loaded, Reason> {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = read(file, self.options.file_bytes_max)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let compiled = self.cache.path_of(&bytes);
+        let (component, cached) = match self.cache.load(&self.engine, &compiled) {
+            // It was checked before it was compiled.
+            Some(component) => (component, true),
+            None => {
+                check(&bytes, self.options.function_bytes_max)?;
+                (self.compile(&runtime, &bytes, &compiled)?, false)
+            }
+        };
+        let context = Context::new(&name, &options)?;
+        let template = Template::new(&self.linkers, &component, context, options.clone()).map_err(Reason::Link)?;
+        let batch = template.is_batch();
+        let manifest = Manifest::parse(&template.describe(&runtime).map_err(Reason::Describe)?, batch)?;
+        Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), file: file.to_owned(), options, template })
+    }
+
+    /// The child gets a copy of what was checked, not the file, which may have changed since.
+    fn compile(&self, runtime: &tokio::runtime::Runtime, bytes: &[u8], compiled: &Path) -> Result<Component, Reason> {
+        let (source, target) = (Scratch(self.cache.temporary()), Scratch(self.cache.temporary()));
+        std::fs::write(&source.0, bytes)?;
+        runtime.block_on(compile(&self.options.compile, self.options.compile_limits, &source.0, &target.0))?;
+        std::fs::rename(&target.0, compiled)?;
+        self.cache.load(&self.engine, compiled).ok_or_else(|| Reason::Host("compiled code could not be loaded again".to_owned()))
+    }
+}
+
+/// A file that is removed in the end, if it is still there.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+/// Reads a regular file that is not larger than the limit. A link is not followed: it would pull files from outside into the server.
+fn read(file: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
+    let metadata = std::fs::symlink_metadata(file)?;
+    if !metadata.is_file() {
+        return Err(Reason::NotAFile);
+    }
+    if metadata.len() > limit {
+        return Err(Reason::Large { bytes: metadata.len(), limit });
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    File::open(file)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(Reason::Large { bytes: bytes.len() as u64, limit });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,105 @@
+//! A loaded plugin as the threads of a runtime share it: its queues, its health, and what becomes of a call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use duet_core::packed::{EffectIter, EffectKind, RequestIter};
+use duet_core::{Effect, Egress, ErrorCode, Request, Seq};
+
+use crate::fault::Fault;
+use crate::health::Health;
+use crate::host::EFFECTS_MAX;
+use crate::inbox::Inbox;
+use crate::options::{Affinity, PluginOptions};
+
+/// A plugin that serves.
+pub(crate) struct Plugin {
+    pub(crate) name: Arc<str>,
+    pub(crate) version: String,
+    pub(crate) options: PluginOptions,
+    pub(crate) health: Health,
+    pub(crate) inboxes: Vec<Arc<Inbox>>,
+    next: AtomicUsize,
+}
+
+impl Plugin {
+    pub(crate) fn new(name: &str, version: String, options: PluginOptions, inboxes: Vec<Arc<Inbox>>) -> Self {
+        Self { name: name.into(), version, health: Health::new(&options), options, inboxes, next: AtomicUsize::new(0) }
+    }
+
+    /// The queue of the instance that has to handle a request.
+    #[inline]
+    pub(crate) fn inbox_for(&self, request: &Request<'_>) -> Option<&Arc<Inbox>> {
+        if let [only] = self.inboxes.as_slice() {
+            return Some(only);
+        }
+        let key = match self.options.affinity {
+            Affinity::Connection => request.conn.0,
+            Affinity::Uid => request.uid.map_or(request.conn.0, |u| u.0.cast_unsigned()),
+            Affinity::Any => self.next.fetch_add(1, Ordering::Relaxed) as u64,
+        };
+        // Fibonacci hashing spreads consecutive ids evenly.
+        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        self.inboxes.get(hash as usize % self.inboxes.len().max(1))
+    }
+
+    /// Whether requests are refused now.
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.health.is_quarantined(Instant::now)
+    }
+
+    /// Applies the effects of a call that returned.
+    pub(crate) fn apply(&self, egress: &dyn Egress, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
+        let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
+        let mut answered = 0u64;
+        let mut effects = Vec::with_capacity(asked.len());
+        for record in EffectIter::new(list) {
+            let record = record?;
+            let contradiction = Fault::Answer { request: record.request, requests: asked.len() };
+            let Some(request) = asked.get(record.request) else { return Err(contradiction) };
+            if effects.len() >= EFFECTS_MAX {
+                return Err(Fault::TooManyEffects(EFFECTS_MAX));
+            }
+            if !matches!(record.kind, EffectKind::Push(..)) {
+                let bit = 1 << (record.request & 63);
+                if answered & bit != 0 {
+                    return Err(contradiction);
+                }
+                answered |= bit;
+            }
+            let &Request { conn, route, seq, .. } = request;
+            effects.push(match record.kind {
+                EffectKind::Reply => Effect::Send { conn, route, seq, body: record.body },
+                EffectKind::Push(conn, route) => Effect::Send { conn, route, seq: Seq::PUSH, body: record.body },
+                EffectKind::Error(code) => {
+                    let message = std::str::from_utf8(record.body).unwrap_or("(message is not UTF-8)");
+                    Effect::Refuse { conn, route, seq, code, message }
+                }
+            });
+        }
+        egress.apply(&effects);
+        Ok(())
+    }
+
+    /// Notes a fault: one log line, and the end of service for a while if it was one too many.
+    pub(crate) fn fault(&self, fault: &Fault, request: Option<&Request<'_>>) {
+        let (route, body) = request.map_or((0, String::new()), |r| (r.route.0, hex(r.body)));
+        tracing::warn!(plugin = %self.name, version = %self.version, route, body, "plugin fault: {fault}");
+        if let Some(time) = self.health.fault(Instant::now()) {
+            tracing::error!(plugin = %self.name, version = %self.version, faults = self.health.faults(), "out of service for {time:?} after repeated faults");
+        }
+    }
+}
+
+/// Answers requests with an error each.
+pub(crate) fn refuse<'a>(egress: &dyn Egress, requests: impl Iterator<Item = Request<'a>>, code: ErrorCode) {
+    let effects: Vec<_> =
+        requests.map(|Request { conn, route, seq, .. }| Effect::Refuse { conn, route, seq, code, message: code.text() }).collect();
+    egress.apply(&effects);
+}
+
+/// The first bytes of a body, for the operator who wants to try it again.
+fn hex(body: &[u8]) -> String {
+    body.iter().take(64).map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,235 @@
+//! The runtime: threads, loaded plugins, and the way of a request to its instance.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+
+use arc_swap::ArcSwap;
+use duet_core::{Dispatch, Egress, ErrorCode, Full, PluginEntry, Registry, Request, Requests, Route};
+
+use crate::batch::BatchLimits;
+use crate::engine::Ticker;
+use crate::guest::Lane;
+use crate::inbox::{Inbox, Signal};
+use crate::load::{LoadError, Loaded, Loader, Reason};
+use crate::manifest::Manifest;
+use crate::options::{Instances, PluginOptions, RuntimeOptions};
+use crate::plugin::{Plugin, refuse};
+use crate::slot::{Maker, NativeHandler, Shared, Slot};
+use crate::task::WaitingLane;
+use crate::worker::{Worker, at_once};
+
+/// Runs the plugins of a process.
+pub struct Runtime {
+    options: Arc<RuntimeOptions>,
+    registry: Arc<dyn Registry>,
+    shared: Shared,
+    routes: ArcSwap<HashMap<Route, Arc<Plugin>>>,
+    plugins: Mutex<Vec<Arc<Plugin>>>,
+    next_worker: AtomicUsize,
+    // Dropped in this order: what calls plugins first, the clock of their budgets last.
+    workers: Vec<Worker>,
+    waiting: WaitingLane,
+    loader: Loader,
+    _ticker: Ticker,
+}
+
+impl Runtime {
+    /// Starts the threads. Effects go to `egress`, routes of loaded plugins to `registry`.
+    ///
+    /// # Errors
+    /// If the cache folder cannot be used safely, or a thread cannot be started.
+    pub fn new(options: RuntimeOptions, registry: Arc<dyn Registry>, egress: Arc<dyn Egress>) -> Result<Arc<Self>, LoadError> {
+        let options = Arc::new(options);
+        let loader = Loader::new(Arc::clone(&options))?;
+        let threads = |e: std::io::Error| LoadError::new(Path::new("duet"), Reason::Host(format!("no thread: {e}")));
+        Ok(Arc::new(Self {
+            registry,
+            shared: Shared { egress, in_flight: Arc::default() },
+            routes: ArcSwap::default(),
+            plugins: Mutex::default(),
+            next_worker: AtomicUsize::new(0),
+            workers: (0..options.workers.max(1)).map(Worker::start).collect::<Result<_, _>>().map_err(threads)?,
+            waiting: WaitingLane::start().map_err(threads)?,
+            _ticker: Ticker::start(loader.engine.clone()).map_err(threads)?,
+            loader,
+            options,
+        }))
+    }
+
+    /// What loads files for this runtime.
+    pub const fn loader(&self) -> &Loader {
+        &self.loader
+    }
+
+    /// Makes a plugin's instances and publishes its routes. Call it outside of any runtime of tokio.
+    ///
+    /// # Errors
+    /// If an instance does not start, or one of its routes belongs to another plugin. Nothing of it is published then.
+    pub fn serve(&self, loaded: Loaded) -> Result<(), LoadError> {
+        let Loaded { name, manifest, file, options, template, .. } = loaded;
+        let lane = template.lane;
+        self.place(&name, &manifest, options, lane, &Maker::Wasm(Arc::new(template))).map_err(|reason| LoadError::new(&file, reason))
+    }
+
+    /// Serves a handler that is linked into this binary, for comparison with the same one as a component.
+    ///
+    /// # Errors
+    /// As [`Self::serve`], and if the manifest is none.
+    pub fn serve_native(&self, name: &str, manifest: &str, handler: NativeHandler, options: PluginOptions) -> Result<(), LoadError> {
+        let failed = |reason: Reason| LoadError::new(Path::new(name), reason);
+        let manifest = Manifest::parse(manifest, true).map_err(|e| failed(e.into()))?;
+        self.place(name, &manifest, options, Lane::Sync, &Maker::Native(handler)).map_err(failed)
+    }
+
+    fn place(&self, name: &str, manifest: &Manifest, options: PluginOptions, lane: Lane, maker: &Maker) -> Result<(), Reason> {
+        let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        if plugins.iter().any(|p| &*p.name == name) {
+            return Err(Reason::Twice);
+        }
+        let count = match options.instances {
+            Instances::Fixed(count) => count.max(1),
+            Instances::Workers => self.workers.len(),
+        };
+        let places: Vec<_> = (0..count).map(|_| self.place_for(lane)).collect();
+        let inboxes = places.iter().map(|(_, inbox)| Arc::clone(inbox)).collect();
+        let plugin = Arc::new(Plugin::new(name, manifest.version.clone(), options, inboxes));
+        let limits = BatchLimits { messages: self.options.batch_messages.clamp(1, 64), bytes: self.options.batch_bytes };
+        let mut slots = Vec::with_capacity(count);
+        for (place, inbox) in places {
+            let mut slot = Slot::new(Arc::clone(&plugin), inbox, maker.clone(), limits, self.shared.clone());
+            // An instance of the asynchronous lane starts on its own thread, with its first request at the latest.
+            if lane == Lane::Sync {
+                at_once(slot.warm()).transpose().map_err(|e| Reason::Start(e.to_string()))?;
+            }
+            slots.push((place, slot));
+        }
+        self.registry.publish(PluginEntry { name: name.into(), version: manifest.version.as_str().into(), routes: manifest.routes() })?;
+        for (place, slot) in slots {
+            match place.and_then(|(worker, number)| Some((self.workers.get(worker)?, number))) {
+                Some((worker, number)) => worker.queue.install(number, slot),
+                None => self.waiting.install(slot),
+            }
+        }
+        plugins.push(Arc::clone(&plugin));
+        self.routes.rcu(|routes| {
+            let mut routes = HashMap::clone(routes);
+            routes.extend(manifest.routes().iter().map(|r| (r.route, Arc::clone(&plugin))));
+            routes
+        });
+        Ok(())
+    }
+
+    /// A worker and a slot on it, or a place in the asynchronous lane; and the inbox that belongs to it.
+    fn place_for(&self, lane: Lane) -> (Option<(usize, usize)>, Arc<Inbox>) {
+        let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len().max(1);
+        let place = match lane {
+            Lane::Sync => self.workers.get(worker).map(|w| (Arc::clone(&w.queue), w.queue.reserve())),
+            Lane::Waiting => None,
+        };
+        let number = place.as_ref().map(|(_, number)| (worker, *number));
+        let signal = place.map_or_else(|| Signal::Task(tokio::sync::Notify::new()), |(queue, number)| Signal::Worker(queue, number));
+        (number, Inbox::new(signal, self.options.queue_messages, self.options.queue_bytes))
+    }
+
+    /// Takes the routes of all plugins out of the registry; their instances end when the runtime is dropped.
+    pub fn withdraw_all(&self) {
+        for plugin in self.plugins.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            self.registry.withdraw(&plugin.name);
+        }
+    }
+
+    /// Offers requests that all go to one instance.
+    fn offer(&self, inbox: &Inbox, requests: Requests, waker: &Waker) -> Result<(), Full> {
+        let count = requests.len();
+        // Before the worker can have handled them.
+        self.shared.in_flight.fetch_add(count, Ordering::AcqRel);
+        inbox.offer(requests, waker).inspect_err(|_| {
+            self.shared.in_flight.fetch_sub(count, Ordering::AcqRel);
+        })
+    }
+}
+
+/// Where a request goes.
+enum Target<'a> {
+    Inbox(&'a Arc<Inbox>),
+    Refused(ErrorCode),
+}
+
+impl Target<'_> {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Target::Inbox(a), Target::Inbox(b)) => Arc::ptr_eq(a, b),
+            (Target::Refused(a), Target::Refused(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+fn target<'a>(routes: &'a HashMap<Route, Arc<Plugin>>, request: &Request<'_>) -> Target<'a> {
+    match routes.get(&request.route) {
+        None => Target::Refused(ErrorCode::UNKNOWN_ROUTE),
+        Some(plugin) if plugin.is_quarantined() => Target::Refused(ErrorCode::UNAVAILABLE),
+        Some(plugin) => plugin.inbox_for(request).map_or(Target::Refused(ErrorCode::UNAVAILABLE), Target::Inbox),
+    }
+}
+
+impl Dispatch for Runtime {
+    fn dispatch(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
+        let routes = self.routes.load();
+        let mut targets = requests.iter().map(|r| target(&routes, &r));
+        let Some(first) = targets.next() else { return Ok(()) };
+        if targets.all(|t| t.is(&first)) {
+            return match first {
+                Target::Inbox(inbox) => self.offer(inbox, requests, waker),
+                Target::Refused(code) => {
+                    refuse(&*self.shared.egress, requests.iter(), code);
+                    Ok(())
+                }
+            };
+        }
+        self.dispatch_mixed(&routes, &requests, waker)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.shared.in_flight.load(Ordering::Acquire) == 0
+    }
+}
+
+impl Runtime {
+    /// Splits one read by instance. What meets a full queue is given back, and with it whatever else goes to that queue.
+    fn dispatch_mixed(&self, routes: &HashMap<Route, Arc<Plugin>>, requests: &Requests, waker: &Waker) -> Result<(), Full> {
+        let mut groups: Vec<(Target<'_>, Requests)> = Vec::new();
+        for request in requests {
+            let target = target(routes, &request);
+            match groups.iter_mut().find(|(t, _)| t.is(&target)) {
+                Some((_, group)) => group.push(&request),
+                None => {
+                    let mut group = Requests::default();
+                    group.push(&request);
+                    groups.push((target, group));
+                }
+            }
+        }
+        let mut left = Requests::default();
+        for (target, group) in groups {
+            match target {
+                Target::Refused(code) => refuse(&*self.shared.egress, group.iter(), code),
+                Target::Inbox(inbox) => {
+                    if let Err(Full(group)) = self.offer(inbox, group, waker) {
+                        left.append(&group);
+                    }
+                }
+            }
+        }
+        if left.is_empty() { Ok(()) } else { Err(Full(left)) }
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! What `duet run` prints when it is ready.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use duet_gateway::{ListenerOptions, Protocol};
+
+use crate::drop_folder::Folder;
+
+/// Everything an operator wants to see at a glance.
+pub(crate) struct Banner<'a> {
+    pub(crate) listeners: &'a [ListenerOptions],
+    pub(crate) addresses: &'a [SocketAddr],
+    pub(crate) folder: &'a Folder,
+    pub(crate) workers: usize,
+    pub(crate) io_threads: usize,
+    pub(crate) time: Duration,
+}
+
+impl Display for Banner<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "duet {}", env!("CARGO_PKG_VERSION"))?;
+        for (listener, address) in self.listeners.iter().zip(self.addresses) {
+            let url = match &listener.protocol {
+                Protocol::Tcp => format!("tcp://{address}"),
+                Protocol::Ws { path } => format!("ws://{address}{path}"),
+            };
+            let format = &listener.format;
+            let profile = match format.profile() {
+                duet_codec::Profile::Due2 => "due2",
+                duet_codec::Profile::Seed => "seed",
+            };
+            writeln!(f, "listening  {url}  {profile}, route {} bytes, seq {} bytes", format.route_bytes(), format.seq_bytes())?;
+        }
+        for plugin in &self.folder.served {
+            let from = if plugin.cached { "from the cache" } else { "compiled" };
+            let routes: Vec<String> = plugin.routes.iter().map(ToString::to_string).collect();
+            writeln!(f, "plugin     {} {}  routes {}  ({from}, {})", plugin.name, plugin.version, routes.join(" "), Time(plugin.time))?;
+        }
+        for file in &self.folder.pending {
+            writeln!(f, "compiling  {}", file.display())?;
+        }
+        if self.folder.refused > 0 {
+            writeln!(f, "refused    {} (the log says why)", files(self.folder.refused))?;
+        }
+        write!(f, "ready in {} with {} workers and {} I/O threads", Time(self.time), self.workers, self.io_threads)
+    }
+}
+
+struct Time(Duration);
+
+impl Display for Time {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            t if t < Duration::from_secs(10) => write!(f, "{:.1} ms", t.as_secs_f64() * 1000.0),
+            t => write!(f, "{:.1} s", t.as_secs_f64()),
+        }
+    }
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}

@@ -1,0 +1,48 @@
+//! `duet check`: whether a file would load; and the child process that compiles.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use duet_runtime::{CompileLimits, Loader, compile_here};
+
+use crate::cli::{CheckArguments, CompileArguments};
+use crate::settings::Settings;
+use crate::wiring;
+
+/// Loads a file as the server would, short of serving it.
+pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
+    let settings = match Settings::load(arguments.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let name = arguments.file.file_stem().unwrap_or_default().to_string_lossy();
+    let options = wiring::plugin(&settings.for_plugin(&name));
+    match Loader::new(Arc::new(wiring::runtime(&settings)?))?.load(&arguments.file, options) {
+        Ok(loaded) => {
+            let routes: Vec<String> = loaded.manifest.routes().iter().map(|r| r.route.to_string()).collect();
+            let calls = if loaded.batch { "packed batches" } else { "one message a call" };
+            println!("{}: loads", arguments.file.display());
+            println!("plugin   {} {}", loaded.manifest.name, loaded.manifest.version);
+            println!("routes   {}", routes.join(" "));
+            println!("called   with {calls}{}", if loaded.waits() { ", in the asynchronous lane" } else { "" });
+            println!("loaded   in {:.1?}, {}", loaded.time, if loaded.cached { "from the cache" } else { "compiled" });
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Compiles one file and nothing else. The last line on stderr is the reason for the parent.
+pub(crate) fn compile(arguments: &CompileArguments) -> anyhow::Result<ExitCode> {
+    let limits = CompileLimits { time: Duration::from_secs(arguments.seconds), memory_bytes: arguments.memory_bytes };
+    compile_here(&arguments.input, &arguments.output, limits).map_err(|reason| anyhow!(reason))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,147 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A game server whose game is made of WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Starts the server. Without a file: ws on 127.0.0.1:3553, tcp on 127.0.0.1:3554, plugins from `plugins/`.
+    Run(RunArguments),
+    /// Says whether a file would load as a plugin, and why not.
+    Check(CheckArguments),
+    /// Talks to a server: sends routes, prints replies and pushes.
+    Client(ClientArguments),
+    /// Measures a server under load; works against `due` servers too.
+    Bench(BenchArguments),
+    /// Compiles one component under limits; the server runs this for each new plugin.
+    #[command(hide = true)]
+    Compile(CompileArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Settings; see duet.example.toml for all keys.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Serves the benchmark's echo, linked into this binary, on its route: shows what the sandbox costs.
+    #[arg(long, hide = true)]
+    pub(crate) native_echo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The plugin.
+    pub(crate) file: PathBuf,
+    /// Settings with the limits to check against.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileArguments {
+    #[arg(long)]
+    pub(crate) seconds: u64,
+    #[arg(long)]
+    pub(crate) memory_bytes: u64,
+    pub(crate) input: PathBuf,
+    pub(crate) output: PathBuf,
+}
+
+/// What both ends of a connection have to agree on.
+#[derive(Debug, Args)]
+pub(crate) struct FormatArguments {
+    /// Wire format.
+    #[arg(long, value_enum, default_value = "due2")]
+    pub(crate) profile: ProfileName,
+    #[arg(long, value_enum, default_value = "big")]
+    pub(crate) byte_order: ByteOrderName,
+    /// 1, 2 or 4.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) route_bytes: u8,
+    /// 0, 1, 2 or 4.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) seq_bytes: u8,
+    /// Largest body in bytes.
+    #[arg(long, default_value_t = 65_536)]
+    pub(crate) body_bytes_max: u32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ProfileName {
+    Due2,
+    Seed,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ByteOrderName {
+    Big,
+    Little,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArguments {
+    /// tcp://HOST:PORT or ws://HOST:PORT/PATH
+    #[arg(default_value = "tcp://127.0.0.1:3554")]
+    pub(crate) endpoint: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    /// Sends one message on this route and waits for its reply; without it, lines `ROUTE [SEQ] BODY` are read from the terminal.
+    #[arg(long, value_name = "ROUTE", allow_negative_numbers = true)]
+    pub(crate) send: Option<i32>,
+    /// Body of that message: text, hex:BYTES or @FILE.
+    #[arg(long, default_value = "", requires = "send")]
+    pub(crate) body: String,
+    /// Sequence number of that message; the next free one if not given.
+    #[arg(long, requires = "send", allow_negative_numbers = true)]
+    pub(crate) seq: Option<i32>,
+    /// Milliseconds to wait: for the reply, then for pushes.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) wait: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// tcp://HOST:PORT or ws://HOST:PORT/PATH
+    #[arg(default_value = "tcp://127.0.0.1:3554")]
+    pub(crate) endpoint: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[arg(long, default_value_t = 50)]
+    pub(crate) connections: usize,
+    /// Requests that each connection keeps outstanding; 1 is a closed loop.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) window: usize,
+    /// Letters of the message in the body {"message":"..."}.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) letters: usize,
+    /// Sends this text as the body instead.
+    #[arg(long)]
+    pub(crate) body: Option<String>,
+    /// Seconds to measure, after a fifth of that to warm up.
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    pub(crate) route: i32,
+    /// Prints one line of key=value instead of a table.
+    #[arg(long)]
+    pub(crate) line: bool,
+    /// Opens the connections and holds them without a request.
+    #[arg(long)]
+    pub(crate) idle: bool,
+    /// Does not measure: serves a bare tcp echo there, the floor that figures are held against.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "idle")]
+    pub(crate) bare_echo: Option<SocketAddr>,
+    /// The same over ws.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "idle")]
+    pub(crate) bare_ws_echo: Option<SocketAddr>,
+}

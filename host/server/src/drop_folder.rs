@@ -1,0 +1,138 @@
+//! The drop folder: finds plugin files, loads them side by side, and serves them in the order of their names.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use duet_runtime::{Loaded, PluginOptions, Runtime};
+
+use crate::settings::{PluginSettings, Settings};
+use crate::wiring;
+
+/// A plugin that serves, for the banner.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) routes: Vec<i32>,
+    pub(crate) cached: bool,
+    pub(crate) time: Duration,
+}
+
+/// What became of the folder by the time the ports open.
+#[derive(Debug, Default)]
+pub(crate) struct Folder {
+    pub(crate) served: Vec<Served>,
+    pub(crate) refused: usize,
+    /// Files that still compile; they are served when they are done.
+    pub(crate) pending: Vec<PathBuf>,
+}
+
+type Outcome = (usize, Option<Loaded>);
+
+/// Loads everything in the folder. What takes longer than `start_wait` goes on in the background.
+pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
+    let files = find(&settings.plugins);
+    let outcomes = start_loaders(runtime, settings, &files);
+    let deadline = Instant::now() + settings.runtime.start_wait;
+    let mut loaded: Vec<Option<Outcome>> = files.iter().map(|_| None).collect();
+    while loaded.iter().any(Option::is_none) {
+        match outcomes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(outcome) => {
+                if let Some(place) = loaded.get_mut(outcome.0) {
+                    *place = Some(outcome);
+                }
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let mut folder = Folder::default();
+    for (outcome, file) in loaded.into_iter().zip(files) {
+        match outcome {
+            None => folder.pending.push(file),
+            Some((_, loaded)) => match loaded.and_then(|l| serve(runtime, l)) {
+                Some(served) => folder.served.push(served),
+                None => folder.refused += 1,
+            },
+        }
+    }
+    if !folder.pending.is_empty() {
+        let runtime = Arc::clone(runtime);
+        std::thread::spawn(move || {
+            for (_, loaded) in outcomes {
+                if let Some(served) = loaded.and_then(|l| serve(&runtime, l)) {
+                    tracing::info!(plugin = served.name, version = served.version, routes = ?served.routes, time = ?served.time, "plugin serves");
+                }
+            }
+        });
+    }
+    folder
+}
+
+fn serve(runtime: &Runtime, loaded: Loaded) -> Option<Served> {
+    let served = Served {
+        name: loaded.name.clone(),
+        version: loaded.manifest.version.clone(),
+        routes: loaded.manifest.routes().iter().map(|r| r.route.0).collect(),
+        cached: loaded.cached,
+        time: loaded.time,
+    };
+    runtime.serve(loaded).inspect_err(|error| tracing::error!("plugin refused: {error}")).ok()?;
+    Some(served)
+}
+
+/// The files that claim to be plugins, by name.
+fn find(folder: &Path) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            tracing::warn!("{}: {error}; no plugins are loaded", folder.display());
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "wasm")).collect();
+    files.sort();
+    files
+}
+
+/// Threads that load the files. Compiling happens in child processes, so a thread may be busy for as long as that is allowed to take.
+fn start_loaders(runtime: &Arc<Runtime>, settings: &Arc<Settings>, files: &[PathBuf]) -> Receiver<Outcome> {
+    let (done, outcomes) = sync_channel(files.len().max(1));
+    let queue: Arc<Mutex<VecDeque<(usize, PathBuf)>>> = Arc::new(Mutex::new(files.iter().cloned().enumerate().collect()));
+    for _ in 0..files.len().min(wiring::threads(0)) {
+        let (queue, done) = (Arc::clone(&queue), done.clone());
+        let (runtime, settings) = (Arc::clone(runtime), Arc::clone(settings));
+        std::thread::spawn(move || load_all(&queue, &done, &runtime, &settings));
+    }
+    outcomes
+}
+
+fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Outcome>, runtime: &Runtime, settings: &Settings) {
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some((number, file)) = next else { return };
+        if done.send((number, load_one(runtime, settings, &file))).is_err() {
+            return;
+        }
+    }
+}
+
+fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Option<Loaded> {
+    let options = options(settings, file)?;
+    runtime.loader().load(file, options).inspect_err(|error| tracing::error!("plugin refused: {error}")).ok()
+}
+
+/// The settings of a plugin: its table in the host's file, over which the file beside it goes. `None` if it is switched off or wrong.
+fn options(settings: &Settings, file: &Path) -> Option<PluginOptions> {
+    let name = file.file_stem()?.to_string_lossy();
+    let mut own = settings.for_plugin(&name);
+    let beside = file.with_extension("toml");
+    if beside.exists() {
+        own = PluginSettings::from_file(&beside, &own)
+            .inspect_err(|mistakes| tracing::error!("plugin refused: {}: its settings are wrong:\n{mistakes}", file.display()))
+            .ok()?;
+    }
+    own.enabled.then(|| wiring::plugin(&own))
+}

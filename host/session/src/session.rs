@@ -1,0 +1,219 @@
+//! The state of one connection, changed by events, asked for deadlines.
+
+use std::time::{Duration, Instant};
+
+use crate::{Due, Heartbeat, Timeouts};
+
+/// How long a connection that was closed may take to deliver its last bytes.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Accepted; no whole packet yet.
+    Opened,
+    /// In use.
+    Active,
+    /// The server will close it: nothing is read any more, what is queued is still delivered.
+    Draining,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// At least one whole packet came.
+    Packet,
+    /// A packet was begun. Does nothing if one was begun already.
+    PartialBegun,
+    /// No part of a packet is left over.
+    PartialDone,
+    /// Bytes wait because the client does not read. Does nothing if some waited already.
+    WriteBlocked,
+    /// Some of the bytes that waited went out; more wait.
+    WriteProgress,
+    /// Nothing waits.
+    WriteDone,
+    /// The server sent a heartbeat.
+    HeartbeatSent,
+    /// The server will close it.
+    Drain,
+}
+
+/// The life of one connection.
+#[derive(Clone, Debug)]
+pub struct Session {
+    timeouts: Timeouts,
+    state: State,
+    opened: Instant,
+    last_packet: Instant,
+    last_heartbeat: Instant,
+    partial: Option<Instant>,
+    blocked: Option<Instant>,
+    draining: Option<Instant>,
+}
+
+impl Session {
+    /// A connection that was just accepted.
+    pub const fn new(timeouts: Timeouts, now: Instant) -> Self {
+        Self {
+            timeouts,
+            state: State::Opened,
+            opened: now,
+            last_packet: now,
+            last_heartbeat: now,
+            partial: None,
+            blocked: None,
+            draining: None,
+        }
+    }
+
+    /// Its state.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Notes an event.
+    pub fn on(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Packet => {
+                self.last_packet = now;
+                if self.state == State::Opened {
+                    self.state = State::Active;
+                }
+            }
+            Event::PartialBegun => self.partial = self.partial.or(Some(now)),
+            Event::PartialDone => self.partial = None,
+            Event::WriteBlocked => self.blocked = self.blocked.or(Some(now)),
+            Event::WriteProgress => self.blocked = Some(now),
+            Event::WriteDone => self.blocked = None,
+            Event::HeartbeatSent => self.last_heartbeat = now,
+            Event::Drain => {
+                self.state = State::Draining;
+                self.draining = self.draining.or(Some(now));
+            }
+        }
+    }
+
+    /// The next moment at which [`Self::due`] may answer. `None` if nothing can become due by time alone.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines().map(|(at, _)| at).min()
+    }
+
+    /// What time has come for, the end of the connection first.
+    pub fn due(&self, now: Instant) -> Option<Due> {
+        let due = self.deadlines().filter(|(at, _)| *at <= now);
+        due.min_by_key(|(at, due)| (*due == Due::Heartbeat, *at)).map(|(_, due)| due)
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = (Instant, Due)> {
+        let t = &self.timeouts;
+        let reading = self.state != State::Draining;
+        let beats = !t.heartbeat_interval.is_zero();
+        let ticks = beats && t.heartbeat == Heartbeat::Tick;
+        [
+            (self.state == State::Opened).then(|| (self.opened + t.first_packet, Due::FirstPacket)),
+            self.partial.filter(|_| reading).map(|since| (since + t.packet, Due::Packet)),
+            (beats && self.state == State::Active).then(|| (self.last_packet + t.heartbeat_interval * 2, Due::Silence)),
+            self.blocked.map(|since| (since + t.write, Due::Write)),
+            self.draining.map(|since| (since + CLOSING, Due::Closing)),
+            (ticks && reading).then(|| (self.last_heartbeat + t.heartbeat_interval, Due::Heartbeat)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUTS: Timeouts = Timeouts {
+        first_packet: Duration::from_secs(15),
+        packet: Duration::from_secs(5),
+        write: Duration::from_secs(10),
+        heartbeat: Heartbeat::Respond,
+        heartbeat_interval: Duration::from_secs(10),
+    };
+
+    fn secs(t: Instant, s: f64) -> Instant {
+        t + Duration::from_secs_f64(s)
+    }
+
+    #[test]
+    fn a_connection_that_sends_nothing_ends_at_the_first_packet_deadline() {
+        let t = Instant::now();
+        let session = Session::new(TIMEOUTS, t);
+        assert_eq!(session.next_deadline(), Some(secs(t, 15.0)));
+        assert_eq!(session.due(secs(t, 14.9)), None);
+        assert_eq!(session.due(secs(t, 15.0)), Some(Due::FirstPacket));
+    }
+
+    #[test]
+    fn trickled_bytes_do_not_extend_the_packet_deadline() {
+        let t = Instant::now();
+        let mut session = Session::new(TIMEOUTS, t);
+        session.on(Event::PartialBegun, t);
+        for i in 1..5 {
+            session.on(Event::PartialBegun, secs(t, f64::from(i)));
+        }
+        assert_eq!(session.due(secs(t, 5.0)), Some(Due::Packet));
+        session.on(Event::PartialDone, secs(t, 5.0));
+        assert_eq!(session.due(secs(t, 5.0)), None);
+    }
+
+    #[test]
+    fn silence_counts_from_the_last_packet_whatever_it_was() {
+        let t = Instant::now();
+        let mut session = Session::new(TIMEOUTS, t);
+        session.on(Event::Packet, secs(t, 10.0));
+        assert_eq!(session.state(), State::Active);
+        assert_eq!(session.due(secs(t, 29.9)), None);
+        assert_eq!(session.due(secs(t, 30.0)), Some(Due::Silence));
+    }
+
+    #[test]
+    fn an_interval_of_zero_switches_silence_and_ticks_off() {
+        let t = Instant::now();
+        let off = Timeouts { heartbeat_interval: Duration::ZERO, heartbeat: Heartbeat::Tick, ..TIMEOUTS };
+        let mut session = Session::new(off, t);
+        session.on(Event::Packet, t);
+        assert_eq!(session.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_tick_is_due_every_interval_and_never_hides_the_end() {
+        let t = Instant::now();
+        let mut session = Session::new(Timeouts { heartbeat: Heartbeat::Tick, ..TIMEOUTS }, t);
+        session.on(Event::Packet, t);
+        assert_eq!(session.due(secs(t, 10.0)), Some(Due::Heartbeat));
+        session.on(Event::HeartbeatSent, secs(t, 10.0));
+        assert_eq!(session.due(secs(t, 19.9)), None);
+        assert_eq!(session.due(secs(t, 20.0)), Some(Due::Silence));
+    }
+
+    #[test]
+    fn a_client_that_reads_a_little_now_and_then_keeps_its_connection() {
+        let t = Instant::now();
+        let mut session = Session::new(Timeouts { heartbeat_interval: Duration::ZERO, ..TIMEOUTS }, t);
+        session.on(Event::Packet, t);
+        session.on(Event::WriteBlocked, t);
+        session.on(Event::WriteProgress, secs(t, 9.0));
+        session.on(Event::WriteBlocked, secs(t, 12.0));
+        assert_eq!(session.due(secs(t, 18.9)), None);
+        assert_eq!(session.due(secs(t, 19.0)), Some(Due::Write));
+        session.on(Event::WriteDone, secs(t, 18.0));
+        assert_eq!(session.due(secs(t, 60.0)), None);
+    }
+
+    #[test]
+    fn a_draining_connection_ends_soon_whatever_else_happens() {
+        let t = Instant::now();
+        let mut session = Session::new(TIMEOUTS, t);
+        session.on(Event::Packet, t);
+        session.on(Event::Drain, secs(t, 1.0));
+        session.on(Event::Packet, secs(t, 1.5));
+        session.on(Event::Drain, secs(t, 1.9));
+        assert_eq!(session.state(), State::Draining);
+        assert_eq!(session.due(secs(t, 2.0)), Some(Due::Closing));
+    }
+}

@@ -1,0 +1,46 @@
+//! The deadlines of a connection.
+
+use std::time::Duration;
+
+/// How long a client may keep a connection without doing its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From accepting to the first whole packet.
+    pub first_packet: Duration,
+    /// From the first byte of a packet to its last. Bytes that trickle in do not extend it.
+    pub packet: Duration,
+    /// How long bytes may wait for a client that does not read.
+    pub write: Duration,
+    /// What is done about heartbeats.
+    pub heartbeat: Heartbeat,
+    /// Time between heartbeats. A connection that was silent for two of them is closed; zero switches this off.
+    pub heartbeat_interval: Duration,
+}
+
+/// Who sends heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// Each heartbeat of the client is answered.
+    Respond,
+    /// The server sends one every interval.
+    Tick,
+    /// Those of the client count as signs of life, nothing else.
+    Off,
+}
+
+/// What time has come for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The connection ends: the first packet did not come.
+    FirstPacket,
+    /// The connection ends: a packet was begun and not finished.
+    Packet,
+    /// The connection ends: silence for two intervals.
+    Silence,
+    /// The connection ends: the client does not read.
+    Write,
+    /// The connection ends: it was closed and did not finish in time.
+    Closing,
+    /// The server sends a heartbeat.
+    Heartbeat,
+}

@@ -1,0 +1,126 @@
+// A due client (due v2.5.8's own cluster/client and packet) that runs a script against a server and says how it went.
+package main
+
+import (
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"go-due-peer/netclient"
+
+	due "github.com/dobyte/due/v2"
+	"github.com/dobyte/due/v2/cluster"
+	"github.com/dobyte/due/v2/cluster/client"
+	"github.com/dobyte/due/v2/encoding"
+	"github.com/dobyte/due/v2/log"
+	"github.com/dobyte/due/v2/packet"
+)
+
+const overall = 20 * time.Second
+
+type settings struct {
+	addr, proto, order, script, unknown      string
+	routeBytes, seqBytes, bufferBytes, count int
+	bodyBytes                                int
+	heartbeat                                time.Duration
+}
+
+// stdout carries the lines that tests read; due's banners and logs go to standard error.
+var stdout = os.Stdout
+
+func main() {
+	os.Stdout = os.Stderr
+	log.SetLogger(log.NewLogger(log.WithLevel(log.LevelError), log.WithTerminals([]log.Terminal{log.TerminalConsole})))
+
+	set := flags()
+	time.AfterFunc(overall, func() { finish(fmt.Errorf("not done after %s", overall)) })
+	if set.script == "vectors" {
+		finish(writeVectors(stdout))
+	}
+	order, err := byteOrder(set.order)
+	if err != nil {
+		finish(err)
+	}
+	packet.SetPacker(packet.NewPacker(packet.WithByteOrder(order), packet.WithRouteBytes(set.routeBytes),
+		packet.WithSeqBytes(set.seqBytes), packet.WithBufferBytes(set.bufferBytes), packet.WithHeartbeatTime(false)))
+	finish(serve(set))
+}
+
+func flags() settings {
+	var s settings
+	flag.StringVar(&s.addr, "addr", "127.0.0.1:3554", "host:port of the server; for ws also a whole URL")
+	flag.StringVar(&s.proto, "proto", "tcp", "tcp or ws")
+	flag.IntVar(&s.routeBytes, "route-bytes", 2, "1, 2 or 4")
+	flag.IntVar(&s.seqBytes, "seq-bytes", 2, "0, 1, 2 or 4")
+	flag.StringVar(&s.order, "byte-order", "big", "big or little")
+	flag.IntVar(&s.bufferBytes, "buffer-bytes", 5000, "the largest body this client packs")
+	flag.DurationVar(&s.heartbeat, "heartbeat", time.Second, "heartbeat interval, 0 for none")
+	flag.StringVar(&s.script, "script", "greet", "greet, echo, idle or vectors")
+	flag.IntVar(&s.count, "count", 100, "echo: how many requests")
+	flag.IntVar(&s.bodyBytes, "body-bytes", 16, "echo: letters in the message")
+	flag.StringVar(&s.unknown, "unknown", "error", "greet: what an unknown route brings, error or silence")
+	flag.Parse()
+	return s
+}
+
+func byteOrder(name string) (binary.ByteOrder, error) {
+	switch name {
+	case "big":
+		return binary.BigEndian, nil
+	case "little":
+		return binary.LittleEndian, nil
+	}
+	return nil, fmt.Errorf("the byte order is big or little, not %s", name)
+}
+
+// serve runs the script where a due game client does its work: in the start hook of a container with one client.
+func serve(set settings) error {
+	if set.script == "idle" {
+		set.heartbeat = 0
+	}
+	net, err := netclient.New(set.proto, set.heartbeat)
+	if err != nil {
+		return err
+	}
+	component := client.NewClient(client.WithClient(net), client.WithCodec(encoding.Invoke("json")))
+	proxy := component.Proxy()
+	run := newRun(set, net)
+	proxy.SetDefaultRouteHandler(run.receive)
+	proxy.AddEventListener(cluster.Disconnect, func(*client.Conn) { close(run.gone) })
+	var result error
+	proxy.AddHookListener(cluster.Start, func(proxy *client.Proxy) {
+		defer func() { // a panic would leave due waiting for the hook
+			if fault := recover(); fault != nil {
+				result = fmt.Errorf("panic: %v", fault)
+			}
+		}()
+		result = run.script(proxy)
+	})
+
+	container := due.NewContainer()
+	container.Add(component)
+	container.Serve(true)
+	return result
+}
+
+// step prints one line that a test reads.
+func step(name, format string, args ...any) {
+	line := "step=" + name + " ok"
+	if format != "" {
+		line += " " + fmt.Sprintf(format, args...)
+	}
+	fmt.Fprintln(stdout, line)
+}
+
+func finish(err error) {
+	if err != nil {
+		fmt.Fprintf(stdout, "result=fail reason=%q\n", err.Error())
+		os.Exit(1)
+	}
+	if flag.Lookup("script").Value.String() != "vectors" {
+		fmt.Fprintln(stdout, "result=pass")
+	}
+	os.Exit(0)
+}

@@ -1,0 +1,113 @@
+// Package netclient is a network.Client for due over TCP or WebSocket. due's own clients are modules of their own that
+// the Go module proxy does not serve; this one behaves as they do: a heartbeat every interval (the first after one
+// interval), a close of its own when nothing came for two intervals, no reconnect, no close frame on ws.
+package netclient
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dobyte/due/v2/network"
+	"github.com/gorilla/websocket"
+)
+
+const dialTimeout = 3 * time.Second
+
+// Stats counts what a client has seen on all its connections.
+type Stats struct {
+	// HeartbeatsSent counts heartbeats written, HeartbeatsSeen those that came from the server.
+	HeartbeatsSent, HeartbeatsSeen atomic.Int64
+	// FirstHeartbeat is the time from the connect to the first heartbeat sent, in nanoseconds; 0 before.
+	FirstHeartbeat atomic.Int64
+	// Silences counts connections this side closed because nothing came for two intervals.
+	Silences atomic.Int64
+}
+
+// Client dials connections of one protocol, "tcp" or "ws".
+type Client struct {
+	// Stats is live while connections are open.
+	Stats Stats
+
+	protocol  string
+	interval  time.Duration
+	nextID    atomic.Int64
+	connect   network.ConnectHandler
+	leave     network.DisconnectHandler
+	receive   network.ReceiveHandler
+	rawMu     sync.Mutex
+	raw       func(data []byte)
+	closeText atomic.Value
+}
+
+// New makes a client; an interval of 0 switches heartbeats off.
+func New(protocol string, interval time.Duration) (*Client, error) {
+	if protocol != "tcp" && protocol != "ws" {
+		return nil, errors.New("the protocol is tcp or ws, not " + protocol)
+	}
+	return &Client{protocol: protocol, interval: interval}, nil
+}
+
+// OnRaw sets a function that sees every packet as it came, heartbeats too, before due does.
+func (c *Client) OnRaw(fn func(data []byte)) {
+	c.rawMu.Lock()
+	defer c.rawMu.Unlock()
+	c.raw = fn
+}
+
+// CloseReason is why the last connection ended, as the socket said it; empty while it is open.
+func (c *Client) CloseReason() string {
+	text, _ := c.closeText.Load().(string)
+	return text
+}
+
+// Dial opens a connection to a host:port; ws also takes a whole URL.
+func (c *Client) Dial(addr ...string) (network.Conn, error) {
+	if len(addr) == 0 || addr[0] == "" {
+		return nil, errors.New("no address")
+	}
+	var s socket
+	switch c.protocol {
+	case "tcp":
+		sock, err := net.DialTimeout("tcp", addr[0], dialTimeout)
+		if err != nil {
+			return nil, err
+		}
+		s = tcpSocket{sock}
+	default:
+		url := addr[0]
+		if !strings.Contains(url, "://") {
+			url = "ws://" + url + "/"
+		}
+		sock, _, err := (&websocket.Dialer{HandshakeTimeout: dialTimeout}).Dial(url, nil)
+		if err != nil {
+			return nil, err
+		}
+		s = wsSocket{sock}
+	}
+	return open(c, c.nextID.Add(1), s), nil
+}
+
+// Protocol is "tcp" or "ws".
+func (c *Client) Protocol() string { return c.protocol }
+
+// OnConnect sets what is called when a connection is open.
+func (c *Client) OnConnect(h network.ConnectHandler) { c.connect = h }
+
+// OnReceive sets what gets each data packet, size and header included.
+func (c *Client) OnReceive(h network.ReceiveHandler) { c.receive = h }
+
+// OnDisconnect sets what is called once a connection is gone, whoever closed it.
+func (c *Client) OnDisconnect(h network.DisconnectHandler) { c.leave = h }
+
+func (c *Client) seeRaw(data []byte) {
+	c.rawMu.Lock()
+	fn := c.raw
+	c.rawMu.Unlock()
+	if fn != nil {
+		fn(data)
+	}
+}

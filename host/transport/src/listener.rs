@@ -1,0 +1,137 @@
+//! A listening tcp socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 4096;
+/// First and longest pause after accepting failed, for example for lack of file descriptors.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}{hint}")]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+    hint: String,
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    pause: Duration,
+}
+
+impl Listener {
+    /// Listens on an address.
+    ///
+    /// # Errors
+    /// [`BindError`]; if the port is in use, it names the process that holds it where that can be found out.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let failed = |source: io::Error| {
+            let hint = match source.kind() {
+                io::ErrorKind::AddrInUse => in_use(address.port()),
+                io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+                    "; ports below 1024 need the capability CAP_NET_BIND_SERVICE".to_owned()
+                }
+                io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address".to_owned(),
+                _ => String::new(),
+            };
+            BindError { address, source, hint }
+        };
+        let open = || {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            TcpListener::from_std(socket.into())
+        };
+        open().map(|socket| Self { socket, pause: PAUSE.0 }).map_err(failed)
+    }
+
+    /// The address, with the port that was really taken.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// The next connection. Goes on after every error, more slowly after several in a row. Safe to drop while it waits.
+    pub async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, peer)) => {
+                    self.pause = PAUSE.0;
+                    // Batches are written as a whole; waiting for more would only add latency.
+                    if stream.set_nodelay(true).is_ok() {
+                        return (stream, peer);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(pause = ?self.pause, "accepting a connection failed: {error}");
+                    tokio::time::sleep(self.pause).await;
+                    self.pause = (self.pause * 2).min(PAUSE.1);
+                }
+            }
+        }
+    }
+}
+
+/// Who holds a port, as far as `/proc` shows it.
+fn in_use(port: u16) -> String {
+    match holder(port) {
+        Some((pid, name)) => format!("; process {pid} (`{name}`) holds the port: stop it, or choose another address"),
+        None => format!("; find who holds it with `ss -ltnp 'sport = :{port}'`, or choose another address"),
+    }
+}
+
+fn holder(port: u16) -> Option<(u32, String)> {
+    let inode =
+        ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(&std::fs::read_to_string(table).ok()?, port))?;
+    let link = format!("socket:[{inode}]");
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        if files.flatten().any(|f| std::fs::read_link(f.path()).is_ok_and(|l| l.as_os_str() == link.as_str())) {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some((pid, name.trim().to_owned()));
+        }
+    }
+    None
+}
+
+/// The inode of a listening socket in a table of `/proc/net`.
+fn listening_inode(table: &str, port: u16) -> Option<String> {
+    let wanted = format!(":{port:04X}");
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let listens = fields.get(1)?.ends_with(&wanted) && *fields.get(3)? == "0A";
+        listens.then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_in_use_names_the_process_that_holds_it() {
+        let first = Listener::bind("127.0.0.1:0".parse().expect("address")).expect("free port");
+        let error = Listener::bind(first.local_addr().expect("bound")).expect_err("taken").to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_refused_with_its_reason() {
+        let error = Listener::bind("192.0.2.1:1".parse().expect("address")).expect_err("not ours").to_string();
+        assert!(error.contains("no interface of this machine"), "{error}");
+    }
+}

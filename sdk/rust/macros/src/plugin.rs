@@ -1,0 +1,188 @@
+//! `plugin!`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Error, Ident, LitStr, Path, Result, Token, bracketed};
+
+pub(crate) fn expand(declaration: TokenStream) -> TokenStream {
+    match syn::parse2::<Declaration>(declaration) {
+        Ok(declaration) => declaration.expand(),
+        Err(error) => error.into_compile_error(),
+    }
+}
+
+/// What is in the braces.
+struct Declaration {
+    routes: Vec<Path>,
+    start: Option<Path>,
+    stop: Option<Path>,
+    name: Option<LitStr>,
+}
+
+impl Parse for Declaration {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let (mut routes, mut start, mut stop, mut name) = (None, None, None, None);
+        while !input.is_empty() {
+            let key: Ident = input.parse()?;
+            input.parse::<Token![:]>()?;
+            let repeated = match key.to_string().as_str() {
+                "routes" => {
+                    let list;
+                    bracketed!(list in input);
+                    routes.replace(Punctuated::<Path, Token![,]>::parse_terminated(&list)?).is_some()
+                }
+                "start" => start.replace(input.parse()?).is_some(),
+                "stop" => stop.replace(input.parse()?).is_some(),
+                "name" => name.replace(input.parse()?).is_some(),
+                other => {
+                    let known = "a plugin has `routes`, `start`, `stop` and `name`";
+                    return Err(Error::new(key.span(), format!("unknown key `{other}`: {known}")));
+                }
+            };
+            if repeated {
+                return Err(Error::new(key.span(), format!("`{key}` is given twice")));
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        let missing = || Error::new(Span::call_site(), "name the plugin's routes: `routes: [greet]`");
+        let routes = routes.ok_or_else(missing)?.into_iter().collect();
+        Ok(Self { routes, start, stop, name })
+    }
+}
+
+impl Declaration {
+    fn expand(&self) -> TokenStream {
+        let game = self.game();
+        let unique = self.check_numbers();
+        quote! {
+            /// The plugin of this crate.
+            #[derive(Debug, Clone, Copy)]
+            pub struct Plugin;
+
+            #game
+            #unique
+
+            impl Plugin {
+                /// What this plugin is, as json.
+                pub fn manifest() -> ::std::string::String {
+                    ::duet_plugin::manifest::<Self>()
+                }
+
+                /// Handles a packed list of requests, which is changed by it, and appends the effects to `out`.
+                ///
+                /// # Errors
+                /// If the list does not fit the packed layout.
+                pub fn handle_batch(
+                    requests: &mut [u8],
+                    out: &mut ::std::vec::Vec<u8>,
+                ) -> ::core::result::Result<(), ::duet_plugin::MalformedBatch> {
+                    ::duet_plugin::handle_batch::<Self>(requests, out)
+                }
+
+                /// Runs once, before the first message.
+                ///
+                /// # Errors
+                /// Keeps the plugin from being loaded.
+                pub fn start() -> ::duet_plugin::Result<()> {
+                    <Self as ::duet_plugin::Game>::start()
+                }
+
+                /// Runs once, before the instance is dropped in good order.
+                pub fn stop() {
+                    <Self as ::duet_plugin::Game>::stop();
+                }
+            }
+
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                type Exports = ::duet_plugin::component::Exports<Plugin>;
+                ::duet_plugin::component::bindings::export_game!(Exports);
+            };
+        }
+    }
+
+    fn game(&self) -> TokenStream {
+        let routes = &self.routes;
+        let name = self.name.as_ref().map_or_else(|| quote! { ::core::env!("CARGO_PKG_NAME") }, ToTokens::into_token_stream);
+        let start = self.start.as_ref().map(|start| {
+            // The types of both functions are checked where their names are.
+            let call = quote_spanned! { start.span()=> { let start: fn() -> ::duet_plugin::Result<()> = #start; start() } };
+            quote! { fn start() -> ::duet_plugin::Result<()> { #call } }
+        });
+        let stop = self.stop.as_ref().map(|stop| {
+            let call = quote_spanned! { stop.span()=> { let stop: fn() = #stop; stop() } };
+            quote! { fn stop() { #call } }
+        });
+        quote! {
+            impl ::duet_plugin::Game for Plugin {
+                const NAME: &'static str = #name;
+                const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
+                const ROUTES: &'static [::duet_plugin::RouteInfo] = &[#(<#routes as ::duet_plugin::Route>::INFO),*];
+
+                #[inline]
+                #[allow(unreachable_patterns, reason = "a repeated number has an error of its own")]
+                fn call(
+                    route: i32,
+                    ctx: &mut ::duet_plugin::Ctx,
+                    body: ::duet_plugin::codec::Body<'_>,
+                ) -> ::core::option::Option<::duet_plugin::Result<()>> {
+                    match route {
+                        #(<#routes as ::duet_plugin::Route>::NUMBER => {
+                            ::core::option::Option::Some(<#routes as ::duet_plugin::Route>::call(ctx, body))
+                        })*
+                        _ => ::core::option::Option::None,
+                    }
+                }
+
+                #start
+                #stop
+            }
+        }
+    }
+
+    /// A check at compile time for each route, so that the error is at the route and names it.
+    fn check_numbers(&self) -> TokenStream {
+        let routes = &self.routes;
+        let checks = routes.iter().enumerate().map(|(index, route)| {
+            let name = route.to_token_stream().to_string().replace(' ', "");
+            let message = format!("route `{name}` has the number of a route before it");
+            quote_spanned! { route.span()=>
+                const _: () = ::core::assert!(!::duet_plugin::__is_repeated(NUMBERS, #index), #message);
+            }
+        });
+        quote! {
+            const _: () = {
+                const NUMBERS: &[i32] = &[#(<#routes as ::duet_plugin::Route>::NUMBER),*];
+                #(#checks)*
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(declaration: TokenStream) -> String {
+        syn::parse2::<Declaration>(declaration).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn wrong_declarations_are_explained() {
+        assert_eq!(error(quote! {}), "name the plugin's routes: `routes: [greet]`");
+        assert!(error(quote! { routes: [greet], begin: x }).starts_with("unknown key `begin`"));
+        assert_eq!(error(quote! { routes: [a], routes: [b] }), "`routes` is given twice");
+    }
+
+    #[test]
+    fn a_trailing_comma_and_paths_are_fine() {
+        let declaration: Declaration = syn::parse2(quote! { routes: [greet, shop::buy,], start: on_start, }).unwrap();
+        assert_eq!(declaration.routes.len(), 2);
+        assert!(declaration.start.is_some() && declaration.stop.is_none());
+    }
+}

@@ -1,0 +1,47 @@
+//! One call of the host: a packed list of requests in, a packed list of effects out.
+
+use crate::codec::Body;
+use crate::requests::{Head, MESSAGE, MalformedBatch};
+use crate::{Ctx, Error, Game, code};
+
+/// Handles the requests in their order and appends their effects to `out`. Bodies are decoded in place, so `requests` is changed.
+///
+/// # Errors
+/// If the list does not fit the packed layout. The effects of the requests before the broken record are in `out`.
+pub fn handle_batch<G: Game>(requests: &mut [u8], out: &mut Vec<u8>) -> Result<(), MalformedBatch> {
+    // An effect's header is shorter than a request's: an answer as long as its request always fits.
+    out.reserve(requests.len());
+    let mut ctx = Ctx::open(std::mem::take(out));
+    let done = handle_all::<G>(requests, &mut ctx);
+    *out = ctx.close();
+    done
+}
+
+fn handle_all<G: Game>(requests: &mut [u8], ctx: &mut Ctx) -> Result<(), MalformedBatch> {
+    let mut rest = requests;
+    let mut request = 0;
+    while !rest.is_empty() {
+        let malformed = MalformedBatch { request };
+        let head = Head::read(rest).ok_or(malformed)?;
+        if head.kind == MESSAGE {
+            let behind_header = rest.get_mut(head.header..).ok_or(malformed)?;
+            ctx.begin(request, &head);
+            handle_one::<G>(ctx, head.route, Body::new(behind_header, head.size - head.header));
+        }
+        rest = rest.get_mut(head.size..).ok_or(malformed)?;
+        request += 1;
+    }
+    Ok(())
+}
+
+#[inline]
+fn handle_one<G: Game>(ctx: &mut Ctx, route: i32, body: Body<'_>) {
+    let mark = ctx.effects().mark();
+    let error = match G::call(route, ctx, body) {
+        Some(Ok(())) => return,
+        Some(Err(error)) => error,
+        None => Error::new(code::UNKNOWN_ROUTE, format!("this plugin has no route {route}")),
+    };
+    ctx.effects().take_back(mark);
+    ctx.fail(&error);
+}

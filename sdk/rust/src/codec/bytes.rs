@@ -1,0 +1,35 @@
+//! Bodies as they are.
+
+use super::{Body, Bytes, Codec, Decode, Encode, Scratch};
+use crate::Result;
+
+impl<'a> Decode<'a, &'a [u8]> for Bytes {
+    const CODEC: Codec = Codec::Bytes;
+
+    fn decode(body: Body<'a>, _: &mut Scratch) -> Result<&'a [u8]> {
+        Ok(body.into_bytes())
+    }
+}
+
+impl<'a> Decode<'a, &'a mut [u8]> for Bytes {
+    const CODEC: Codec = Codec::Bytes;
+
+    fn decode(body: Body<'a>, _: &mut Scratch) -> Result<&'a mut [u8]> {
+        Ok(body.into_bytes())
+    }
+}
+
+impl<'a> Decode<'a, Vec<u8>> for Bytes {
+    const CODEC: Codec = Codec::Bytes;
+
+    fn decode(body: Body<'a>, _: &mut Scratch) -> Result<Vec<u8>> {
+        Ok(body.into_bytes().to_vec())
+    }
+}
+
+impl<T: AsRef<[u8]> + ?Sized> Encode<T> for Bytes {
+    fn encode(value: &T, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(value.as_ref());
+        Ok(())
+    }
+}

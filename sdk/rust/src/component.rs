@@ -1,0 +1,54 @@
+//! The glue between a plugin and the host: the exports of world `game`.
+
+use std::marker::PhantomData;
+
+use crate::{Game, batch, game};
+
+/// What the contract generates.
+#[allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the canonical ABI is raw pointers"
+)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        world: "game",
+        path: "wit",
+        pub_export_macro: true,
+        export_macro_name: "export_game",
+        default_bindings_module: "duet_plugin::component::bindings",
+    });
+}
+
+use bindings::exports::duet::plugin::{batch_handler, lifecycle};
+
+/// The exports of a plugin. `plugin!` exports them for its type.
+#[derive(Debug)]
+pub struct Exports<G>(PhantomData<G>);
+
+impl<G: Game> lifecycle::Guest for Exports<G> {
+    fn describe() -> String {
+        game::manifest::<G>()
+    }
+
+    fn start() -> Result<(), String> {
+        G::start().map_err(|error| error.message().to_owned())
+    }
+
+    fn stop() {
+        G::stop();
+    }
+}
+
+impl<G: Game> batch_handler::Guest for Exports<G> {
+    #[allow(clippy::panic, reason = "a trap tells the host that it sent what nobody can read")]
+    fn handle_batch(mut requests: Vec<u8>) -> Vec<u8> {
+        let mut effects = Vec::new();
+        match batch::handle_batch::<G>(&mut requests, &mut effects) {
+            Ok(()) => effects,
+            Err(malformed) => panic!("{malformed}"),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a plugin is to the SDK: routes, a name, and its life. `plugin!` and `#[route]` implement these traits.
+
+use serde::Serialize;
+
+use crate::codec::{Body, Codec};
+use crate::{Ctx, Result};
+
+/// What the host is told about a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// Number, as clients send it.
+    pub number: i32,
+    /// Name of the function, for people.
+    pub name: &'static str,
+    /// What bodies are written in.
+    pub codec: Codec,
+    /// Only for connections that are bound to a uid.
+    pub authorized: bool,
+    /// Not for clients.
+    pub internal: bool,
+}
+
+/// A function with `#[route]`.
+pub trait Route {
+    /// What the host is told.
+    const INFO: RouteInfo;
+    /// The route's number.
+    const NUMBER: i32 = Self::INFO.number;
+
+    /// Decodes the body, calls the function and appends its reply.
+    ///
+    /// # Errors
+    /// If the body cannot be decoded, the function fails, or its reply cannot be encoded.
+    fn call(ctx: &mut Ctx, body: Body<'_>) -> Result<()>;
+}
+
+/// A plugin: the type `plugin!` generates implements this.
+pub trait Game {
+    /// Name, for people.
+    const NAME: &'static str;
+    /// Version, for people.
+    const VERSION: &'static str;
+    /// All routes; their numbers differ.
+    const ROUTES: &'static [RouteInfo];
+
+    /// Calls the handler of a route. None if there is no such route.
+    fn call(route: i32, ctx: &mut Ctx, body: Body<'_>) -> Option<Result<()>>;
+
+    /// Runs once, before the first message.
+    ///
+    /// # Errors
+    /// Keeps the plugin from being loaded.
+    fn start() -> Result<()> {
+        Ok(())
+    }
+
+    /// Runs once, before the instance is dropped in good order.
+    fn stop() {}
+}
+
+/// The manifest of a plugin, as `lifecycle.describe` returns it.
+pub fn manifest<G: Game>() -> String {
+    let routes = G::ROUTES.iter().map(|route| RouteEntry {
+        route: route.number,
+        name: route.name,
+        authorized: route.authorized,
+        internal: route.internal,
+    });
+    let manifest = Manifest { name: G::NAME, version: G::VERSION, packed: 1, routes: routes.collect() };
+    // Numbers, booleans and strings always have a json form; the host refuses an empty manifest and says so.
+    simd_json::serde::to_string(&manifest).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Manifest {
+    name: &'static str,
+    version: &'static str,
+    packed: u32,
+    routes: Vec<RouteEntry>,
+}
+
+#[derive(Serialize)]
+struct RouteEntry {
+    route: i32,
+    name: &'static str,
+    #[serde(skip_serializing_if = "is_false")]
+    authorized: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    internal: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// True if the number of route `index` is also that of an earlier one. `plugin!` asks at compile time.
+#[doc(hidden)]
+pub const fn is_repeated(numbers: &[i32], index: usize) -> bool {
+    let (before, rest) = numbers.split_at(index);
+    let Some(number) = rest.first() else { return false };
+    let mut rest = before;
+    while let Some((other, others)) = rest.split_first() {
+        if *other == *number {
+            return true;
+        }
+        rest = others;
+    }
+    false
+}
