@@ -1,8 +1,8 @@
 //! All connections of a gate by id, and the effects that reach them.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use duet_core::{ConnId, Effect, Egress, ErrorCode};
 use papaya::HashMap;
@@ -20,7 +20,8 @@ thread_local! {
 /// The connections of a gate.
 #[derive(Debug, Default)]
 pub struct Connections {
-    map: HashMap<ConnId, Arc<Connection>>,
+    /// The map frees what was removed some time later. The sockets must not wait for that: only their tasks own them.
+    map: HashMap<ConnId, Weak<Connection>>,
     last_id: AtomicU64,
     stats: Stats,
 }
@@ -35,8 +36,8 @@ impl Connections {
         ConnId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    pub(crate) fn insert(&self, connection: Arc<Connection>) {
-        self.map.pin().insert(connection.id, connection);
+    pub(crate) fn insert(&self, connection: &Arc<Connection>) {
+        self.map.pin().insert(connection.id, Arc::downgrade(connection));
     }
 
     pub(crate) fn remove(&self, id: ConnId) {
@@ -44,7 +45,7 @@ impl Connections {
     }
 
     pub(crate) fn close_all(&self, reason: CloseReason) {
-        for connection in self.map.pin().values() {
+        for connection in self.map.pin().values().filter_map(Weak::upgrade) {
             connection.close(reason, "");
         }
     }
@@ -52,9 +53,9 @@ impl Connections {
     fn apply_into(&self, effects: &[Effect<'_>], out: &mut Vec<u8>) {
         let map = self.map.pin();
         for run in effects.chunk_by(|a, b| a.conn() == b.conn()) {
-            let Some(connection) = run.first().and_then(|e| map.get(&e.conn())) else { continue };
+            let Some(connection) = run.first().and_then(|e| map.get(&e.conn())).and_then(Weak::upgrade) else { continue };
             out.clear();
-            let packets: usize = run.iter().map(|effect| encode(connection, effect, out)).sum();
+            let packets: usize = run.iter().map(|effect| encode(&connection, effect, out)).sum();
             connection.send(out, packets);
         }
     }

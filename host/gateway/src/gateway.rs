@@ -150,7 +150,7 @@ fn start(stream: TcpStream, peer: SocketAddr, profile: &Arc<Profile>, place: Pla
     let limits = OutboxLimits { packets: shared.options.write_queue_packets, bytes: shared.options.write_queue_bytes };
     let (read, write) = stream.into_split();
     let connection = Arc::new(Connection::new(shared.connections.next_id(), Arc::clone(profile), write, limits));
-    shared.connections.insert(Arc::clone(&connection));
+    shared.connections.insert(&connection);
     tokio::spawn(async move {
         let id = connection.id;
         let reason = serve(connection, read, Arc::clone(&shared)).await;

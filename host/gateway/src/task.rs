@@ -20,8 +20,10 @@ use crate::gateway::Shared;
 use crate::inbound::{Fatal, Harvest, Inbound};
 use crate::outbox::{Flushed, Sending};
 
-/// What one read may bring. Shared by all connections of a thread, so that an idle one holds no buffer.
-const READ_BYTES: usize = 64 << 10;
+/// What one read may bring: a little less than the 32 KiB that one call of a plugin takes, because request records have longer
+/// headers than packets; so a read is a call, and nothing is cut or joined. Shared by all connections of a thread, so that an
+/// idle one holds no buffer.
+const READ_BYTES: usize = 31 << 10;
 /// Reads before other connections get their turn.
 const READS_PER_TURN: usize = 4;
 
@@ -95,6 +97,9 @@ impl Reader {
                 (Ok(Flushed::All), Sending::Closing(_)) => {
                     // Closing a socket with unread bytes resets it, and the client would lose our last ones. So only our
                     // side is shut, and the rest is read until the client is done or the time is up.
+                    if self.shut {
+                        return Poll::Pending;
+                    }
                     if ended == CloseReason::ClientLeft || SockRef::from(connection.socket()).shutdown(std::net::Shutdown::Write).is_err() {
                         return Poll::Ready(ended);
                     }

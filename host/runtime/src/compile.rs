@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use tokio::io::AsyncReadExt;
 
 use crate::engine;
@@ -48,6 +48,8 @@ pub fn compile_here(input: &Path, output: &Path, limits: CompileLimits) -> Resul
     for (resource, limit) in [(Resource::Cpu, cpu), (Resource::As, limits.memory_bytes), (Resource::Core, 0)] {
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) }).map_err(|e| format!("setting limits: {e}"))?;
     }
+    // A server that is killed must not leave a compiler behind.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("setting limits: {e}"))?;
     compile_file(input, output)
 }
 
@@ -96,7 +98,7 @@ async fn in_child(program: &PathBuf, arguments: &[String], limits: CompileLimits
     let said = String::from_utf8_lossy(&said);
     let reason = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default().trim();
     Err(match std::os::unix::process::ExitStatusExt::signal(&status) {
-        Some(signal) if signal == rustix::process::Signal::XCPU.as_raw() || signal == rustix::process::Signal::KILL.as_raw() => {
+        Some(signal) if signal == Signal::XCPU.as_raw() || signal == Signal::KILL.as_raw() => {
             CompileError::Time(limits.time)
         }
         Some(_) if said.contains("memory allocation") || reason.is_empty() => CompileError::Memory(limits.memory_bytes),

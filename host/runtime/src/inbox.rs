@@ -40,10 +40,21 @@ struct Queue {
     chunks: VecDeque<Chunk>,
     messages: usize,
     bytes: usize,
-    waiting: Vec<Waker>,
+    /// Who found no room, in the order in which they came.
+    waiting: VecDeque<Waiting>,
     /// The worker knows that there is something.
     signalled: bool,
 }
+
+#[derive(Debug)]
+struct Waiting {
+    waker: Waker,
+    messages: usize,
+    bytes: usize,
+}
+
+/// More who wait than any number of connections explains; a task that is woken for other reasons may wait twice.
+const WAITING_MAX: usize = 1 << 17;
 
 impl Inbox {
     pub(crate) fn new(signal: Signal, messages_max: usize, bytes_max: usize) -> Arc<Self> {
@@ -57,9 +68,10 @@ impl Inbox {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let fits = queue.messages + messages <= self.messages_max && queue.bytes + bytes <= self.bytes_max;
             if !fits && queue.messages > 0 {
-                if !queue.waiting.iter().any(|w| w.will_wake(waker)) {
-                    queue.waiting.push(waker.clone());
+                if queue.waiting.len() >= WAITING_MAX {
+                    queue.waiting.drain(..).for_each(|w| w.waker.wake());
                 }
+                queue.waiting.push_back(Waiting { waker: waker.clone(), messages, bytes });
                 return Err(Full(requests));
             }
             queue.messages += messages;
@@ -76,17 +88,20 @@ impl Inbox {
         Ok(())
     }
 
-    /// Swaps what waits for the empty `into`. If there was nothing, the next offer signals again.
+    /// Swaps what waits for the empty `into`, and wakes as many as there is room for now. If there was nothing, the next offer signals
+    /// again.
     pub(crate) fn take(&self, into: &mut VecDeque<Chunk>) {
-        let waiting = {
+        let woken = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::swap(&mut queue.chunks, into);
             queue.messages = 0;
             queue.bytes = 0;
             queue.signalled = !into.is_empty();
-            std::mem::take(&mut queue.waiting)
+            // If nobody came although there was room, those who were woken are gone: everybody may try.
+            let count = if into.is_empty() { queue.waiting.len() } else { queue.fitting(self.messages_max, self.bytes_max) };
+            queue.waiting.drain(..count).collect::<Vec<_>>()
         };
-        waiting.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(|w| w.waker.wake());
     }
 
     /// Waits until something is there (asynchronous lane).
@@ -94,5 +109,18 @@ impl Inbox {
         if let Signal::Task(notify) = &self.signal {
             notify.notified().await;
         }
+    }
+}
+
+impl Queue {
+    /// How many of those who wait fit into an empty queue; at least one.
+    fn fitting(&self, messages_max: usize, bytes_max: usize) -> usize {
+        let (mut messages, mut bytes) = (0, 0);
+        let fitting = self.waiting.iter().take_while(|w| {
+            messages += w.messages;
+            bytes += w.bytes;
+            messages <= messages_max && bytes <= bytes_max
+        });
+        fitting.count().max(1).min(self.waiting.len())
     }
 }

@@ -94,6 +94,17 @@ impl Loaded {
     pub fn waits(&self) -> bool {
         self.template.lane == Lane::Waiting
     }
+
+    /// An instance of its own, called without queue and threads, to measure a call: request records in, effect records out. Budgets
+    /// do not run, for nothing ticks.
+    ///
+    /// # Errors
+    /// If the instance does not start.
+    #[doc(hidden)]
+    pub fn caller(&self) -> Result<impl FnMut(&[u8]) -> Result<Vec<u8>, String> + use<>, LoadError> {
+        let mut guest = self.template.instantiate().map_err(|fault| LoadError::new(&self.file, Reason::Start(fault.to_string())))?;
+        Ok(move |requests: &[u8]| guest.call(requests).map_err(|fault| fault.to_string()))
+    }
 }
 
 impl Loader {

@@ -176,21 +176,33 @@ fn target<'a>(routes: &'a HashMap<Route, Arc<Plugin>>, request: &Request<'_>) ->
     }
 }
 
+/// Where all of them go, if that is one place: the usual read comes from one connection and is about one thing.
+fn common_target<'a>(routes: &'a HashMap<Route, Arc<Plugin>>, requests: &Requests) -> Option<Target<'a>> {
+    let mut requests = requests.iter();
+    let mut last = requests.next()?;
+    let first = target(routes, &last);
+    for request in requests {
+        // A target depends on route, connection and uid, unless any instance will do.
+        let same = request.route == last.route && request.conn == last.conn && request.uid == last.uid;
+        if !same && !target(routes, &request).is(&first) {
+            return None;
+        }
+        last = request;
+    }
+    Some(first)
+}
+
 impl Dispatch for Runtime {
     fn dispatch(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
         let routes = self.routes.load();
-        let mut targets = requests.iter().map(|r| target(&routes, &r));
-        let Some(first) = targets.next() else { return Ok(()) };
-        if targets.all(|t| t.is(&first)) {
-            return match first {
-                Target::Inbox(inbox) => self.offer(inbox, requests, waker),
-                Target::Refused(code) => {
-                    refuse(&*self.shared.egress, requests.iter(), code);
-                    Ok(())
-                }
-            };
+        match common_target(&routes, &requests) {
+            Some(Target::Inbox(inbox)) => self.offer(inbox, requests, waker),
+            Some(Target::Refused(code)) => {
+                refuse(&*self.shared.egress, requests.iter(), code);
+                Ok(())
+            }
+            None => self.dispatch_mixed(&routes, &requests, waker),
         }
-        self.dispatch_mixed(&routes, &requests, waker)
     }
 
     fn is_idle(&self) -> bool {

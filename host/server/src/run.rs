@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use duet_core::Registry;
@@ -16,6 +16,9 @@ use crate::cli::RunArguments;
 use crate::drop_folder;
 use crate::settings::Settings;
 use crate::{logging, wiring};
+
+/// How long I/O threads may take to end.
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
@@ -76,7 +79,8 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         }
         anyhow::Ok(())
     })?;
-    io.shutdown_background();
+    // The tasks hold the plugins; these can only stop in good order once they are gone.
+    io.shutdown_timeout(SHUTDOWN);
     runtime.withdraw_all();
     drop(runtime);
     let stats = connections.stats();

@@ -1,6 +1,5 @@
 //! One call of the host: a packed list of requests in, a packed list of effects out.
 
-use crate::codec::Body;
 use crate::requests::{Head, MESSAGE, MalformedBatch};
 use crate::{Ctx, Error, Game, code};
 
@@ -24,9 +23,9 @@ fn handle_all<G: Game>(requests: &mut [u8], ctx: &mut Ctx) -> Result<(), Malform
         let malformed = MalformedBatch { request };
         let head = Head::read(rest).ok_or(malformed)?;
         if head.kind == MESSAGE {
-            let behind_header = rest.get_mut(head.header..).ok_or(malformed)?;
+            let body = rest.get_mut(head.header..head.size).ok_or(malformed)?;
             ctx.begin(request, &head);
-            handle_one::<G>(ctx, head.route, Body::new(behind_header, head.size - head.header));
+            handle_one::<G>(ctx, head.route, body);
         }
         rest = rest.get_mut(head.size..).ok_or(malformed)?;
         request += 1;
@@ -35,7 +34,7 @@ fn handle_all<G: Game>(requests: &mut [u8], ctx: &mut Ctx) -> Result<(), Malform
 }
 
 #[inline]
-fn handle_one<G: Game>(ctx: &mut Ctx, route: i32, body: Body<'_>) {
+fn handle_one<G: Game>(ctx: &mut Ctx, route: i32, body: &mut [u8]) {
     let mark = ctx.effects().mark();
     let error = match G::call(route, ctx, body) {
         Some(Ok(())) => return,

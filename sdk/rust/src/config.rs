@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Body, Decode, Json, Scratch};
+use crate::codec::{Decode, Json};
 use crate::{Error, Result, host};
 
 /// The value at a key; dots go into tables (`shop.prices`).
@@ -20,7 +20,6 @@ pub fn get<T: DeserializeOwned>(key: &str) -> Result<T> {
 pub fn find<T: DeserializeOwned>(key: &str) -> Result<Option<T>> {
     let Some(text) = host::config(key) else { return Ok(None) };
     let mut bytes = text.into_bytes();
-    let len = bytes.len();
-    let value = Json::decode(Body::new(&mut bytes, len), &mut Scratch::default());
+    let value = Json::decode(&mut bytes);
     value.map(Some).map_err(|error| Error::handler(format!("config value `{key}`: {}", error.message())))
 }

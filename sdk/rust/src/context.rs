@@ -1,21 +1,15 @@
 //! What a handler sees of the world: who sent the message, and what it can do about it.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Body, Bytes, Codec, Decode, Encode, Json, Msgpack, Protobuf, Scratch};
+use crate::codec::{Bytes, Codec, Decode, Encode, Json, Msgpack, Protobuf};
 use crate::effects::{Effect, Effects};
 use crate::requests::Head;
 use crate::{Error, Result, clock, config, random};
-
-thread_local! {
-    /// The decoders' memory between two calls.
-    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
-}
 
 /// The message that is handled, and the effects of handling it.
 ///
@@ -24,7 +18,6 @@ thread_local! {
 #[derive(Debug)]
 pub struct Ctx {
     effects: Effects,
-    scratch: Scratch,
     request: u32,
     conn: u64,
     uid: i64,
@@ -162,7 +155,6 @@ impl Ctx {
     pub(crate) fn open(out: Vec<u8>) -> Self {
         Self {
             effects: Effects::from_bytes(out),
-            scratch: SCRATCH.take().unwrap_or_default(),
             request: 0,
             conn: 0,
             uid: 0,
@@ -174,7 +166,6 @@ impl Ctx {
     }
 
     pub(crate) fn close(self) -> Vec<u8> {
-        SCRATCH.set(Some(self.scratch));
         self.effects.into_bytes()
     }
 
@@ -230,8 +221,8 @@ impl Ctx {
     }
 
     #[inline]
-    pub fn __decode<'a, C: Decode<'a, T>, T>(&mut self, body: Body<'a>) -> Result<T> {
-        C::decode(body, &mut self.scratch)
+    pub fn __decode<'a, C: Decode<'a, T>, T>(&mut self, body: &'a mut [u8]) -> Result<T> {
+        C::decode(body)
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::codec::{Body, Codec};
+use crate::codec::Codec;
 use crate::{Ctx, Result};
 
 /// What the host is told about a route.
@@ -31,7 +31,7 @@ pub trait Route {
     ///
     /// # Errors
     /// If the body cannot be decoded, the function fails, or its reply cannot be encoded.
-    fn call(ctx: &mut Ctx, body: Body<'_>) -> Result<()>;
+    fn call(ctx: &mut Ctx, body: &mut [u8]) -> Result<()>;
 }
 
 /// A plugin: the type `plugin!` generates implements this.
@@ -44,7 +44,7 @@ pub trait Game {
     const ROUTES: &'static [RouteInfo];
 
     /// Calls the handler of a route. None if there is no such route.
-    fn call(route: i32, ctx: &mut Ctx, body: Body<'_>) -> Option<Result<()>>;
+    fn call(route: i32, ctx: &mut Ctx, body: &mut [u8]) -> Option<Result<()>>;
 
     /// Runs once, before the first message.
     ///

@@ -129,7 +129,7 @@ impl Declaration {
                 fn call(
                     route: i32,
                     ctx: &mut ::duet_plugin::Ctx,
-                    body: ::duet_plugin::codec::Body<'_>,
+                    body: &mut [u8],
                 ) -> ::core::option::Option<::duet_plugin::Result<()>> {
                     match route {
                         #(<#routes as ::duet_plugin::Route>::NUMBER => {

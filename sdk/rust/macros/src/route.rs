@@ -67,7 +67,7 @@ fn expand_checked(arguments: TokenStream, function: &TokenStream) -> Result<Toke
             };
 
             #[inline]
-            fn call(ctx: &mut ::duet_plugin::Ctx, body: ::duet_plugin::codec::Body<'_>) -> ::duet_plugin::Result<()> {
+            fn call(ctx: &mut ::duet_plugin::Ctx, body: &mut [u8]) -> ::duet_plugin::Result<()> {
                 ctx.__enter(::duet_plugin::codec::Codec::#codec);
                 #unused
                 match #call {

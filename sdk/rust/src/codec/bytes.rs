@@ -1,29 +1,29 @@
 //! Bodies as they are.
 
-use super::{Body, Bytes, Codec, Decode, Encode, Scratch};
+use super::{Bytes, Codec, Decode, Encode};
 use crate::Result;
 
 impl<'a> Decode<'a, &'a [u8]> for Bytes {
     const CODEC: Codec = Codec::Bytes;
 
-    fn decode(body: Body<'a>, _: &mut Scratch) -> Result<&'a [u8]> {
-        Ok(body.into_bytes())
+    fn decode(body: &'a mut [u8]) -> Result<&'a [u8]> {
+        Ok(body)
     }
 }
 
 impl<'a> Decode<'a, &'a mut [u8]> for Bytes {
     const CODEC: Codec = Codec::Bytes;
 
-    fn decode(body: Body<'a>, _: &mut Scratch) -> Result<&'a mut [u8]> {
-        Ok(body.into_bytes())
+    fn decode(body: &'a mut [u8]) -> Result<&'a mut [u8]> {
+        Ok(body)
     }
 }
 
 impl<'a> Decode<'a, Vec<u8>> for Bytes {
     const CODEC: Codec = Codec::Bytes;
 
-    fn decode(body: Body<'a>, _: &mut Scratch) -> Result<Vec<u8>> {
-        Ok(body.into_bytes().to_vec())
+    fn decode(body: &'a mut [u8]) -> Result<Vec<u8>> {
+        Ok(body.to_vec())
     }
 }
 

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Codec, Decode, Encode, Msgpack, Scratch};
+use super::{Codec, Decode, Encode, Msgpack};
 use crate::{Error, Result};
 
 impl<'a, T: Deserialize<'a>> Decode<'a, T> for Msgpack {
     const CODEC: Codec = Codec::Msgpack;
 
-    fn decode(body: Body<'a>, _: &mut Scratch) -> Result<T> {
-        let bytes: &'a [u8] = body.into_bytes();
+    fn decode(body: &'a mut [u8]) -> Result<T> {
+        let bytes: &'a [u8] = body;
         rmp_serde::from_slice(bytes).map_err(Error::bad_request)
     }
 }

@@ -2,14 +2,14 @@
 
 use prost::Message;
 
-use super::{Body, Codec, Decode, Encode, Protobuf, Scratch};
+use super::{Codec, Decode, Encode, Protobuf};
 use crate::{Error, Result};
 
 impl<'a, T: Message + Default> Decode<'a, T> for Protobuf {
     const CODEC: Codec = Codec::Protobuf;
 
-    fn decode(body: Body<'a>, _: &mut Scratch) -> Result<T> {
-        let bytes: &[u8] = body.into_bytes();
+    fn decode(body: &'a mut [u8]) -> Result<T> {
+        let bytes: &[u8] = body;
         T::decode(bytes).map_err(Error::bad_request)
     }
 }

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::codec::{Body, Decode, Json, Scratch};
+use crate::codec::{Decode, Json};
 use crate::effects::HEADER_BYTES;
 use crate::requests::field;
 
@@ -103,7 +103,7 @@ impl Outcome {
 #[allow(clippy::panic, reason = "a test fails by panicking")]
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> T {
     let mut bytes = body.to_vec();
-    match Json::decode(Body::new(&mut bytes, body.len()), &mut Scratch::default()) {
+    match Json::decode(&mut bytes) {
         Ok(value) => value,
         Err(error) => panic!("{error}: {}", String::from_utf8_lossy(body)),
     }

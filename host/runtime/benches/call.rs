@@ -1,0 +1,50 @@
+//! What one call of a plugin costs: the benchmark's echo as a component and the same code linked in, by body size and batch.
+#![allow(missing_docs, reason = "a benchmark")]
+
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use duet_core::{ConnId, Request, Requests, Route, Seq};
+use duet_runtime::{Loader, PluginOptions, RuntimeOptions};
+
+/// Requests for the echo, whose message has about `bytes` bytes.
+fn requests(bytes: usize, count: usize) -> Requests {
+    let letters: String = ('a'..='z').cycle().take(bytes.saturating_sub(14).max(1)).collect();
+    let body = format!("{{\"message\":\"{letters}\"}}");
+    let mut requests = Requests::default();
+    for seq in 0..count {
+        requests.push(&Request { conn: ConnId(1), uid: None, route: Route(1), seq: Seq(seq as i32), body: body.as_bytes() });
+    }
+    requests
+}
+
+fn call(criterion: &mut Criterion) {
+    let cache = tempfile::tempdir().expect("a folder for the cache");
+    let options = RuntimeOptions { cache: cache.path().join("cache"), ..RuntimeOptions::default() };
+    let loader = Loader::new(Arc::new(options)).expect("a loader");
+    let loaded = loader.load(&duet_testkit::guest("duet-echo"), PluginOptions::default()).expect("the echo");
+    let mut plugin = loaded.caller().expect("an instance");
+    for (bytes, count) in [(16, 1), (16, 32), (1024, 1), (1024, 32), (16 << 10, 1), (16 << 10, 2)] {
+        let mut group = criterion.benchmark_group(format!("{bytes} B, {count} a call"));
+        let requests = requests(bytes, count);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::from_parameter("wasm"), |b| b.iter(|| plugin(requests.bytes()).expect("an answer")));
+        let mut memory = Vec::new();
+        group.bench_function(BenchmarkId::from_parameter("native"), |b| {
+            b.iter(|| {
+                memory.clear();
+                memory.extend_from_slice(requests.bytes());
+                let mut list = Vec::new();
+                duet_echo::Plugin::handle_batch(&mut memory, &mut list).expect("an answer");
+                list
+            });
+        });
+        group.finish();
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+criterion_group!(benches, call);
+criterion_main!(benches);
