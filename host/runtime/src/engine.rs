@@ -16,6 +16,8 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
     config.epoch_interruption(true);
     // Bookkeeping of component-model async costs 2 to 4 times a plain call, and no world needs it.
     config.concurrency_support(false);
+    // Half of a thread's stack. An interpreter needs much of it: JavaScript on QuickJS gets some 1,500 frames out of this.
+    config.max_wasm_stack(1 << 20);
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
     Engine::new(&config)
 }

@@ -6,10 +6,10 @@ import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
-const options = { bundle: true, format: "esm", platform: "node", target: "node20", logLevel: "warning", splitting: true };
+const options = { bundle: true, format: "esm", platform: "node", target: "node20", logLevel: "warning" };
 
 rmSync(dist, { recursive: true, force: true });
-await build({ ...options, entryPoints: [join(root, "src/index.ts"), join(root, "src/testing.ts")], outdir: dist });
+await build({ ...options, entryPoints: [join(root, "src/index.ts"), join(root, "src/testing.ts")], outdir: dist, splitting: true });
 
 if (process.argv.includes("--test")) {
   const tests = readdirSync(join(root, "test")).filter((file) => file.endsWith(".test.ts"));

@@ -1,81 +1,80 @@
 // From a batch of requests to its effects: decode, call the handler, collect what it wants.
-import { Context, Environment } from "./context.ts";
-import { Effects } from "./effects.ts";
-import { ErrorCode, PluginError } from "./error.ts";
-import type { HostImports } from "./host.ts";
-import { HARMLESS_BYTES, JsonWriter, nestedTooDeeply } from "./json.ts";
-import { KIND_MESSAGE, Requests } from "./packed.ts";
-import type { JsonRoute, Plugin } from "./plugin.ts";
-import { decodeTogether } from "./texts.ts";
+import { type Batch, Context, Environment } from "./context";
+import { Effects } from "./effects";
+import { ErrorCode, PluginError } from "./error";
+import type { HostImports } from "./host";
+import { HARMLESS_BYTES, isSimple, JsonWriter, nestedTooDeeply } from "./json";
+import { KIND_MESSAGE, malformed, REQUEST_HEADER_BYTES } from "./packed";
+import type { Plugin, Route } from "./plugin";
+import { decodeTogether } from "./texts";
 
 /** A plugin on a host. */
 export class Dispatcher {
   readonly environment: Environment;
-  private readonly plugin: Plugin;
+  private readonly routes: ReadonlyMap<number, Route>;
   private readonly host: HostImports;
   private readonly writer: JsonWriter;
   private readonly readsJson: boolean;
 
   constructor(plugin: Plugin, host: HostImports) {
-    this.plugin = plugin;
+    this.routes = plugin.routes;
     this.host = host;
     this.environment = new Environment(host);
     this.writer = new JsonWriter();
     this.readsJson = Array.from(plugin.routes.values()).some((route) => route.body !== "bytes");
   }
 
-  /** `batch-handler.handle-batch`. */
+  /** `batch-handler.handle-batch`. The loop is spelled out: in QuickJS each call and each property that is touched counts. */
   handleBatch(bytes: Uint8Array): Uint8Array {
+    const length = bytes.length;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, length);
     const effects = new Effects();
-    const requests = new Requests(bytes);
-    const batch = { environment: this.environment, effects, writer: this.writer, view: requests.view };
+    const batch: Batch = { environment: this.environment, effects, writer: this.writer, view, current: undefined, simple: false, replied: false };
     const texts = this.readsJson ? decodeTogether(this.host, bytes) : undefined;
-    const routes = this.plugin.routes;
-    for (let index = 0; requests.next(); index++) {
-      if (requests.kind !== KIND_MESSAGE) continue;
-      const number = requests.route();
-      const route = routes.get(number);
+    let index = -1;
+    let end = 0;
+    for (let at = 0; at < length; at = end) {
+      index++;
+      if (length - at < REQUEST_HEADER_BYTES) throw malformed(at);
+      const size = view.getUint32(at, true);
+      // u16 header, u8 kind, u8 flags.
+      const word = view.getUint32(at + 4, true);
+      const header = word & 0xffff;
+      if (header < REQUEST_HEADER_BYTES || size < header || size > length - at) throw malformed(at);
+      end = at + size;
+      if (((word >>> 16) & 0xff) !== KIND_MESSAGE) continue;
+      const route = this.routes.get(view.getInt32(at + 24, true));
       if (route === undefined) {
         effects.error(index, ErrorCode.unknownRoute, "unknown route");
         continue;
       }
       const before = effects.length;
-      const context = new Context(batch, index, requests.at, number);
+      const context = new Context(batch, index, at);
+      batch.current = context;
+      batch.simple = false;
+      batch.replied = false;
       try {
-        const request = route.body === "bytes" ? requests.body() : this.decode(route, requests, texts?.[index + 1]);
-        const answer = route.handle(context, request as Uint8Array);
-        if (answer !== undefined) this.answer(context, answer);
+        const request =
+          texts !== undefined && size - header < HARMLESS_BYTES && route.body !== "bytes"
+            ? parse(texts[index + 1])
+            : this.decode(route, bytes.subarray(at + header, end), batch);
+        const answer = route.handle(context, (route.check === undefined ? request : check(route, request)) as Uint8Array);
+        if (answer !== undefined) context.reply(answer);
       } catch (error) {
         effects.truncate(before);
-        this.fail(effects, index, number, error);
+        this.fail(effects, index, context.route, error);
       }
-      context.close();
     }
+    batch.current = undefined;
     return effects.pack(this.host);
   }
 
-  private decode(route: JsonRoute<unknown>, requests: Requests, text: string | undefined): unknown {
-    const body = text === undefined || requests.end - requests.bodyAt >= HARMLESS_BYTES ? requests.body() : undefined;
-    if (body !== undefined && nestedTooDeeply(body)) throw new PluginError(ErrorCode.badRequest, "json is nested too deeply");
-    let value: unknown;
-    try {
-      value = JSON.parse(text ?? this.host.decode(body as Uint8Array));
-    } catch {
-      throw new PluginError(ErrorCode.badRequest, "the body is not json");
-    }
-    if (body !== undefined) this.writer.learn(value, body);
-    if (route.check === undefined) return value;
-    try {
-      return route.check(value);
-    } catch (error) {
-      throw new PluginError(ErrorCode.badRequest, error instanceof Error ? error.message : "the request was refused");
-    }
-  }
-
-  private answer(context: Context, answer: unknown): void {
-    // Nothing would ever resume it: a component of this kind has no event loop.
-    if (answer instanceof Promise) throw new Error("the handler returned a promise; handlers are not async");
-    context.reply(answer);
+  private decode(route: Route, body: Uint8Array, batch: Batch): unknown {
+    if (route.body === "bytes") return body;
+    if (nestedTooDeeply(body)) throw new PluginError(ErrorCode.badRequest, "json is nested too deeply");
+    const text = this.host.decode(body);
+    batch.simple = body.length >= HARMLESS_BYTES && isSimple(body, text);
+    return parse(text);
   }
 
   private fail(effects: Effects, index: number, route: number, error: unknown): void {
@@ -92,8 +91,27 @@ export class Dispatcher {
   }
 }
 
+function check(route: Route, request: unknown): unknown {
+  try {
+    return route.check?.(request as Uint8Array);
+  } catch (error) {
+    throw new PluginError(ErrorCode.badRequest, error instanceof Error ? error.message : "the request was refused");
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new PluginError(ErrorCode.badRequest, "the body is not json");
+  }
+}
+
 /** An error with its stack, for the log. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return `thrown: ${String(error)}`;
-  return error.stack ? `${error.name}: ${error.message}\n${error.stack}` : `${error.name}: ${error.message}`;
+  const head = `${error.name}: ${error.message}`;
+  const stack = error.stack?.trimEnd() ?? "";
+  // V8 puts the message into the stack, QuickJS does not.
+  return stack.startsWith(head) ? stack : `${head}\n${stack}`.trimEnd();
 }

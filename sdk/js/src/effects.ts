@@ -1,5 +1,5 @@
 // Collecting effects and writing them in the packed layout, version 1 (`wit/packed.md`).
-import type { HostImports } from "./host.ts";
+import type { HostImports } from "./host";
 
 /** Bytes of the header this SDK writes. */
 export const EFFECT_HEADER_BYTES = 24;
@@ -10,8 +10,11 @@ export const KIND_ERROR = 1;
 /** Kind: a message to any connection. */
 export const KIND_PUSH = 2;
 
-/** Effects one call may make (`wit/imports.wit`). */
-export const EFFECTS_MAX = 4096;
+/**
+ * Pushes are refused from so many effects of one call on. The host takes 4,096 (`wit/imports.wit`) and drops the instance above; what is left
+ * is for the replies and errors of the batch, which are never refused.
+ */
+export const EFFECTS_BEFORE_PUSH_MAX = 4000;
 
 const HIGH = 0x1_0000_0000;
 
@@ -31,12 +34,13 @@ type Head = number | { kind: number; request: number; route: number; target: num
 /** The effects of one call, in order. */
 export class Effects {
   private readonly heads: Head[];
+  /** An empty text, then the body of each head, so that joining puts a gap before each body. */
   private readonly bodies: Body[];
   private textOnly: boolean;
 
   constructor() {
     this.heads = [];
-    this.bodies = [];
+    this.bodies = [""];
     this.textOnly = true;
   }
 
@@ -55,15 +59,16 @@ export class Effects {
     this.add({ kind: KIND_ERROR, request, route: code, target: 0 }, text.toWellFormed().replace(/[\0-\x1f]/g, " "));
   }
 
-  /** Adds a message to a connection. */
+  /** Adds a message to a connection. Throws if the call has made too many effects. */
   push(request: number, conn: number, route: number, body: Body): void {
+    if (this.heads.length >= EFFECTS_BEFORE_PUSH_MAX) throw new Error(`more than ${EFFECTS_BEFORE_PUSH_MAX} effects in one call`);
     this.add({ kind: KIND_PUSH, request, route, target: conn }, body);
   }
 
   /** Drops everything behind the first `length` effects. */
   truncate(length: number): void {
     this.heads.length = length;
-    this.bodies.length = length;
+    this.bodies.length = length + 1;
   }
 
   /** All effects as records, one after the other. */
@@ -73,7 +78,6 @@ export class Effects {
   }
 
   private add(head: Head, body: Body): void {
-    if (this.heads.length >= EFFECTS_MAX) throw new Error(`more than ${EFFECTS_MAX} effects in one call`);
     if (typeof body !== "string") this.textOnly = false;
     this.heads.push(head);
     this.bodies.push(body);
@@ -82,14 +86,14 @@ export class Effects {
   /** A crossing to the host costs more than encoding a small body, so all texts go in one. */
   private packTexts(host: Pick<HostImports, "encode">): Uint8Array {
     const { heads, bodies } = this;
-    const text = GAP + bodies.join(GAP);
+    const text = bodies.join(GAP);
     const out = host.encode(text);
     const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
     const ascii = out.length === text.length;
     const last = heads.length - 1;
     let at = 0;
     for (let i = 0; i < last; i++) {
-      const end = ascii ? at + EFFECT_HEADER_BYTES + bodies[i].length : out.indexOf(GAP_BYTE, at + EFFECT_HEADER_BYTES);
+      const end = ascii ? at + EFFECT_HEADER_BYTES + bodies[i + 1].length : out.indexOf(GAP_BYTE, at + EFFECT_HEADER_BYTES);
       writeHead(view, at, end - at, heads[i]);
       at = end;
     }
@@ -98,7 +102,7 @@ export class Effects {
   }
 
   private packMixed(host: Pick<HostImports, "encode">): Uint8Array {
-    const bodies = this.bodies.map((body) => (typeof body === "string" ? host.encode(body) : body));
+    const bodies = this.bodies.slice(1).map((body) => (typeof body === "string" ? host.encode(body) : body));
     const out = new Uint8Array(bodies.reduce((size, body) => size + EFFECT_HEADER_BYTES + body.length, 0));
     const view = new DataView(out.buffer);
     let at = 0;

@@ -4,10 +4,10 @@ import * as config from "duet:plugin/config@0.1.0";
 import * as log from "duet:plugin/log@0.1.0";
 import * as random from "duet:plugin/random@0.1.0";
 import * as text from "duet:plugin/text@0.1.0";
-import { describe, Dispatcher } from "./dispatch.ts";
-import { installGlobals } from "./globals.ts";
-import type { HostImports } from "./host.ts";
-import type { Plugin } from "./plugin.ts";
+import { describe, Dispatcher } from "./dispatch";
+import { installGlobals } from "./globals";
+import type { HostImports } from "./host";
+import type { Plugin } from "./plugin";
 
 /** Whether the host has called: before, the component is being built and no import can be used. */
 let live = false;

@@ -20,15 +20,14 @@ const BACKSLASH = 0x5c;
 export function nestedTooDeeply(body: Uint8Array): boolean {
   if (body.length < HARMLESS_BYTES) return false;
   // The native search is about a hundred times faster than looking at each byte, and few bodies have so many brackets.
-  const braces = count(body, OPEN_BRACE, JSON_DEPTH_MAX + 1);
-  if (braces + count(body, OPEN_BRACKET, JSON_DEPTH_MAX + 1 - braces) <= JSON_DEPTH_MAX) return false;
-  return depth(body) > JSON_DEPTH_MAX;
+  const braces = count(body, OPEN_BRACE, JSON_DEPTH_MAX);
+  return braces + count(body, OPEN_BRACKET, JSON_DEPTH_MAX - braces) >= JSON_DEPTH_MAX && depth(body) > JSON_DEPTH_MAX;
 }
 
-/** How often `byte` occurs, counting no further than `limit`. */
+/** How often `byte` occurs behind the first place, counting no further than `limit`. */
 function count(body: Uint8Array, byte: number, limit: number): number {
   let found = 0;
-  for (let at = body.indexOf(byte); at !== -1 && found < limit; at = body.indexOf(byte, at + 1)) found++;
+  for (let at = body.indexOf(byte, 1); at !== -1 && found < limit; at = body.indexOf(byte, at + 1)) found++;
   return found;
 }
 
@@ -61,128 +60,85 @@ function endOfString(body: Uint8Array, at: number): number {
   }
 }
 
-/** Strings from this length on are worth the detour below. */
+/** Strings from this length on are worth the detour of `JsonWriter`. */
 const LONG = 192;
-/** Objects with more keys are written by `JSON.stringify` alone. */
-const KEYS_MAX = 8;
-/** After so many values in a row without a long string, as many are not searched for one. */
-const PATIENCE = 8;
-const REST = 64;
+/** Objects with more keys are left to `JSON.stringify`. */
+const KEYS_MAX = 6;
 /** Quoted keys that are remembered. */
 const KEYS_KEPT = 256;
+
+/** Whether a body is ASCII without escapes. Then its long strings, if the reply repeats them, have nothing to escape either. */
+export function isSimple(body: Uint8Array, text: string): boolean {
+  return text.length === body.length && body.indexOf(BACKSLASH) === -1;
+}
 
 /**
  * Writes values as JSON: the same text as `JSON.stringify`.
  *
- * QuickJS quotes strings character by character (11 us for 1 KiB, three times what parsing takes) even if there is nothing to escape. So a
- * long string in a small object is put between quotes as it is, if parsing that gives the string back. Strings that are known to be clean,
- * because they were checked last or were read from JSON without a backslash, are not checked again: a chat line goes to many.
+ * QuickJS quotes strings character by character (11 us for 1 KiB, more than three times what parsing takes) even if there is nothing to
+ * escape. So a long string at the top of a small object is put between quotes as it is, if it parses to as many characters. If it does not,
+ * or is not ASCII, the detour costs more than it gains, so it is made only for answers to simple requests.
  */
 export class JsonWriter {
-  private rest: number;
-  private misses: number;
-  private readonly clean: string[];
-  private cleanAt: number;
   private readonly keys: Map<string, string>;
 
   constructor() {
-    this.rest = 0;
-    this.misses = 0;
-    this.clean = ["", "", "", ""];
-    this.cleanAt = 0;
     this.keys = new Map();
   }
 
-  /** The value as JSON. Throws if it has no JSON form. */
-  write(value: unknown): string {
-    if (this.rest > 0) {
-      this.rest--;
-    } else {
-      const text = this.writeObject(value);
-      if (text !== undefined) {
-        this.misses = 0;
-        return text;
-      }
-      if (++this.misses === PATIENCE) {
-        this.misses = 0;
-        this.rest = REST;
-      }
-    }
-    const text = JSON.stringify(value);
+  /** The value as JSON. `simple`: long strings with nothing to escape are likely. Throws if the value has no JSON form. */
+  write(value: unknown, simple: boolean): string {
+    const text = (simple ? this.writeObject(value) : undefined) ?? JSON.stringify(value);
     if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
     return text;
   }
 
-  /** Remembers the long strings of a value that was parsed from `body`. */
-  learn(value: unknown, body: Uint8Array): void {
-    if (this.rest > 0 || !isPlain(value)) return;
-    let seen = 0;
-    let checked = false;
-    for (const key in value) {
-      const item = value[key];
-      if (isLong(item)) {
-        if (!checked && body.indexOf(BACKSLASH) !== -1) return;
-        checked = true;
-        this.remember(item);
-      }
-      if (++seen === KEYS_MAX) return;
-    }
-  }
-
-  /** A small object with a long string as JSON; undefined for everything else. */
+  /** A plain object with few keys as JSON; undefined for everything else. */
   private writeObject(value: unknown): string | undefined {
-    if (!isPlain(value)) return undefined;
+    if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype || "toJSON" in value) return undefined;
     const keys = Object.keys(value);
-    if (keys.length > KEYS_MAX || !keys.some((key) => isLong(value[key]))) return undefined;
-    let text = "";
-    for (const key of keys) {
-      const item = value[key];
-      // A `toJSON` is told its key, which gets lost here.
-      if (typeof item === "object" && item !== null && "toJSON" in item) return undefined;
-      const itemText = isLong(item) ? this.quote(item) : JSON.stringify(item);
-      if (itemText !== undefined) text += `${text === "" ? "{" : ","}${this.quoteKey(key)}:${itemText}`;
+    const count = keys.length;
+    if (count > KEYS_MAX) return undefined;
+    let text = "{";
+    for (let i = 0; i < count; i++) {
+      const key = keys[i];
+      const item = (value as Record<string, unknown>)[key];
+      let itemText: string;
+      if (typeof item === "string" && item.length >= LONG) {
+        itemText = quote(item);
+      } else {
+        // A `toJSON` is told its key, which gets lost here.
+        if (typeof item === "object" && item !== null && "toJSON" in item) return undefined;
+        itemText = JSON.stringify(item);
+        if (itemText === undefined) continue;
+      }
+      text += text === "{" ? this.quoteKey(key) + itemText : "," + this.quoteKey(key) + itemText;
     }
-    return text === "" ? "{}" : text + "}";
+    return text + "}";
   }
 
-  /** A long string as JSON. */
-  private quote(text: string): string {
-    const quoted = `"${text}"`;
-    if (this.clean.includes(text)) return quoted;
-    if (!isClean(text, quoted)) return JSON.stringify(text);
-    this.remember(text);
-    return quoted;
-  }
-
+  /** A key as JSON and a colon. */
   private quoteKey(key: string): string {
     let quoted = this.keys.get(key);
     if (quoted === undefined) {
-      quoted = JSON.stringify(key);
+      quoted = JSON.stringify(key) + ":";
       if (this.keys.size < KEYS_KEPT) this.keys.set(key, quoted);
     }
     return quoted;
   }
+}
 
-  private remember(text: string): void {
-    this.clean[this.cleanAt] = text;
-    this.cleanAt = (this.cleanAt + 1) % this.clean.length;
+/** A long string as JSON. */
+function quote(text: string): string {
+  const quoted = `"${text}"`;
+  if (text.isWellFormed()) {
+    try {
+      // An escape stands for fewer characters than it has, a quote or a control character does not parse: with the same number of
+      // characters there is none of them. Comparing the texts would take half as long again.
+      if (JSON.parse(quoted).length === text.length) return quoted;
+    } catch {
+      // There is something to escape.
+    }
   }
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype && !("toJSON" in value);
-}
-
-function isLong(value: unknown): value is string {
-  return typeof value === "string" && value.length >= LONG;
-}
-
-/** Whether the text has nothing to escape: an escape, a quote or a control character would change the value or not parse. */
-function isClean(text: string, quoted: string): boolean {
-  if (!text.isWellFormed()) return false;
-  try {
-    return JSON.parse(quoted) === text;
-  } catch {
-    return false;
-  }
+  return JSON.stringify(text);
 }

@@ -1,6 +1,6 @@
 // How a plugin is described: its name and its routes.
-import type { Context, Environment } from "./context.ts";
-import { PACKED_VERSION } from "./packed.ts";
+import type { Context, Environment } from "./context";
+import { PACKED_VERSION } from "./packed";
 
 /** What routes of both kinds have. */
 interface RouteBase {
@@ -15,7 +15,7 @@ interface RouteBase {
 /** A route whose requests are JSON. */
 export interface JsonRoute<Request> extends RouteBase {
   body?: "json";
-  /** Checks what the client sent and returns the request; throws to answer with error 2. Without it the type of the request is a hope. */
+  /** Checks what the client sent and returns the request; throws to answer with error 2 and the message. Without it the type is a hope. */
   check?(body: unknown): Request;
   /** What it returns is the reply: a `Uint8Array` as it is, anything else as JSON. Without a value there is no reply. Not async. */
   handle(context: Context, request: Request): unknown;
@@ -24,12 +24,13 @@ export interface JsonRoute<Request> extends RouteBase {
 /** A route whose requests are bytes that the SDK does not look into. */
 export interface BytesRoute extends RouteBase {
   body: "bytes";
+  /** As in a JSON route. */
+  check?(body: Uint8Array): Uint8Array;
   /** As in a JSON route. The request is a view into the batch; copy it (`slice`) to keep it. */
   handle(context: Context, request: Uint8Array): unknown;
 }
 
-// The request of each route has a type of its own, which a table of routes cannot name.
-// deno-lint-ignore no-explicit-any
+/** Any route. The request of each has a type of its own, which a table of routes cannot name. */
 export type Route = JsonRoute<any> | BytesRoute;
 
 /** What a plugin is. */

@@ -1,9 +1,9 @@
 // `@duet/plugin/testing`: a host that is not there, to test handlers with any test runner.
-import { Dispatcher } from "./dispatch.ts";
-import { KIND_ERROR, KIND_PUSH, KIND_REPLY } from "./effects.ts";
-import type { HostImports } from "./host.ts";
-import { readU64 } from "./packed.ts";
-import type { Plugin } from "./plugin.ts";
+import { Dispatcher } from "./dispatch";
+import { KIND_ERROR, KIND_PUSH, KIND_REPLY } from "./effects";
+import type { HostImports } from "./host";
+import { readU64 } from "./packed";
+import type { Plugin } from "./plugin";
 
 /** A message as a client sends it. */
 export interface Message {
@@ -45,7 +45,8 @@ export interface TestHost {
 export function testHost(plugin: Plugin, options: TestHostOptions = {}): TestHost {
   const log: string[] = [];
   const dispatcher = new Dispatcher(plugin, fakeImports(log, options));
-  const handleBatch = (requests: Uint8Array) => dispatcher.handleBatch(requests);
+  // A copy, because a Node `Buffer` slices differently.
+  const handleBatch = (requests: Uint8Array) => dispatcher.handleBatch(new Uint8Array(requests));
   return {
     log,
     start: () => plugin.definition.start?.(dispatcher.environment),

@@ -1,13 +1,14 @@
 // The bodies of a batch as text.
-import type { HostImports } from "./host.ts";
-import { REQUEST_HEADER_BYTES, Requests } from "./packed.ts";
+import type { HostImports } from "./host";
+import { REQUEST_HEADER_BYTES } from "./packed";
 
-/** Bodies up to this many bytes on average are decoded together. */
+/** A batch is decoded together if its first record has at most this many bytes. */
 const TOGETHER_BYTES = 512;
 /** A control character, which JSON does not contain. */
 const MARK = "\x1e";
+const SPACE = 0x20;
 /** What takes the place of a header: a mark and spaces. */
-const BLANK = new Uint8Array(REQUEST_HEADER_BYTES).fill(0x20);
+const BLANK = new Uint8Array(REQUEST_HEADER_BYTES).fill(SPACE);
 BLANK[0] = 0x1e;
 
 /**
@@ -15,17 +16,23 @@ BLANK[0] = 0x1e;
  * request i is at i + 1, with spaces around it. Undefined if they are better decoded one by one.
  */
 export function decodeTogether(host: Pick<HostImports, "decode">, bytes: Uint8Array): string[] | undefined {
-  const requests = new Requests(bytes);
-  // Large ones cost more together than apart. One look decides, without counting.
-  if (!requests.next() || requests.end > TOGETHER_BYTES || requests.end === bytes.length) return undefined;
+  const length = bytes.length;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
+  // Large bodies cost more together than apart. One look decides.
+  const first = length === 0 ? 0 : view.getUint32(0, true);
+  if (first > TOGETHER_BYTES || first === length) return undefined;
   const copy = bytes.slice();
   let count = 0;
-  do {
-    count++;
-    // A mark is ASCII, so a body that ends in half a character does not swallow it.
-    copy.set(BLANK, requests.at);
-    if (requests.bodyAt - requests.at !== REQUEST_HEADER_BYTES) copy.fill(0x20, requests.at + REQUEST_HEADER_BYTES, requests.bodyAt);
-  } while (requests.next());
+  for (let at = 0; at < length; count++) {
+    const size = view.getUint32(at, true);
+    const header = bytes[at + 4] | (bytes[at + 5] << 8);
+    // Whoever reads the records says what is wrong.
+    if (header < REQUEST_HEADER_BYTES || size < header || size > length - at) return undefined;
+    // The mark is ASCII, so a body that ends in half a character does not swallow it.
+    copy.set(BLANK, at);
+    if (header !== REQUEST_HEADER_BYTES) copy.fill(SPACE, at + REQUEST_HEADER_BYTES, at + header);
+    at += size;
+  }
   const texts = host.decode(copy).split(MARK);
   // More pieces: a body contains the mark, and nobody knows which piece is whose.
   return texts.length === count + 1 ? texts : undefined;
