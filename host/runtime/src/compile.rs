@@ -98,9 +98,7 @@ async fn in_child(program: &PathBuf, arguments: &[String], limits: CompileLimits
     let said = String::from_utf8_lossy(&said);
     let reason = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default().trim();
     Err(match std::os::unix::process::ExitStatusExt::signal(&status) {
-        Some(signal) if signal == Signal::XCPU.as_raw() || signal == Signal::KILL.as_raw() => {
-            CompileError::Time(limits.time)
-        }
+        Some(signal) if signal == Signal::XCPU.as_raw() || signal == Signal::KILL.as_raw() => CompileError::Time(limits.time),
         Some(_) if said.contains("memory allocation") || reason.is_empty() => CompileError::Memory(limits.memory_bytes),
         _ => CompileError::Refused(if reason.is_empty() { status.to_string() } else { reason.to_owned() }),
     })

@@ -22,9 +22,9 @@ pub(crate) enum Fault {
     /// The list of effects contradicts the requests.
     #[error("returned an effect for request {request} of a call with {requests}, or a second answer to it")]
     Answer { request: usize, requests: usize },
-    /// The list has too many effects.
-    #[error("returned more than {0} effects from one call")]
-    TooManyEffects(usize),
+    /// The list has too many pushes.
+    #[error("returned more than {0} pushes from one call")]
+    TooManyPushes(usize),
     /// A new instance could not be made.
     #[error("no new instance: {0}")]
     Start(String),
@@ -44,7 +44,7 @@ impl Fault {
         match self {
             Self::Budget(_) | Self::Wait(_) => ErrorCode::TIMEOUT,
             Self::Start(_) => ErrorCode::UNAVAILABLE,
-            Self::Trap(_) | Self::Effects(_) | Self::Answer { .. } | Self::TooManyEffects(_) => ErrorCode::PLUGIN_FAULT,
+            Self::Trap(_) | Self::Effects(_) | Self::Answer { .. } | Self::TooManyPushes(_) => ErrorCode::PLUGIN_FAULT,
         }
     }
 }

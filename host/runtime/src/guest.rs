@@ -205,7 +205,7 @@ impl Guest {
         self.store.set_epoch_deadline(ticks(self.budget));
         let state = self.store.data_mut();
         state.effects.clear();
-        state.effects_count = 0;
+        state.pushes = 0;
         state.request = 0;
     }
 

@@ -15,8 +15,8 @@ use crate::options::PluginOptions;
 
 /// Bytes that one import call may hand to the host, and one call may make of effects.
 pub(crate) const EFFECT_BYTES_MAX: usize = 4 << 20;
-/// Effects of one call.
-pub(crate) const EFFECTS_MAX: usize = 4096;
+/// Pushes of one call.
+pub(crate) const PUSHES_MAX: usize = 4096;
 /// Handles that a guest may hold at a time.
 const HANDLES_MAX: usize = 1000;
 
@@ -46,7 +46,7 @@ pub(crate) struct HostState {
     pub(crate) limits: StoreLimits,
     /// Effect records made through imports in the current call.
     pub(crate) effects: Vec<u8>,
-    pub(crate) effects_count: usize,
+    pub(crate) pushes: usize,
     /// Index of the request that a plain handler is busy with.
     pub(crate) request: usize,
     /// Ticks the current call has used (asynchronous lane).
@@ -77,7 +77,7 @@ impl HostState {
                 .memories(10)
                 .build(),
             effects: Vec::new(),
-            effects_count: 0,
+            pushes: 0,
             request: 0,
             ticks: 0,
             wasi,

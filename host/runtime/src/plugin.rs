@@ -9,7 +9,7 @@ use duet_core::{Effect, Egress, ErrorCode, Request, Seq};
 
 use crate::fault::Fault;
 use crate::health::Health;
-use crate::host::EFFECTS_MAX;
+use crate::host::PUSHES_MAX;
 use crate::inbox::Inbox;
 use crate::options::{Affinity, PluginOptions};
 
@@ -52,16 +52,18 @@ impl Plugin {
     /// Applies the effects of a call that returned.
     pub(crate) fn apply(&self, egress: &dyn Egress, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
         let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
-        let mut answered = 0u64;
+        let (mut answered, mut pushes) = (0u64, 0);
         let mut effects = Vec::with_capacity(asked.len());
         for record in EffectIter::new(list) {
             let record = record?;
             let contradiction = Fault::Answer { request: record.request, requests: asked.len() };
             let Some(request) = asked.get(record.request) else { return Err(contradiction) };
-            if effects.len() >= EFFECTS_MAX {
-                return Err(Fault::TooManyEffects(EFFECTS_MAX));
-            }
-            if !matches!(record.kind, EffectKind::Push(..)) {
+            if matches!(record.kind, EffectKind::Push(..)) {
+                pushes += 1;
+                if pushes > PUSHES_MAX {
+                    return Err(Fault::TooManyPushes(PUSHES_MAX));
+                }
+            } else {
                 let bit = 1 << (record.request & 63);
                 if answered & bit != 0 {
                     return Err(contradiction);

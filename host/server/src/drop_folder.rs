@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use duet_runtime::{Loaded, PluginOptions, Runtime};
+use duet_runtime::{Loaded, Runtime};
 
 use crate::settings::{PluginSettings, Settings};
 use crate::wiring;
@@ -30,18 +30,27 @@ pub(crate) struct Folder {
     pub(crate) pending: Vec<PathBuf>,
 }
 
-type Outcome = (usize, Option<Loaded>);
+/// What became of one file.
+enum Outcome {
+    Loaded(Box<Loaded>),
+    /// The log says why.
+    Refused,
+    SwitchedOff,
+}
+
+/// The number of a file, and what became of it.
+type Report = (usize, Outcome);
 
 /// Loads everything in the folder. What takes longer than `start_wait` goes on in the background.
 pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
     let files = find(&settings.plugins);
     let outcomes = start_loaders(runtime, settings, &files);
     let deadline = Instant::now() + settings.runtime.start_wait;
-    let mut loaded: Vec<Option<Outcome>> = files.iter().map(|_| None).collect();
-    while loaded.iter().any(Option::is_none) {
+    let mut reports: Vec<Option<Outcome>> = files.iter().map(|_| None).collect();
+    while reports.iter().any(Option::is_none) {
         match outcomes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(outcome) => {
-                if let Some(place) = loaded.get_mut(outcome.0) {
+            Ok((number, outcome)) => {
+                if let Some(place) = reports.get_mut(number) {
                     *place = Some(outcome);
                 }
             }
@@ -49,10 +58,12 @@ pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
         }
     }
     let mut folder = Folder::default();
-    for (outcome, file) in loaded.into_iter().zip(files) {
+    for (outcome, file) in reports.into_iter().zip(files) {
         match outcome {
             None => folder.pending.push(file),
-            Some((_, loaded)) => match loaded.and_then(|l| serve(runtime, l)) {
+            Some(Outcome::SwitchedOff) => {}
+            Some(Outcome::Refused) => folder.refused += 1,
+            Some(Outcome::Loaded(loaded)) => match serve(runtime, *loaded) {
                 Some(served) => folder.served.push(served),
                 None => folder.refused += 1,
             },
@@ -61,8 +72,10 @@ pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
     if !folder.pending.is_empty() {
         let runtime = Arc::clone(runtime);
         std::thread::spawn(move || {
-            for (_, loaded) in outcomes {
-                if let Some(served) = loaded.and_then(|l| serve(&runtime, l)) {
+            for (_, outcome) in outcomes {
+                if let Outcome::Loaded(loaded) = outcome
+                    && let Some(served) = serve(&runtime, *loaded)
+                {
                     tracing::info!(plugin = served.name, version = served.version, routes = ?served.routes, time = ?served.time, "plugin serves");
                 }
             }
@@ -98,7 +111,7 @@ fn find(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Threads that load the files. Compiling happens in child processes, so a thread may be busy for as long as that is allowed to take.
-fn start_loaders(runtime: &Arc<Runtime>, settings: &Arc<Settings>, files: &[PathBuf]) -> Receiver<Outcome> {
+fn start_loaders(runtime: &Arc<Runtime>, settings: &Arc<Settings>, files: &[PathBuf]) -> Receiver<Report> {
     let (done, outcomes) = sync_channel(files.len().max(1));
     let queue: Arc<Mutex<VecDeque<(usize, PathBuf)>>> = Arc::new(Mutex::new(files.iter().cloned().enumerate().collect()));
     for _ in 0..files.len().min(wiring::threads(0)) {
@@ -109,7 +122,7 @@ fn start_loaders(runtime: &Arc<Runtime>, settings: &Arc<Settings>, files: &[Path
     outcomes
 }
 
-fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Outcome>, runtime: &Runtime, settings: &Settings) {
+fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Report>, runtime: &Runtime, settings: &Settings) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some((number, file)) = next else { return };
@@ -119,20 +132,29 @@ fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Outcome
     }
 }
 
-fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Option<Loaded> {
-    let options = options(settings, file)?;
-    runtime.loader().load(file, options).inspect_err(|error| tracing::error!("plugin refused: {error}")).ok()
+fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
+    let Some(own) = own_settings(settings, file) else { return Outcome::Refused };
+    if !own.enabled {
+        tracing::info!("{}: switched off by its settings", file.display());
+        return Outcome::SwitchedOff;
+    }
+    match runtime.loader().load(file, wiring::plugin(&own)) {
+        Ok(loaded) => Outcome::Loaded(Box::new(loaded)),
+        Err(error) => {
+            tracing::error!("plugin refused: {error}");
+            Outcome::Refused
+        }
+    }
 }
 
-/// The settings of a plugin: its table in the host's file, over which the file beside it goes. `None` if it is switched off or wrong.
-fn options(settings: &Settings, file: &Path) -> Option<PluginOptions> {
-    let name = file.file_stem()?.to_string_lossy();
-    let mut own = settings.for_plugin(&name);
+/// The settings of a plugin: its table in the host's file, over which the file beside it goes. `None` if that one is wrong.
+fn own_settings(settings: &Settings, file: &Path) -> Option<PluginSettings> {
+    let own = settings.for_plugin(&file.file_stem()?.to_string_lossy());
     let beside = file.with_extension("toml");
-    if beside.exists() {
-        own = PluginSettings::from_file(&beside, &own)
-            .inspect_err(|mistakes| tracing::error!("plugin refused: {}: its settings are wrong:\n{mistakes}", file.display()))
-            .ok()?;
+    if !beside.exists() {
+        return Some(own);
     }
-    own.enabled.then(|| wiring::plugin(&own))
+    PluginSettings::from_file(&beside, &own)
+        .inspect_err(|mistakes| tracing::error!("plugin refused: {}: its settings are wrong:\n{mistakes}", file.display()))
+        .ok()
 }

@@ -1,1 +1,30 @@
-//! stub
+//! What tests of the whole server need: a server process of their own, plugins to put into it, and clients that write bytes by hand.
+//!
+//! Everything here panics with what went wrong, since a test has nothing better to do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "failing with a message is what a test does about an error"
+)]
+
+pub mod frame;
+
+mod guests;
+mod honest;
+mod launch;
+mod lines;
+mod peer;
+mod random;
+mod server;
+mod wire;
+
+pub use self::guests::guest;
+pub use self::honest::{Honest, Waits};
+pub use self::launch::{Refusal, ServerBuilder};
+pub use self::peer::{Peer, upgrade_request};
+pub use self::random::Random;
+pub use self::server::{Listening, Server};
+pub use self::wire::{Carrier, Message, Wire};

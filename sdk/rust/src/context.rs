@@ -153,16 +153,7 @@ impl Ctx {
 /// What a batch does with its context.
 impl Ctx {
     pub(crate) fn open(out: Vec<u8>) -> Self {
-        Self {
-            effects: Effects::from_bytes(out),
-            request: 0,
-            conn: 0,
-            uid: 0,
-            route: 0,
-            seq: 0,
-            codec: Codec::Json,
-            answered: false,
-        }
+        Self { effects: Effects::from_bytes(out), request: 0, conn: 0, uid: 0, route: 0, seq: 0, codec: Codec::Json, answered: false }
     }
 
     pub(crate) fn close(self) -> Vec<u8> {

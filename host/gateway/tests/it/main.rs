@@ -56,8 +56,7 @@ impl Dispatch for Echo {
             }
             state.seen.extend(requests.iter().map(|r| r.conn));
         }
-        let effects: Vec<_> =
-            requests.iter().map(|r| Effect::Send { conn: r.conn, route: r.route, seq: r.seq, body: r.body }).collect();
+        let effects: Vec<_> = requests.iter().map(|r| Effect::Send { conn: r.conn, route: r.route, seq: r.seq, body: r.body }).collect();
         self.connections.apply(&effects);
         Ok(())
     }

@@ -9,7 +9,7 @@ use duet_core::{ConnId, Route};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList, WasmStr};
 
-use super::{EFFECT_BYTES_MAX, EFFECTS_MAX, HostState};
+use super::{EFFECT_BYTES_MAX, HostState, PUSHES_MAX};
 use crate::check::CONTRACT;
 
 type Cx<'a> = StoreContextMut<'a, HostState>;
@@ -60,15 +60,17 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
         let mut effects = std::mem::take(&mut cx.data_mut().effects);
         let state = cx.data();
         let body = body.as_le_slice(&cx);
-        let fits = state.effects_count < EFFECTS_MAX && effects.len() + body.len() <= EFFECT_BYTES_MAX;
+        let fits = state.pushes < PUSHES_MAX && effects.len() + body.len() <= EFFECT_BYTES_MAX;
         if fits {
             let kind = EffectKind::Push(ConnId(conn), Route(route));
             put_effect(&mut effects, &EffectRecord { request: state.request, kind, body });
         }
         let state = cx.data_mut();
         state.effects = effects;
-        state.effects_count += usize::from(fits);
-        Ok((fits.then_some(()).ok_or_else(|| format!("a call may make {EFFECTS_MAX} effects of {EFFECT_BYTES_MAX} bytes in all")),))
+        state.pushes += usize::from(fits);
+        Ok((fits
+            .then_some(())
+            .ok_or_else(|| format!("a call may make {PUSHES_MAX} pushes, and effects of {EFFECT_BYTES_MAX} bytes in all")),))
     })?;
     Ok(())
 }

@@ -9,12 +9,13 @@ use duet_config::Table;
 pub(crate) struct RuntimeSettings {
     /// Threads that run plugins, 0 to 1,024. Default 0: one for each core.
     pub(crate) workers: usize,
-    /// Messages waiting for one worker, 1 to 1,048,576. Default 4,096. A further one is answered `busy`.
+    /// Messages waiting for one instance, 1 to 1,048,576. Default 4,096. A connection that has more for it is not read
+    /// until there is room.
     pub(crate) queue_messages: usize,
-    /// Bytes waiting for one worker, 1 KiB to 1 GiB, at least `batch_bytes` and at least `codec.body_bytes_max` + 64.
-    /// Default 4 MiB. A message above it is answered `busy`.
+    /// Bytes waiting for one instance, 1 KiB to 1 GiB, at least `batch_bytes` and at least `codec.body_bytes_max` + 64.
+    /// Default 4 MiB. Above it as with `queue_messages`.
     pub(crate) queue_bytes: usize,
-    /// Messages handed to a plugin in one call, 1 to 1,024. Default 32. The rest comes with the next call.
+    /// Messages handed to a plugin in one call, 1 to 64. Default 32. The rest comes with the next call.
     pub(crate) batch_messages: usize,
     /// Bytes handed to a plugin in one call, 1 KiB to 16 MiB; one message is handed over whatever its size.
     /// Default 32 KiB. The rest comes with the next call.
@@ -29,7 +30,7 @@ pub(crate) struct RuntimeSettings {
     /// Memory to compile one plugin in bytes, 128 MiB to 64 GiB. Default 2 GiB. A plugin that needs more is refused.
     pub(crate) compile_memory: u64,
     /// How long start-up waits for plugins that are still compiling, 0 s to 1 h. Default 10 s. Then the ports open and
-    /// their routes answer `unavailable` until they are ready.
+    /// their routes are unknown until they are ready.
     pub(crate) start_wait: Duration,
 }
 
@@ -58,7 +59,7 @@ impl RuntimeSettings {
             workers: table.integer("workers").range(0..=1_024).or(default.workers),
             queue_messages: table.integer("queue_messages").range(1..=1 << 20).or(default.queue_messages),
             queue_bytes: table.size("queue_bytes").range(1 << 10..=1 << 30).or(default.queue_bytes),
-            batch_messages: table.integer("batch_messages").range(1..=1_024).or(default.batch_messages),
+            batch_messages: table.integer("batch_messages").range(1..=64).or(default.batch_messages),
             batch_bytes: table.size("batch_bytes").range(1 << 10..=16 << 20).or(default.batch_bytes),
             file_bytes_max: table.size("file_bytes_max").range(1 << 10..=1 << 30).or(default.file_bytes_max),
             function_bytes_max: table.size("function_bytes_max").range(1 << 10..=16 << 20).or(default.function_bytes_max),

@@ -1,0 +1,91 @@
+//! Effects that a plugin makes through `gateway.push`: in order, all or none, and bounded.
+
+use std::time::Duration;
+
+use duet_core::ErrorCode;
+use duet_runtime::PluginOptions;
+
+use crate::rig::{CONN, Rig, Sent, requests};
+
+fn push(body: &[u8]) -> Sent {
+    Sent::Message { conn: CONN.0, route: 7, seq: 0, body: body.to_vec() }
+}
+
+fn reply(seq: i32, body: &[u8]) -> Sent {
+    Sent::Message { conn: CONN.0, route: 206, seq, body: body.to_vec() }
+}
+
+fn rig() -> Rig {
+    let options =
+        PluginOptions { faults_max: 1000, memory_bytes: 256 << 20, call_budget: Duration::from_millis(500), ..PluginOptions::default() };
+    Rig::with_single(options)
+}
+
+#[test]
+fn pushes_go_out_when_the_call_returns_and_before_its_reply() {
+    let rig = rig();
+    assert_eq!(rig.call(206, b"first"), [push(b"first"), reply(1, b"pushed")]);
+    assert_eq!(rig.call(206, b""), [push(b""), reply(1, b"pushed")]);
+    eprintln!("effects: 2 pushes, each before its reply");
+}
+
+#[test]
+fn a_trap_or_a_timeout_discards_the_pushes_of_its_call() {
+    let rig = Rig::with_single(PluginOptions { faults_max: 1000, ..PluginOptions::default() });
+    for _ in 0..5 {
+        assert_eq!(rig.refusal(207, b"never").0, ErrorCode::PLUGIN_FAULT);
+        assert_eq!(rig.refusal(213, b"never").0, ErrorCode::TIMEOUT);
+        assert_eq!(rig.call(206, b"seen"), [push(b"seen"), reply(1, b"pushed")]);
+    }
+    eprintln!("effects: 5 traps and 5 timeouts behind a push, none of the 10 pushes went out");
+}
+
+#[test]
+fn a_bad_message_among_good_ones_fails_alone_and_the_others_take_effect_once() {
+    let rig = rig();
+    for _ in 0..10 {
+        rig.reply(211, b"warm");
+    }
+    let before = rig.seen.count();
+    let bad = [4, 11, 12, 20];
+    let bodies: Vec<String> = (1..21).map(|seq| seq.to_string()).collect();
+    let list: Vec<(u64, i32, i32, &[u8])> =
+        (1..21).zip(&bodies).map(|(seq, body)| (CONN.0, if bad.contains(&seq) { 207 } else { 206 }, seq, body.as_bytes())).collect();
+    rig.send(requests(&list));
+    let mut expected = Vec::new();
+    for (seq, body) in (1..21).zip(&bodies) {
+        if bad.contains(&seq) {
+            let code = ErrorCode::PLUGIN_FAULT;
+            expected.push(Sent::Error { conn: CONN.0, route: 207, seq, code, text: code.text().to_owned() });
+        } else {
+            expected.extend([push(body.as_bytes()), reply(seq, b"pushed")]);
+        }
+    }
+    let sent = rig.seen.wait_for(before + expected.len()).split_off(before);
+    assert_eq!(sent, expected);
+    eprintln!("effects: 20 messages at once, 4 of them bad: 4 faults, 16 pushes and 16 replies, once each and in order");
+}
+
+#[test]
+fn pushes_above_the_limits_of_a_call_are_refused_and_the_call_goes_on() {
+    let rig = rig();
+    for (bytes, expected) in [(0, 4096), (2048, (4 << 20) / (2048 + 24))] {
+        let before = rig.seen.count();
+        let answer = rig.call(209, &vec![b'x'; bytes]);
+        let Some(Sent::Message { seq: 1, body, .. }) = answer.last() else { panic!("no reply but {:?}", answer.last()) };
+        let refused = u32::from_le_bytes(body.as_slice().try_into().unwrap()) as usize;
+        let made = answer.len() - 1;
+        assert_eq!(made + refused, 5000, "each push was made or refused");
+        assert!(made.abs_diff(expected) < 3, "{made} pushes of {bytes} bytes, expected about {expected}");
+        eprintln!("effects: of 5,000 pushes of {bytes} bytes {made} were made and {refused} refused");
+        assert_eq!(rig.seen.count(), before + made + 1);
+    }
+}
+
+#[test]
+fn as_many_pushes_as_a_call_may_make_leave_room_for_its_reply() {
+    let rig = rig();
+    let answer = rig.call(215, b"");
+    assert_eq!(answer.len(), 4097, "{:?}", answer.last());
+    eprintln!("effects: 4,096 pushes and their reply");
+}

@@ -1,0 +1,147 @@
+//! Files that are no plugins for this host, one fault each, and what the operator is told.
+
+use std::time::{Duration, Instant};
+
+use duet_runtime::{PluginOptions, RuntimeOptions};
+
+use crate::rig::{Rig, single};
+
+/// Replaces bytes by as many others wherever they occur.
+fn patched(from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = single();
+    let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "{from:?} is not there");
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    bytes
+}
+
+fn configured(config: &str) -> PluginOptions {
+    PluginOptions { config: config.to_owned(), ..PluginOptions::default() }
+}
+
+#[test]
+fn a_component_of_another_world_is_refused_with_what_is_missing() {
+    let rig = Rig::new();
+    let core = wat::parse_str("(module (func (export \"run\")))").unwrap();
+    let empty = wat::parse_str("(component)").unwrap();
+    let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
+        ("nothing", Vec::new(), &["not WebAssembly", "cargo build"]),
+        ("text", b"(component)".to_vec(), &["not WebAssembly"]),
+        ("core", core, &["core WebAssembly module", "wasm-tools component new"]),
+        ("empty", empty, &["does not export `duet:plugin/lifecycle@0.1.0`", "no exports"]),
+        ("handler", patched(b"duet:plugin/handler@0.1.0", b"duet:plugin/hundler@0.1.0"), &["does not export", "duet:plugin/hundler@0.1.0"]),
+        (
+            "version",
+            patched(b"lifecycle@0.1.0", b"lifecycle@0.2.0"),
+            &["duet:plugin/lifecycle@0.1.0", "found: duet:plugin/lifecycle@0.2.0"],
+        ),
+        (
+            "import",
+            patched(b"duet:plugin/gateway@0.1.0", b"duet:plugin/sockets@0.1.0"),
+            &["imports `duet:plugin/sockets@0.1.0`", "it offers"],
+        ),
+        ("newer", patched(b"duet:plugin/gateway@0.1.0", b"duet:plugin/gateway@0.2.0"), &["imports `duet:plugin/gateway@0.2.0`"]),
+        ("function", patched(b"\x04push", b"\x04pull"), &["does not fit the contract", "pull"]),
+        // s32 becomes u32, in the import and in the export.
+        ("type", patched(b"\x05route\x7a", b"\x05route\x79"), &["does not fit the contract", "push"]),
+        ("start", patched(b"\x05start", b"\x05begin"), &["does not fit the contract", "no function `start`"]),
+    ];
+    let count = cases.len();
+    for (name, bytes, texts) in cases {
+        let file = rig.file(&format!("{name}.wasm"), bytes);
+        let refused = rig.serve(&file, PluginOptions::default()).expect_err(name);
+        assert!(refused.starts_with(&file.display().to_string()), "{refused}");
+        for text in texts {
+            assert!(refused.contains(text), "{name}: {text:?} is not in {refused:?}");
+        }
+    }
+    eprintln!("refusals: {count} components of another world, each refused with its reason");
+}
+
+#[test]
+fn a_handler_of_another_type_is_refused_before_it_serves() {
+    let rig = Rig::new();
+    // Only the exported handler has a parameter `seq`: its s32 becomes u32.
+    let file = rig.file("type.wasm", patched(b"\x03seq\x7a", b"\x03seq\x79"));
+    let refused = rig.serve(&file, PluginOptions::default()).expect_err("a wrong type");
+    assert!(refused.starts_with(&file.display().to_string()), "{refused}");
+    assert!(refused.contains("handle") || refused.contains("type mismatch"), "{refused}");
+    eprintln!("refusals: {refused}");
+}
+
+#[test]
+fn a_later_patch_of_the_contract_is_served() {
+    let rig = Rig::new();
+    let file = rig.file("later.wasm", patched(b"@0.1.0", b"@0.1.7"));
+    rig.serve(&file, PluginOptions::default()).unwrap();
+    assert_eq!(rig.reply(211, b"x"), b"x");
+    eprintln!("refusals: a plugin built against 0.1.7 is served");
+}
+
+#[test]
+fn a_plugin_that_does_not_describe_itself_is_refused() {
+    let rig = Rig::new();
+    let file = rig.file("single.wasm", single());
+    let begun = Instant::now();
+    for (config, text) in [
+        (r#"{"describe":"trap"}"#, "`describe` failed"),
+        (r#"{"describe":"loop"}"#, "`describe` failed"),
+        (r#"{"describe":"megabyte"}"#, "`describe` returned 1048576 bytes, the limit is 65,536"),
+        (r#"{"manifest":"garbage"}"#, "manifest that cannot be read"),
+        (r#"{"manifest":[]}"#, "manifest that cannot be read"),
+        (r#"{"manifest":{"name":"x"}}"#, "missing field `version`"),
+        (r#"{"manifest":{"name":"x","version":"1","routes":[{"route":1},{"route":1}]}}"#, "route 1 twice"),
+        (r#"{"manifest":{"name":"x","version":"1","routes":[{"route":2147483648}]}}"#, "cannot be read"),
+    ] {
+        let refused = rig.serve(&file, configured(config)).expect_err(config);
+        assert!(refused.starts_with(&file.display().to_string()) && refused.contains(text), "{refused}");
+    }
+    rig.serve(&file, PluginOptions::default()).expect("nothing of those that were refused is left");
+    eprintln!("refusals: 8 that do not describe themselves, in {:.0?}", begun.elapsed());
+}
+
+#[test]
+fn a_plugin_that_does_not_start_is_refused_and_leaves_its_routes_free() {
+    let rig = Rig::new();
+    let file = rig.file("single.wasm", single());
+    let begun = Instant::now();
+    for (config, text) in
+        [(r#"{"start":"error"}"#, "does not want to"), (r#"{"start":"trap"}"#, "unreachable"), (r#"{"start":"loop"}"#, "does not start")]
+    {
+        let refused = rig.serve(&file, configured(config)).expect_err(config);
+        assert!(refused.starts_with(&file.display().to_string()) && refused.contains(text), "{refused}");
+    }
+    rig.serve(&file, PluginOptions::default()).expect("the name and the routes are free");
+    assert_eq!(rig.reply(211, b"x"), b"x");
+    eprintln!("refusals: 3 that do not start, in {:.0?}", begun.elapsed());
+}
+
+#[test]
+fn a_route_belongs_to_the_first_plugin_and_a_name_to_one() {
+    let rig = Rig::new();
+    let (first, second) = (rig.file("first.wasm", single()), rig.file("second.wasm", single()));
+    rig.serve(&first, PluginOptions::default()).unwrap();
+    let refused = rig.serve(&second, PluginOptions::default()).expect_err("a route that is taken");
+    assert!(refused.contains("second.wasm") && refused.contains("route 200 is already served by plugin `first`"), "{refused}");
+    let refused = rig.serve(&first, PluginOptions::default()).expect_err("a name that is taken");
+    assert!(refused.contains("a plugin of that name is loaded already"), "{refused}");
+    assert_eq!(rig.reply(211, b"x"), b"x");
+    eprintln!("refusals: 2 for a route and a name that were taken");
+}
+
+#[test]
+fn files_and_functions_above_their_limits_are_refused_unread_and_uncompiled() {
+    let rig = Rig::with(RuntimeOptions { file_bytes_max: 64 << 10, function_bytes_max: 200, ..RuntimeOptions::default() });
+    let large = rig.file("large.wasm", b"");
+    std::fs::File::options().write(true).open(&large).unwrap().set_len(1 << 40).unwrap();
+    let begun = Instant::now();
+    let refused = rig.serve(&large, PluginOptions::default()).expect_err("1 TiB");
+    assert!(refused.contains("1099511627776 bytes, the limit is 65536"), "{refused}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let refused = rig.serve(&rig.file("function.wasm", single()), PluginOptions::default()).expect_err("a large function");
+    assert!(refused.contains("the limit is 200") && refused.contains("function"), "{refused}");
+    eprintln!("refusals: {refused}");
+}

@@ -1,0 +1,224 @@
+//! A runtime with a folder of its own, and a gate that keeps what it is told to send.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use duet_core::{ConnId, Dispatch, Effect, Egress, ErrorCode, Full, Request, Requests, Route, Seq};
+use duet_embedded::MemoryRegistry;
+use duet_runtime::{PluginOptions, Runtime, RuntimeOptions};
+use tempfile::TempDir;
+
+/// No event may take longer, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The connection that requests come from if a test does not say otherwise.
+pub(crate) const CONN: ConnId = ConnId(5);
+
+/// A runtime under test.
+pub(crate) struct Rig {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) seen: Arc<Seen>,
+    folder: TempDir,
+}
+
+impl Rig {
+    /// One worker.
+    pub(crate) fn new() -> Self {
+        Self::with(RuntimeOptions { workers: 1, ..RuntimeOptions::default() })
+    }
+
+    /// These options, but with a cache of its own.
+    pub(crate) fn with(options: RuntimeOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = RuntimeOptions { cache: folder.path().join("cache"), ..options };
+        let seen = Arc::<Seen>::default();
+        let runtime = Runtime::new(options, Arc::<MemoryRegistry>::default(), Arc::clone(&seen) as _).unwrap();
+        Self { runtime, seen, folder }
+    }
+
+    /// Writes a file into the folder of this test.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Loads a file and serves it. The error is the whole text that an operator gets.
+    pub(crate) fn serve(&self, file: &Path, options: PluginOptions) -> Result<(), String> {
+        let loaded = self.runtime.loader().load(file, options).map_err(|e| e.to_string())?;
+        self.runtime.serve(loaded).map_err(|e| e.to_string())
+    }
+
+    /// A runtime that serves the hand-written plugin with these options.
+    pub(crate) fn with_single(options: PluginOptions) -> Self {
+        let rig = Self::new();
+        let file = rig.file("single.wasm", single());
+        rig.serve(&file, options).unwrap();
+        rig
+    }
+
+    /// Hands requests over, which must all be taken.
+    pub(crate) fn send(&self, requests: Requests) {
+        self.runtime.dispatch(requests, Waker::noop()).expect("room for the requests");
+    }
+
+    /// Sends one request and returns all effects up to its answer.
+    pub(crate) fn call(&self, route: i32, body: &[u8]) -> Vec<Sent> {
+        let before = self.seen.count();
+        let answers = |sent: &[Sent]| sent[before..].iter().any(|s| s.seq() == 1);
+        self.send(requests(&[(CONN.0, route, 1, body)]));
+        self.seen.wait(answers).split_off(before)
+    }
+
+    /// Sends one request that is answered by a reply and nothing else.
+    pub(crate) fn reply(&self, route: i32, body: &[u8]) -> Vec<u8> {
+        match self.call(route, body).as_slice() {
+            [Sent::Message { conn: 5, seq: 1, body, .. }] => body.clone(),
+            other => panic!("no reply to {route} but {other:?}"),
+        }
+    }
+
+    /// Sends one request that is answered by an error and nothing else.
+    pub(crate) fn refusal(&self, route: i32, body: &[u8]) -> (ErrorCode, String) {
+        match self.call(route, body).as_slice() {
+            [Sent::Error { conn: 5, seq: 1, code, text, .. }] => (*code, text.clone()),
+            other => panic!("{route} is not refused but answered {other:?}"),
+        }
+    }
+}
+
+/// The hand-written plugin.
+pub(crate) fn single() -> Vec<u8> {
+    wat::parse_str(include_str!("../../../testkit/fixtures/single/single.wat")).unwrap()
+}
+
+/// Requests of connection, route, seq and body.
+pub(crate) fn requests(list: &[(u64, i32, i32, &[u8])]) -> Requests {
+    let mut requests = Requests::default();
+    for &(conn, route, seq, body) in list {
+        requests.push(&Request { conn: ConnId(conn), uid: None, route: Route(route), seq: Seq(seq), body });
+    }
+    requests
+}
+
+/// The seqs of requests, in their order.
+pub(crate) fn seqs(requests: &Requests) -> Vec<i32> {
+    requests.iter().map(|r| r.seq.0).collect()
+}
+
+/// What was not taken, if anything.
+pub(crate) fn left(result: Result<(), Full>) -> Vec<i32> {
+    result.map_or_else(|Full(requests)| seqs(&requests), |()| Vec::new())
+}
+
+/// An effect that was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Message { conn: u64, route: i32, seq: i32, body: Vec<u8> },
+    Error { conn: u64, route: i32, seq: i32, code: ErrorCode, text: String },
+}
+
+impl Sent {
+    pub(crate) fn seq(&self) -> i32 {
+        match self {
+            Self::Message { seq, .. } | Self::Error { seq, .. } => *seq,
+        }
+    }
+
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Message { .. } => None,
+            Self::Error { code, .. } => Some(*code),
+        }
+    }
+}
+
+/// Keeps every effect in order.
+#[derive(Default)]
+pub(crate) struct Seen {
+    sent: Mutex<Vec<Sent>>,
+    changed: Condvar,
+}
+
+impl Seen {
+    /// How many effects there were.
+    pub(crate) fn count(&self) -> usize {
+        self.sent.lock().unwrap().len()
+    }
+
+    /// Waits until the effects are what is wanted, and returns all of them.
+    pub(crate) fn wait(&self, wanted: impl Fn(&[Sent]) -> bool) -> Vec<Sent> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut sent = self.sent.lock().unwrap();
+        while !wanted(&sent) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited {PATIENCE:?}, and there is only {sent:?}");
+            sent = self.changed.wait_timeout(sent, left).unwrap().0;
+        }
+        sent.clone()
+    }
+
+    /// Waits for so many effects and returns all of them.
+    pub(crate) fn wait_for(&self, count: usize) -> Vec<Sent> {
+        self.wait(|sent| sent.len() >= count)
+    }
+}
+
+impl Egress for Seen {
+    fn apply(&self, effects: &[Effect<'_>]) {
+        let sent = effects.iter().map(|effect| match *effect {
+            Effect::Send { conn, route, seq, body } => Sent::Message { conn: conn.0, route: route.0, seq: seq.0, body: body.to_vec() },
+            Effect::Refuse { conn, route, seq, code, message } => {
+                Sent::Error { conn: conn.0, route: route.0, seq: seq.0, code, text: message.to_owned() }
+            }
+        });
+        self.sent.lock().unwrap().extend(sent);
+        self.changed.notify_all();
+    }
+}
+
+/// A condition that another thread makes true.
+#[derive(Default)]
+pub(crate) struct Flag {
+    count: AtomicUsize,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Flag {
+    pub(crate) const fn new() -> Self {
+        Self { count: AtomicUsize::new(0), lock: Mutex::new(()), changed: Condvar::new() }
+    }
+
+    /// Makes it true once more.
+    pub(crate) fn raise(&self) {
+        let _held = self.lock.lock().unwrap();
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    /// How often it was made true.
+    pub(crate) fn raised(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it was made true so often.
+    pub(crate) fn wait_for(&self, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut held = self.lock.lock().unwrap();
+        while self.raised() < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited {PATIENCE:?} for {count}, and it is {}", self.raised());
+            held = self.changed.wait_timeout(held, left).unwrap().0;
+        }
+    }
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.raise();
+    }
+}

@@ -1,0 +1,70 @@
+//! A plugin of the world `game-single`: one call for each message.
+
+use duet_core::{ConnId, ErrorCode, Request, Requests, Route, Seq, Uid};
+use duet_runtime::PluginOptions;
+
+use crate::rig::{CONN, Rig, Sent, requests, single};
+
+#[test]
+fn a_plain_handler_gets_what_the_client_sent() {
+    let rig = Rig::with_single(PluginOptions::default());
+    for (uid, expected) in [(None, 0), (Some(Uid(9)), 9), (Some(Uid(i64::MAX)), i64::MAX)] {
+        let before = rig.seen.count();
+        let mut list = Requests::default();
+        list.push(&Request { conn: ConnId((1 << 53) - 1), uid, route: Route(214), seq: Seq(-3), body: b"body" });
+        rig.send(list);
+        let sent = rig.seen.wait_for(before + 1).pop().unwrap();
+        let ids = [(1_u64 << 53) - 1, i64::cast_unsigned(expected)].map(u64::to_le_bytes).concat();
+        let body = [ids, [214_i32, -3].map(i32::to_le_bytes).concat()].concat();
+        assert_eq!(sent, Sent::Message { conn: (1 << 53) - 1, route: 214, seq: -3, body });
+    }
+    eprintln!("plain handler: 3 messages came as they were sent");
+}
+
+#[test]
+fn a_plain_handler_replies_fails_and_keeps_its_memory() {
+    let rig = Rig::with_single(PluginOptions::default());
+    assert_eq!(rig.reply(211, b"echo"), b"echo");
+    assert_eq!(rig.reply(211, b""), b"");
+    let large = vec![7; 64 << 10];
+    for _ in 0..100 {
+        assert_eq!(rig.reply(211, &large), large);
+    }
+    assert_eq!(rig.refusal(210, b""), (ErrorCode::HANDLER, "no".to_owned()));
+    for count in 1_u32..4 {
+        assert_eq!(rig.reply(212, b""), count.to_le_bytes());
+    }
+    eprintln!("plain handler: 102 replies, 1 error, 3 counted");
+}
+
+#[test]
+fn messages_that_wait_together_are_answered_in_order() {
+    let rig = Rig::with_single(PluginOptions::default());
+    let list: Vec<(u64, i32, i32, &[u8])> = (1..1001).map(|seq| (CONN.0, 212, seq, b"".as_slice())).collect();
+    rig.send(requests(&list));
+    for (at, sent) in (1_i32..).zip(rig.seen.wait_for(1000)) {
+        assert_eq!(sent, Sent::Message { conn: CONN.0, route: 212, seq: at, body: at.to_le_bytes().to_vec() });
+    }
+    eprintln!("plain handler: 1,000 messages at once, handled in order");
+}
+
+#[test]
+fn a_trap_takes_the_memory_of_its_instance_with_it() {
+    let rig = Rig::with_single(PluginOptions { faults_max: 1000, ..PluginOptions::default() });
+    for _ in 0..3 {
+        assert_eq!(rig.reply(212, b""), 1_u32.to_le_bytes());
+        assert_eq!(rig.reply(212, b""), 2_u32.to_le_bytes());
+        assert_eq!(rig.refusal(207, b"").0, ErrorCode::PLUGIN_FAULT);
+    }
+    eprintln!("trap: the counter began anew after each of 3");
+}
+
+/// The server's tests use the component without this crate's encoder. Run with `DUET_BLESS=1` to write it anew.
+#[test]
+fn the_component_beside_the_text_is_up_to_date() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures/single/single.wasm");
+    if std::env::var_os("DUET_BLESS").is_some() {
+        std::fs::write(file, single()).unwrap();
+    }
+    assert!(std::fs::read(file).unwrap() == single(), "single.wasm is not what single.wat says: run with DUET_BLESS=1");
+}

@@ -1,0 +1,144 @@
+//! Stopping a server that has clients.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use duet_testkit::{Carrier, Message, Peer, Server, Wire, guest};
+
+use crate::{ECHO, echo_server};
+
+/// Waits as many milliseconds as its body says, then replies `awake`.
+const SLEEP: i16 = 120;
+const GOING_AWAY: u16 = 10;
+
+/// What one client saw from SIGTERM to the end of its connection.
+#[derive(Debug, Default)]
+struct Seen {
+    replies: usize,
+    refused: usize,
+    farewells: usize,
+    unanswered: usize,
+}
+
+#[test]
+fn a_stopping_server_answers_what_is_in_flight_and_says_good_bye() {
+    let server = echo_server()
+        .plugin("sleeper", guest("sleeper"))
+        .file("sleeper.toml", "instances = 2\n")
+        .settings("drain_timeout = \"8s\"\n")
+        .start();
+    let wires = [(server.tcp(), Wire::TCP), (server.ws(), Wire::WS)];
+    let calling: Vec<_> = (0..20).map(|n| wires[n % 2]).map(|(a, w)| std::thread::spawn(move || call_until_the_end(a, w))).collect();
+    // In flight for sure when the signal comes: they sleep longer than the signal takes.
+    let mut sleeping: Vec<Peer> = wires.iter().map(|(address, wire)| Peer::connect(*address, *wire)).collect();
+    for peer in &mut sleeping {
+        assert!(peer.call(ECHO, b"in").is_ok());
+        peer.send_data(SLEEP, 77, b"400");
+        // Handled in the order of arrival: when this is answered, the other is in the plugin's queue.
+        assert!(peer.call(ECHO, b"behind it").is_ok());
+    }
+
+    let begun = Instant::now();
+    server.send_terminate();
+    server.wait_for_log("stopping", Duration::from_secs(5));
+    let (mut refused, mut attempts) = (0, 0);
+    // The line is written before the listeners are closed.
+    while refused < 20 {
+        attempts += 1;
+        assert!(attempts < 5_000, "new connections are still accepted");
+        refused += wires.iter().filter(|(address, _)| TcpStream::connect(address).is_err()).count();
+    }
+    for peer in &mut sleeping {
+        assert_eq!(peer.next(), Message::Data { route: SLEEP, seq: 77, body: b"awake".to_vec() }, "{}", peer.wire().name());
+        assert_farewell(peer);
+    }
+    let status = server.wait_for_exit(Duration::from_secs(10));
+    let took = begun.elapsed();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
+
+    let seen = calling.into_iter().map(|c| c.join().unwrap()).fold(Seen::default(), |all, one| Seen {
+        replies: all.replies + one.replies,
+        refused: all.refused + one.refused,
+        farewells: all.farewells + one.farewells,
+        unanswered: all.unanswered + one.unanswered,
+    });
+    assert_eq!(seen.farewells, 20, "{seen:?}");
+    eprintln!(
+        "drain: 20 clients calling and 2 asleep for 400 ms, {} replies, {} refused as going away, {} sent after the good-bye; 22 good-byes, \
+         new connections refused, exit 0 after {:.2} s",
+        seen.replies,
+        seen.refused,
+        seen.unanswered,
+        took.as_secs_f64()
+    );
+}
+
+#[test]
+fn a_second_signal_ends_the_server_at_once() {
+    let server = Server::builder(env!("CARGO_BIN_EXE_duet"))
+        .plugin("sleeper", guest("sleeper"))
+        .file("sleeper.toml", "wait_timeout = \"30s\"\n")
+        .settings("drain_timeout = \"60s\"\n")
+        .start();
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    peer.send_data(SLEEP, 1, b"1");
+    assert_eq!(peer.next(), Message::Data { route: SLEEP, seq: 1, body: b"awake".to_vec() });
+    peer.send_data(SLEEP, 2, b"20000");
+    // An unknown route is answered by the gate: what came before it was handed over.
+    peer.send_data(9_999, 3, b"");
+    assert!(matches!(peer.next(), Message::Error { code: 3, .. }));
+    server.send_terminate();
+    server.wait_for_log("stopping", Duration::from_secs(5));
+    assert_eq!(peer.next_within(Duration::from_millis(300)), None, "the call is waited for");
+    let begun = Instant::now();
+    server.send_terminate();
+    let status = server.wait_for_exit(Duration::from_secs(10));
+    let took = begun.elapsed();
+    eprintln!("second signal: a call of 20 s in flight, ended after {:.3} s, {status}", took.as_secs_f64());
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn what_does_not_end_in_time_is_cut_off_at_the_drain_timeout() {
+    let server = Server::builder(env!("CARGO_BIN_EXE_duet"))
+        .plugin("sleeper", guest("sleeper"))
+        .file("sleeper.toml", "wait_timeout = \"30s\"\n")
+        .settings("drain_timeout = \"500ms\"\n")
+        .start();
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    peer.send_data(SLEEP, 2, b"20000");
+    peer.send_data(9_999, 3, b"");
+    assert!(matches!(peer.next(), Message::Error { code: 3, .. }));
+    let (status, took) = server.terminate();
+    assert!(status.success(), "{status}");
+    assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(2), "{took:?}");
+    peer.closed();
+    eprintln!("drain timeout 500 ms: a call of 20 s cut off, exit 0 after {:.2} s", took.as_secs_f64());
+}
+
+fn assert_farewell(peer: &mut Peer) {
+    let farewell = Message::Error { route: 0, seq: 0, code: GOING_AWAY, text: "going away".to_owned() };
+    assert_eq!(peer.next(), farewell, "{}", peer.wire().name());
+    assert_eq!(peer.next(), Message::Closed((peer.wire().carrier == Carrier::Ws).then_some(1001)), "{}", peer.wire().name());
+}
+
+/// Calls without a pause. Every request is answered, until the good-bye.
+fn call_until_the_end(address: SocketAddr, wire: Wire) -> Seen {
+    let mut peer = Peer::connect(address, wire);
+    let mut seen = Seen::default();
+    loop {
+        match peer.call(ECHO, b"call") {
+            Ok(_) => seen.replies += 1,
+            Err(Message::Error { route: ECHO, code: GOING_AWAY, .. }) => seen.refused += 1,
+            Err(Message::Error { route: 0, seq: 0, code: GOING_AWAY, .. }) => {
+                seen.farewells += 1;
+                // This request and the good-bye crossed.
+                seen.unanswered += 1;
+                assert_eq!(peer.closed(), (wire.carrier == Carrier::Ws).then_some(1001));
+                return seen;
+            }
+            Err(other) => panic!("{other:?}, {}", wire.name()),
+        }
+    }
+}

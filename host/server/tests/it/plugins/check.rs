@@ -1,0 +1,198 @@
+//! `duet check` and the cache of compiled plugins.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use duet_testkit::{Server, guest};
+use tempfile::TempDir;
+
+use super::single::SINGLE;
+
+/// A folder with settings and a cache, where `duet check` runs.
+struct Desk(TempDir);
+
+/// What `duet check` said.
+struct Said {
+    loads: bool,
+    text: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("duet.toml"), format!("cache = \"cache\"\n{settings}")).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn check(&self, file: &Path) -> Said {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_duet"))
+            .args(["check", "--config", "duet.toml"])
+            .arg(file)
+            .current_dir(self.0.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                panic!("`duet check {}` does not end", file.display());
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        let output = child.wait_with_output().unwrap();
+        let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let loads = output.status.success();
+        assert_eq!(output.status.code(), Some(i32::from(!loads)), "{stderr}");
+        assert_eq!(loads, stderr.is_empty(), "an error goes to stderr, and nothing else does: {stderr}");
+        Said { loads, text: if loads { stdout } else { stderr } }
+    }
+
+    /// The one compiled file in the cache.
+    fn compiled(&self) -> PathBuf {
+        let files: Vec<PathBuf> = fs::read_dir(self.path("cache")).unwrap().map(|e| e.unwrap().path()).collect();
+        let [file] = files.as_slice() else { panic!("{files:?}") };
+        assert!(file.extension().unwrap() == "cwasm", "{file:?}");
+        file.clone()
+    }
+}
+
+#[test]
+fn a_good_file_loads_and_comes_from_the_cache_the_second_time() {
+    let desk = Desk::new();
+    let echo = guest("echo");
+    let first = desk.check(&echo);
+    let begun = Instant::now();
+    let second = desk.check(&echo);
+    let took = begun.elapsed();
+    for said in [&first, &second] {
+        assert!(said.loads && said.text.contains(": loads") && said.text.contains("routes   1\n"), "{}", said.text);
+        assert!(said.text.contains("packed batches"), "{}", said.text);
+    }
+    assert!(first.text.contains("compiled") && second.text.contains("from the cache"), "{}{}", first.text, second.text);
+    assert_eq!(fs::metadata(desk.path("cache")).unwrap().permissions().mode() & 0o777, 0o700);
+    desk.compiled();
+    let single = desk.check(Path::new(SINGLE));
+    assert!(single.text.contains("one message a call"), "{}", single.text);
+    let sleeper = desk.check(&guest("sleeper"));
+    assert!(sleeper.text.contains("in the asynchronous lane"), "{}", sleeper.text);
+    eprintln!("check: 3 good files load; the second check of one took {took:.0?} with its compiled form in the cache");
+}
+
+#[test]
+fn a_bad_file_is_refused_with_its_name_and_what_to_do() {
+    let desk = Desk::with("[plugin.single.config]\nstart = \"error\"\n[runtime]\nfile_bytes_max = \"1KiB\"\n");
+    let usual = Desk::new();
+    fs::write(desk.path("text.wasm"), "hello").unwrap();
+    fs::write(desk.path("empty.wasm"), "").unwrap();
+    fs::write(desk.path("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    fs::create_dir(desk.path("folder.wasm")).unwrap();
+    std::os::unix::fs::symlink(SINGLE, desk.path("link.wasm")).unwrap();
+    let cases: [(&str, &str); 7] = [
+        ("missing.wasm", "cannot be read"),
+        ("text.wasm", "not WebAssembly"),
+        ("empty.wasm", "not WebAssembly"),
+        ("core.wasm", "core WebAssembly module"),
+        ("folder.wasm", "not a regular file"),
+        ("link.wasm", "not a regular file"),
+        (SINGLE, "the limit is 1024"),
+    ];
+    for (name, text) in cases {
+        let said = desk.check(&desk.path(name));
+        assert!(!said.loads && said.text.contains(name) && said.text.contains(text), "{name}: {}", said.text);
+        assert_eq!(said.text.lines().count(), 1, "{}", said.text);
+    }
+    let mut cut = fs::read(SINGLE).unwrap();
+    cut.truncate(cut.len() / 2);
+    fs::write(usual.path("cut.wasm"), cut).unwrap();
+    let said = usual.check(&usual.path("cut.wasm"));
+    assert!(!said.loads && said.text.contains("cut.wasm"), "{}", said.text);
+    eprintln!("check: 8 bad files refused, each with exit code 1 and one line");
+}
+
+#[test]
+fn a_plugin_whose_describe_never_returns_is_refused_in_time() {
+    let desk = Desk::with("[plugin.single.config]\ndescribe = \"loop\"\n");
+    let begun = Instant::now();
+    let said = desk.check(Path::new(SINGLE));
+    assert!(!said.loads && said.text.contains("single.wasm") && said.text.contains("`describe`"), "{}", said.text);
+    eprintln!("check: a describe that never returns was refused after {:.1?}", begun.elapsed());
+}
+
+#[test]
+fn a_cache_that_others_may_write_to_is_refused() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("cache")).unwrap();
+    for mode in [0o777, 0o770, 0o722, 0o702, 0o1777] {
+        fs::set_permissions(desk.path("cache"), fs::Permissions::from_mode(mode)).unwrap();
+        let said = desk.check(Path::new(SINGLE));
+        assert!(!said.loads && said.text.contains("can be written by other users") && said.text.contains("chmod 700"), "{}", said.text);
+    }
+    assert_eq!(fs::read_dir(desk.path("cache")).unwrap().count(), 0);
+    fs::set_permissions(desk.path("cache"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(desk.check(Path::new(SINGLE)).loads, "others may read");
+
+    fs::set_permissions(desk.path("cache"), fs::Permissions::from_mode(0o777)).unwrap();
+    let settings = format!("cache = \"{}\"\n[[listener]]\nprotocol = \"tcp\"\naddress = \"127.0.0.1:0\"\n", desk.path("cache").display());
+    let refusal = Server::builder(env!("CARGO_BIN_EXE_duet")).whole_config(&settings).refused();
+    assert!(!refusal.status.success() && refusal.stderr.contains("can be written by other users"), "{}", refusal.stderr);
+    eprintln!("cache: 5 modes that others may write with are refused by check, one also by run");
+}
+
+#[test]
+fn a_damaged_file_in_the_cache_is_compiled_again() {
+    let desk = Desk::new();
+    let single = Path::new(SINGLE);
+    assert!(desk.check(single).loads);
+    let compiled = desk.compiled();
+    let good = fs::read(&compiled).unwrap();
+    let half = good[..good.len() / 2].to_vec();
+    let garbage: Vec<u8> = duet_testkit::Random::new(8).bytes(good.len());
+    let headed = [&good[..64], &garbage[64..]].concat();
+    let cases =
+        [("empty", Vec::new()), ("one byte", vec![0x7f]), ("half", half), ("garbage", garbage), ("garbage behind a header", headed)];
+    for (name, bytes) in &cases {
+        fs::write(&compiled, bytes).unwrap();
+        let said = desk.check(single);
+        assert!(said.loads && said.text.contains(", compiled"), "{name}: {}", said.text);
+        let again = desk.check(single);
+        assert!(again.loads && again.text.contains("from the cache"), "{name}: {}", again.text);
+        assert_eq!(desk.compiled(), compiled, "{name}: nothing else is left in the cache");
+    }
+    fs::remove_file(&compiled).unwrap();
+    fs::create_dir(&compiled).unwrap();
+    let said = desk.check(single);
+    assert!(!said.loads && said.text.contains("single.wasm"), "a folder in its place: {}", said.text);
+    eprintln!("cache: 5 damaged files were compiled again, a folder in the place of one was refused");
+}
+
+#[test]
+fn a_server_with_a_warm_cache_is_ready_without_compiling() {
+    let start = || {
+        let names = ["echo", "greet", "hostile", "sleeper"];
+        names.into_iter().fold(Server::builder(env!("CARGO_BIN_EXE_duet")), |b, name| b.plugin(name, guest(name))).start()
+    };
+    drop(start());
+    let times: Vec<String> = (0..3)
+        .map(|_| {
+            let server = start();
+            let plugins: Vec<&str> = server.banner().lines().filter(|l| l.starts_with("plugin ")).collect();
+            assert!(plugins.len() == 4 && plugins.iter().all(|l| l.contains("from the cache")), "{}", server.banner());
+            let ready = server.banner().lines().find_map(|l| l.strip_prefix("ready in ")).unwrap();
+            ready.split(" with ").next().unwrap().to_owned()
+        })
+        .collect();
+    eprintln!("start-up: 4 plugins from the cache, ready in {}", times.join(", "));
+}

@@ -1,0 +1,86 @@
+//! Plugins that wait: nobody waits with them.
+
+use std::time::{Duration, Instant};
+
+use duet_testkit::{Message, Peer, Server, Wire, guest};
+
+use super::{ECHO, TIMEOUT, hello};
+
+const SLEEP: i16 = 120;
+
+fn server(sleeper: &str) -> Server {
+    Server::builder(env!("CARGO_BIN_EXE_duet"))
+        .plugin("echo", guest("echo"))
+        .plugin("hostile", guest("hostile"))
+        .plugin("sleeper", guest("sleeper"))
+        .settings(&format!("[runtime]\nworkers = 1\n[plugin.sleeper]\n{sleeper}"))
+        .start()
+}
+
+fn sleepers(server: &Server, count: usize) -> Vec<Peer> {
+    (0..count).map(|_| Peer::connect(server.tcp(), Wire::TCP)).collect()
+}
+
+fn awake(message: &Message) -> bool {
+    matches!(message, Message::Data { route: SLEEP, body, .. } if body == b"awake")
+}
+
+#[test]
+fn nobody_waits_for_a_plugin_that_sleeps() {
+    let server = server("instances = 4\nwait_timeout = \"1m\"\nqueue_timeout = \"1m\"\n");
+    let mut sleepers = sleepers(&server, 8);
+    let begun = Instant::now();
+    for peer in &mut sleepers {
+        peer.send_data(SLEEP, 1, b"3000");
+    }
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    for _ in 0..200 {
+        assert_eq!(peer.call(ECHO, &hello()).as_deref(), Ok(hello().as_slice()));
+        assert_eq!(peer.call(111, b"x").as_deref(), Ok(b"x".as_slice()));
+    }
+    let served = begun.elapsed();
+    let slept = sleepers.iter_mut().filter_map(|p| p.next_within(Duration::from_millis(1))).count();
+    assert_eq!(slept, 0, "400 calls took {served:?}, longer than a sleep");
+    for peer in &mut sleepers {
+        let answer = peer.next();
+        assert!(awake(&answer), "{answer:?}");
+    }
+    eprintln!("waiting: 8 sleeps of 3 s, meanwhile 400 calls of other plugins in {served:.0?}; all awake after {:.1?}", begun.elapsed());
+}
+
+#[test]
+fn two_instances_sleep_at_the_same_time_and_one_sleeps_in_order() {
+    let server = server("instances = 2\nwait_timeout = \"1m\"\nqueue_timeout = \"1m\"\n");
+    let mut sleepers = sleepers(&server, 8);
+    let (first, others) = sleepers.split_first_mut().unwrap();
+    let begun = Instant::now();
+    first.send_data(SLEEP, 1, b"2000");
+    first.send_data(SLEEP, 2, b"1");
+    for peer in others.iter_mut() {
+        peer.send_data(SLEEP, 1, b"1");
+    }
+    // Those that belong to the other instance do not wait for the first.
+    let overtook = others.iter_mut().filter(|p| p.next_within(Duration::from_millis(100)).as_ref().is_some_and(awake)).count();
+    assert!(begun.elapsed() < Duration::from_secs(2), "the machine is too slow for this test");
+    assert!(first.next_within(Duration::from_millis(1)).is_none());
+    assert!((1..others.len()).contains(&overtook), "{overtook} of {} overtook", others.len());
+    for seq in 1..3 {
+        assert_eq!(first.next(), Message::Data { route: SLEEP, seq, body: b"awake".to_vec() });
+    }
+    eprintln!("waiting: 2 instances: {overtook} of 7 short sleeps overtook a long one, the others came behind it");
+}
+
+#[test]
+fn a_call_that_waits_too_long_is_a_timeout_and_the_plugin_goes_on() {
+    let server = server("wait_timeout = \"200ms\"\nfaults_max = 100\n");
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    let mut worst = Duration::ZERO;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let answer = peer.call(SLEEP, b"60000");
+        assert!(matches!(answer, Err(Message::Error { code: TIMEOUT, .. })), "{answer:?}");
+        worst = worst.max(begun.elapsed());
+        assert_eq!(peer.call(SLEEP, b"1").as_deref(), Ok(b"awake".as_slice()));
+    }
+    eprintln!("waiting: 3 sleeps of 60 s ended by a wait_timeout of 200 ms after {worst:.0?} at the latest");
+}

@@ -1,0 +1,96 @@
+//! Loads, and what `duet bench --line` says about one.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+
+use super::peers::{Bench, Peer};
+use super::server::Server;
+use crate::process::program;
+
+/// A load on a server.
+#[derive(Debug)]
+pub(super) struct Load {
+    pub(super) name: &'static str,
+    scheme: &'static str,
+    connections: &'static str,
+    window: &'static str,
+    pub(super) figures: &'static [Figure],
+}
+
+/// A figure of a load that goes into the table.
+#[derive(Debug)]
+pub(super) struct Figure {
+    pub(super) name: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) key: &'static str,
+    pub(super) scale: f64,
+}
+
+const RATE: Figure = Figure { name: "rate", unit: "k/s", key: "rate", scale: 1e-3 };
+const P50_MS: Figure = Figure { name: "p50", unit: "ms", key: "p50_us", scale: 1e-3 };
+const P99_MS: Figure = Figure { name: "p99", unit: "ms", key: "p99_us", scale: 1e-3 };
+const P50_US: Figure = Figure { name: "p50", unit: "us", key: "p50_us", scale: 1.0 };
+const P99_US: Figure = Figure { name: "p99", unit: "us", key: "p99_us", scale: 1.0 };
+
+/// All loads: pipelined, many connections, closed loop, alone, and over ws. A pipelined latency only tells how long the queue is.
+pub(super) const LOADS: [Load; 5] = [
+    Load { name: "tcp 50 x 1024", scheme: "tcp", connections: "50", window: "1024", figures: &[RATE] },
+    Load { name: "tcp 1000 x 64", scheme: "tcp", connections: "1000", window: "64", figures: &[RATE] },
+    Load { name: "tcp 100 x 1", scheme: "tcp", connections: "100", window: "1", figures: &[RATE, P50_MS, P99_MS] },
+    Load { name: "tcp 1 x 1", scheme: "tcp", connections: "1", window: "1", figures: &[P50_US, P99_US] },
+    Load { name: "ws 50 x 64", scheme: "ws", connections: "50", window: "64", figures: &[RATE] },
+];
+
+impl Load {
+    /// Puts the load on a server.
+    pub(super) fn run(&self, bench: &Bench<'_>, server: &Server, peer: Peer, seconds: u32) -> anyhow::Result<Sample> {
+        let mut command = program(&bench.program().to_string_lossy(), &bench.folder(Peer::Wasm));
+        command.args(["bench", "--line", "--route-bytes", "4", "--seq-bytes", "4", "--route", peer.route()]);
+        command.args(["--connections", self.connections, "--window", self.window, "--seconds", &seconds.to_string()]);
+        // It ends with 1 if something was wrong with the answers, and says it in its line.
+        let output = command.arg(server.url(self.scheme)?).output().context("starting the load")?;
+        let sample = Sample::parse(&String::from_utf8_lossy(&output.stdout));
+        sample.number("rate").with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())?;
+        Ok(sample)
+    }
+}
+
+/// One line of `key=value`.
+#[derive(Debug)]
+pub(super) struct Sample(BTreeMap<String, String>);
+
+impl Sample {
+    fn parse(line: &str) -> Self {
+        Self(line.split_whitespace().filter_map(|w| w.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+    }
+
+    /// A figure of the line.
+    pub(super) fn number(&self, key: &str) -> anyhow::Result<f64> {
+        self.0.get(key).and_then(|v| v.parse().ok()).with_context(|| format!("the load did not say {key}"))
+    }
+
+    /// What makes its figures worth nothing.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let wrong = |key: &&str| self.number(key).is_ok_and(|count| count > 0.0);
+        let said: Vec<String> = ["errors", "bad", "unanswered", "ended"]
+            .iter()
+            .filter(|k| wrong(k))
+            .filter_map(|k| Some(format!("{k}={}", self.0.get(*k)?)))
+            .collect();
+        (!said.is_empty()).then(|| said.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sample;
+
+    #[test]
+    fn a_line_of_the_load_is_read_and_its_troubles_are_named() {
+        let sample = Sample::parse("endpoint=tcp://127.0.0.1:1 rate=1250 p50_us=7 errors=3 error_5=3 bad=0 unanswered=0 ended=1\n");
+        assert_eq!(sample.number("rate").unwrap(), 1250.0);
+        assert_eq!(sample.trouble().unwrap(), "errors=3 ended=1");
+        assert!(sample.number("p75_us").is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask test`: everything that has to hold before a change goes in.
+
+mod packages;
+mod steps;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+
+use crate::place::Place;
+use crate::process::{cargo, program, read, run};
+use crate::{guests, npm, toolchain};
+use steps::Steps;
+
+/// Tells the tests which peers (`go`, `node`) they have to do without.
+const SKIP_CLIENTS: &str = "DUET_SKIP_CLIENTS";
+
+/// Installs what is missing if that is wanted, runs all steps, and reports.
+pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
+    let mut steps = Steps::default();
+    if install {
+        packages::install(place);
+    }
+    let node = check_node(place, install);
+    let go = check_go(place, install);
+
+    steps.step("format", || {
+        toolchain::need_component(place, "fmt", "rustfmt", install)?;
+        run(cargo(&place.root).args(["fmt", "--all", "--check"]))
+    });
+    steps.step("tidy", || run(cargo(&place.root).args(["test", "--quiet", "--package", "xtask"])));
+    let built = steps.step("plugins in Rust", || build_guests(place, install));
+    steps.step("lints", || {
+        toolchain::need_component(place, "clippy", "clippy", install)?;
+        run(cargo(&place.root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    });
+    test_javascript(place, &node, &mut steps);
+    if built {
+        steps.step("tests", || run(&mut workspace_tests(place, &node, &go)));
+    } else {
+        steps.fail("tests", "the plugins did not build");
+    }
+    if let Err(why) = &node {
+        steps.skip("clients on npm ws against the server", why);
+    }
+    test_go(place, &go, &mut steps);
+    Ok(steps.report())
+}
+
+/// What a part cannot do without, or why it is not to be had.
+type Tool = Result<(), String>;
+
+fn check_node(place: &Place, install: bool) -> Tool {
+    let folders = || anyhow::Ok([vec![place.sdk_js(), place.peer("npm-ws")], npm::plugins(place)?].concat());
+    let fetch = || npm::check(place).and_then(|()| folders()?.iter().try_for_each(|folder| npm::modules(folder, install)));
+    fetch().map_err(|error| format!("{error:#}"))
+}
+
+fn check_go(place: &Place, install: bool) -> Tool {
+    let folder = place.peer("go-due");
+    let fetch = || {
+        // The version is asked for there: a Go that is too old fetches the one that go.mod wants, or says so.
+        let version = read(program("go", &folder).arg("version")).context("no Go")?;
+        println!("{}", version.trim());
+        let mut modules = program("go", &folder);
+        if !install {
+            modules.env("GOPROXY", "off");
+        }
+        read(modules.args(["list", "-deps", "-test", "./..."])).context("Go modules")?;
+        anyhow::Ok(())
+    };
+    fetch().map_err(|error| format!("{error:#}"))
+}
+
+/// The plugins that the tests load, those in Rust.
+fn build_guests(place: &Place, install: bool) -> anyhow::Result<()> {
+    toolchain::need_target(place, install)?;
+    for guest in guests::build(place, &[place.plugins(), place.fixtures()])? {
+        // The tests know them by the names that cargo gives them.
+        let name = guest.component.file_stem().unwrap_or_default().to_string_lossy();
+        guests::put(place, &guest.component, &place.guests(), &name)?;
+    }
+    Ok(())
+}
+
+/// All Rust tests but tidy, which has run.
+fn workspace_tests(place: &Place, node: &Tool, go: &Tool) -> Command {
+    let mut command = cargo(&place.root);
+    command.args(["test", "--workspace", "--exclude", "xtask"]).env("DUET_GUESTS", place.guests());
+    let missing: Vec<&str> = [("node", node), ("go", go)].into_iter().filter(|(_, tool)| tool.is_err()).map(|(name, _)| name).collect();
+    if missing.is_empty() {
+        command.env_remove(SKIP_CLIENTS);
+    } else {
+        command.env(SKIP_CLIENTS, missing.join(","));
+    }
+    command
+}
+
+fn test_javascript(place: &Place, node: &Tool, steps: &mut Steps) {
+    if let Err(why) = node {
+        steps.skip("SDK for TypeScript", why);
+        steps.skip("plugins in TypeScript", why);
+        return;
+    }
+    let sdk = place.sdk_js();
+    steps.step("SDK for TypeScript", || {
+        run(npm::npm(&sdk).args(["run", "--silent", "check"]))?;
+        run(npm::npm(&sdk).args(["test", "--silent"]))
+    });
+    steps.step("plugins in TypeScript", || {
+        for folder in npm::plugins(place)? {
+            run(npm::npm(&folder).args(["run", "--silent", "check"]))?;
+            npm::build(&folder)?;
+        }
+        Ok(())
+    });
+}
+
+fn test_go(place: &Place, go: &Tool, steps: &mut Steps) {
+    if let Err(why) = go {
+        steps.skip("clients on due for Go against the server", why);
+        steps.skip("go-due", why);
+        return;
+    }
+    let folder = place.peer("go-due");
+    steps.step("go-due", || {
+        run(program("go", &folder).args(["vet", "./..."]))?;
+        run(program("go", &folder).args(["test", "./..."]))
+    });
+}

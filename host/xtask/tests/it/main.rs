@@ -1,0 +1,9 @@
+//! Tidy: the rules of the house that a program can check.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic: that is how they fail")]
+
+mod arrows;
+mod fixtures;
+mod names;
+mod sizes;
+mod tree;
+mod words;
