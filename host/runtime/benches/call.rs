@@ -1,5 +1,5 @@
 //! What one call of a plugin costs: the benchmark's echo as a component and the same code linked in, by body size and batch.
-#![allow(missing_docs, reason = "a benchmark")]
+#![allow(missing_docs, clippy::expect_used, reason = "a benchmark")]
 
 use std::sync::Arc;
 

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use tokio::io::AsyncReadExt;
 
 use crate::engine;
 use crate::options::CompileMode;
+
+/// How much less than the server the compiler gets of the processor.
+const COMPILER_NICE: i32 = 10;
 
 /// What one compilation may cost.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,8 @@ pub fn compile_here(input: &Path, output: &Path, limits: CompileLimits) -> Resul
     }
     // A server that is killed must not leave a compiler behind.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("setting limits: {e}"))?;
+    // Players first.
+    nice(COMPILER_NICE).map_err(|e| format!("setting priority: {e}"))?;
     compile_file(input, output)
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum Fault {
     #[error("returned an effect for request {request} of a call with {requests}, or a second answer to it")]
     Answer { request: usize, requests: usize },
     /// The list has too many pushes.
-    #[error("returned more than {0} pushes from one call")]
+    #[error("returned more than {0} pushes for each request")]
     TooManyPushes(usize),
     /// A new instance could not be made.
     #[error("no new instance: {0}")]
@@ -35,7 +35,7 @@ impl Fault {
     pub(crate) fn from_call(error: &wasmtime::Error, budget: std::time::Duration) -> Self {
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => Self::Budget(budget),
-            _ => Self::Trap(format!("{error:#}")),
+            _ => Self::Trap(told(error)),
         }
     }
 
@@ -47,4 +47,11 @@ impl Fault {
             Self::Trap(_) | Self::Effects(_) | Self::Answer { .. } | Self::TooManyPushes(_) => ErrorCode::PLUGIN_FAULT,
         }
     }
+}
+
+/// The cause, then the backtrace, which wasmtime gives the other way round. Names in it are the guest's.
+fn told(error: &wasmtime::Error) -> String {
+    let (trace, causes): (Vec<String>, Vec<String>) =
+        error.chain().map(ToString::to_string).partition(|text| text.starts_with("error while executing at wasm backtrace"));
+    format!("{}\n{}", causes.join(": "), trace.concat())
 }

@@ -265,7 +265,9 @@ impl Guest {
     }
 
     fn single<'a>(&mut self, index: usize, request: &Request<'a>) -> SingleIn<'a> {
-        self.store.data_mut().request = index;
+        let state = self.store.data_mut();
+        state.request = index;
+        state.pushes = 0;
         (request.conn.0, request.uid.map_or(0, |u| u.0), request.route.0, request.seq.0, request.body)
     }
 

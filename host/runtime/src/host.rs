@@ -10,12 +10,12 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-pub(crate) use self::log::LogQuota;
+pub(crate) use self::log::{LogQuota, one_line};
 use crate::options::PluginOptions;
 
 /// Bytes that one import call may hand to the host, and one call may make of effects.
 pub(crate) const EFFECT_BYTES_MAX: usize = 4 << 20;
-/// Pushes of one call.
+/// Pushes for one request.
 pub(crate) const PUSHES_MAX: usize = 4096;
 /// Handles that a guest may hold at a time.
 const HANDLES_MAX: usize = 1000;

@@ -12,15 +12,15 @@ use wasmtime::component::Component;
 use crate::cache::{Cache, CacheError};
 use crate::check::{CheckError, check};
 use crate::compile::{CompileError, compile};
-use crate::engine;
+use crate::engine::{self, Ticker};
 use crate::guest::{Lane, Template};
-use crate::host::{Context, Linkers};
+use crate::host::{Context, Linkers, one_line};
 use crate::manifest::{Manifest, ManifestError};
 use crate::options::{PluginOptions, RuntimeOptions};
 
 /// Why a file is not loaded. The text names the file, the reason and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {reason}", file.display())]
+#[error("{}", one_line(&format!("{}: {reason}", file.display())))]
 pub struct LoadError {
     file: PathBuf,
     reason: Reason,
@@ -70,6 +70,8 @@ pub struct Loader {
     linkers: Linkers,
     cache: Cache,
     options: Arc<RuntimeOptions>,
+    /// The clock of all budgets, those of `describe` included.
+    _ticker: Ticker,
 }
 
 /// A file that passed everything short of serving.
@@ -95,8 +97,7 @@ impl Loaded {
         self.template.lane == Lane::Waiting
     }
 
-    /// An instance of its own, called without queue and threads, to measure a call: request records in, effect records out. Budgets
-    /// do not run, for nothing ticks.
+    /// An instance of its own, called without queue and threads, to measure a call: request records in, effect records out.
     ///
     /// # Errors
     /// If the instance does not start.
@@ -117,7 +118,8 @@ impl Loader {
         let engine = engine::engine().map_err(host)?;
         let linkers = Linkers::new(&engine).map_err(host)?;
         let cache = Cache::open(&options.cache, &engine).map_err(|e| LoadError::new(&options.cache, e))?;
-        Ok(Self { engine, linkers, cache, options })
+        let ticker = Ticker::start(engine.clone()).map_err(|e| LoadError::new(&options.cache, Reason::Host(format!("no thread: {e}"))))?;
+        Ok(Self { engine, linkers, cache, options, _ticker: ticker })
     }
 
     /// Loads one file. Blocks while it compiles: call it on a thread of its own, outside of any runtime.

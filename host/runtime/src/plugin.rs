@@ -9,7 +9,7 @@ use duet_core::{Effect, Egress, ErrorCode, Request, Seq};
 
 use crate::fault::Fault;
 use crate::health::Health;
-use crate::host::PUSHES_MAX;
+use crate::host::{PUSHES_MAX, one_line};
 use crate::inbox::Inbox;
 use crate::options::{Affinity, PluginOptions};
 
@@ -60,7 +60,7 @@ impl Plugin {
             let Some(request) = asked.get(record.request) else { return Err(contradiction) };
             if matches!(record.kind, EffectKind::Push(..)) {
                 pushes += 1;
-                if pushes > PUSHES_MAX {
+                if pushes > PUSHES_MAX * asked.len() {
                     return Err(Fault::TooManyPushes(PUSHES_MAX));
                 }
             } else {
@@ -87,7 +87,7 @@ impl Plugin {
     /// Notes a fault: one log line, and the end of service for a while if it was one too many.
     pub(crate) fn fault(&self, fault: &Fault, request: Option<&Request<'_>>) {
         let (route, body) = request.map_or((0, String::new()), |r| (r.route.0, hex(r.body)));
-        tracing::warn!(plugin = %self.name, version = %self.version, route, body, "plugin fault: {fault}");
+        tracing::warn!(plugin = %self.name, version = %self.version, route, body, "plugin fault: {}", one_line(&fault.to_string()));
         if let Some(time) = self.health.fault(Instant::now()) {
             tracing::error!(plugin = %self.name, version = %self.version, faults = self.health.faults(), "out of service for {time:?} after repeated faults");
         }

@@ -10,7 +10,6 @@ use arc_swap::ArcSwap;
 use duet_core::{Dispatch, Egress, ErrorCode, Full, PluginEntry, Registry, Request, Requests, Route};
 
 use crate::batch::BatchLimits;
-use crate::engine::Ticker;
 use crate::guest::Lane;
 use crate::inbox::{Inbox, Signal};
 use crate::load::{LoadError, Loaded, Loader, Reason};
@@ -29,11 +28,10 @@ pub struct Runtime {
     routes: ArcSwap<HashMap<Route, Arc<Plugin>>>,
     plugins: Mutex<Vec<Arc<Plugin>>>,
     next_worker: AtomicUsize,
-    // Dropped in this order: what calls plugins first, the clock of their budgets last.
+    // Dropped in this order: what calls plugins first, the clock of their budgets, which the loader has, last.
     workers: Vec<Worker>,
     waiting: WaitingLane,
     loader: Loader,
-    _ticker: Ticker,
 }
 
 impl Runtime {
@@ -53,7 +51,6 @@ impl Runtime {
             next_worker: AtomicUsize::new(0),
             workers: (0..options.workers.max(1)).map(Worker::start).collect::<Result<_, _>>().map_err(threads)?,
             waiting: WaitingLane::start().map_err(threads)?,
-            _ticker: Ticker::start(loader.engine.clone()).map_err(threads)?,
             loader,
             options,
         }))
@@ -100,10 +97,11 @@ impl Runtime {
         let mut slots = Vec::with_capacity(count);
         for (place, inbox) in places {
             let mut slot = Slot::new(Arc::clone(&plugin), inbox, maker.clone(), limits, self.shared.clone());
-            // An instance of the asynchronous lane starts on its own thread, with its first request at the latest.
-            if lane == Lane::Sync {
-                at_once(slot.warm()).transpose().map_err(|e| Reason::Start(e.to_string()))?;
+            match lane {
+                Lane::Sync => at_once(slot.warm()).transpose(),
+                Lane::Waiting => tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(slot.warm()).map(Some),
             }
+            .map_err(|e| Reason::Start(e.to_string()))?;
             slots.push((place, slot));
         }
         self.registry.publish(PluginEntry { name: name.into(), version: manifest.version.as_str().into(), routes: manifest.routes() })?;

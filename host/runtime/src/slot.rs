@@ -128,8 +128,12 @@ impl Slot {
                 self.failed(alone, &fault);
             }
         }
+        // Alone, each was within its limits: only the batch was too much. A trap that does not come again is another matter.
         if !to_blame {
-            self.plugin.fault(&fault, None);
+            self.batch = 1;
+            if matches!(fault, Fault::Trap(_)) {
+                self.plugin.fault(&fault, None);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use duet_core::Registry;
+use duet_core::{Dispatch, Registry};
 use duet_embedded::MemoryRegistry;
 use duet_gateway::{CloseReason, Connections, Gateway};
 use duet_runtime::{PluginOptions, Runtime};
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         .build()
         .context("starting the I/O threads")?;
     let listeners = settings.listeners.iter().map(|l| wiring::listener(&settings, l)).collect::<Result<Vec<_>, _>>()?;
-    io.block_on(async {
+    let done = io.block_on(async {
         let gateway = Gateway::open(
             &listeners,
             wiring::gateway(&settings.gateway),
@@ -67,22 +67,30 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         }
         let open = connections.stats().open();
         tracing::info!(connections = open, timeout = ?settings.drain_timeout, "stopping: no new connections, finishing what is in flight");
-        tokio::select! {
+        let done = tokio::select! {
             cut = gateway.drain(settings.drain_timeout) => {
                 if cut > 0 {
                     tracing::warn!(connections = cut, "cut off: they did not end within drain_timeout");
                 }
+                cut == 0 && runtime.is_idle()
             }
             // A second signal means now.
-            _ = terminate.recv() => tracing::warn!("stopped at once by a second signal"),
-            _ = interrupt.recv() => tracing::warn!("stopped at once by a second signal"),
-        }
-        anyhow::Ok(())
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+        };
+        anyhow::Ok(done)
     })?;
-    // The tasks hold the plugins; these can only stop in good order once they are gone.
-    io.shutdown_timeout(SHUTDOWN);
     runtime.withdraw_all();
-    drop(runtime);
+    if done {
+        // The tasks hold the plugins; these can only stop in good order once they are gone.
+        io.shutdown_timeout(SHUTDOWN);
+        drop(runtime);
+    } else {
+        tracing::warn!("stopped in the middle of calls, by drain_timeout or a second signal");
+        io.shutdown_background();
+        // Dropping it would wait for the calls; they end with the process.
+        std::mem::forget(runtime);
+    }
     let stats = connections.stats();
     let closed: Vec<String> =
         CloseReason::ALL.iter().filter(|r| stats.closed(**r) > 0).map(|r| format!("{}={}", r.name(), stats.closed(*r))).collect();

@@ -14,10 +14,11 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}{hint}")]
+#[error("cannot listen on {address}: {cause}{hint}")]
 pub struct BindError {
     address: SocketAddr,
-    source: io::Error,
+    // Part of the message, and therefore not its source: a chain of errors would say it twice.
+    cause: io::Error,
     hint: String,
 }
 
@@ -34,8 +35,8 @@ impl Listener {
     /// # Errors
     /// [`BindError`]; if the port is in use, it names the process that holds it where that can be found out.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let failed = |source: io::Error| {
-            let hint = match source.kind() {
+        let failed = |cause: io::Error| {
+            let hint = match cause.kind() {
                 io::ErrorKind::AddrInUse => in_use(address.port()),
                 io::ErrorKind::PermissionDenied if address.port() < 1024 => {
                     "; ports below 1024 need the capability CAP_NET_BIND_SERVICE".to_owned()
@@ -43,7 +44,7 @@ impl Listener {
                 io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address".to_owned(),
                 _ => String::new(),
             };
-            BindError { address, source, hint }
+            BindError { address, cause, hint }
         };
         let open = || {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

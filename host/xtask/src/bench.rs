@@ -43,7 +43,7 @@ pub(crate) fn bench(place: &Place, quick: bool) -> anyhow::Result<ExitCode> {
     memory::measure(&bench, effort, &mut table)?;
     start_up::measure(&bench, effort, &mut table)?;
     println!("\n{table}");
-    call_benchmarks(place)?;
+    call_benchmarks(place, quick)?;
     Ok(if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -66,10 +66,15 @@ fn measure(bench: &Bench<'_>, load: &Load, effort: Effort, table: &mut Table) ->
 }
 
 /// What a call into a plugin costs without sockets, if there are such benchmarks.
-fn call_benchmarks(place: &Place) -> anyhow::Result<()> {
+fn call_benchmarks(place: &Place, quick: bool) -> anyhow::Result<()> {
     if !place.root.join("host/runtime/benches").is_dir() {
         println!("SKIPPED plugin calls: there are no benchmarks in host/runtime/benches");
         return Ok(());
     }
-    run(cargo(&place.root).args(["bench", "--package", "duet-runtime"]))
+    let mut command = cargo(&place.root);
+    command.args(["bench", "--package", "duet-runtime", "--bench", "*"]);
+    if quick {
+        command.args(["--", "--quick"]);
+    }
+    run(&mut command)
 }

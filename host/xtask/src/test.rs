@@ -32,7 +32,7 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
     let built = steps.step("plugins in Rust", || build_guests(place, install));
     steps.step("lints", || {
         toolchain::need_component(place, "clippy", "clippy", install)?;
-        run(cargo(&place.root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        run(cargo(&place.root).args(["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"]))
     });
     test_javascript(place, &node, &mut steps);
     if built {
@@ -41,7 +41,7 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
         steps.fail("tests", "the plugins did not build");
     }
     if let Err(why) = &node {
-        steps.skip("clients on npm ws against the server", why);
+        steps.skip("clients on npm ws and plugins in TypeScript against the server", why);
     }
     test_go(place, &go, &mut steps);
     Ok(steps.report())
@@ -86,7 +86,7 @@ fn build_guests(place: &Place, install: bool) -> anyhow::Result<()> {
 /// All Rust tests but tidy, which has run.
 fn workspace_tests(place: &Place, node: &Tool, go: &Tool) -> Command {
     let mut command = cargo(&place.root);
-    command.args(["test", "--workspace", "--exclude", "xtask"]).env("DUET_GUESTS", place.guests());
+    command.args(["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"]).env("DUET_GUESTS", place.guests());
     let missing: Vec<&str> = [("node", node), ("go", go)].into_iter().filter(|(_, tool)| tool.is_err()).map(|(name, _)| name).collect();
     if missing.is_empty() {
         command.env_remove(SKIP_CLIENTS);

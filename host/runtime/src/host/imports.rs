@@ -70,7 +70,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
         state.pushes += usize::from(fits);
         Ok((fits
             .then_some(())
-            .ok_or_else(|| format!("a call may make {PUSHES_MAX} pushes, and effects of {EFFECT_BYTES_MAX} bytes in all")),))
+            .ok_or_else(|| format!("a request may make {PUSHES_MAX} pushes, and a call effects of {EFFECT_BYTES_MAX} bytes")),))
     })?;
     Ok(())
 }

@@ -57,6 +57,11 @@ impl LogQuota {
     }
 }
 
+/// Text that a file or a guest had a hand in, as one line for the log.
+pub(crate) fn one_line(text: &str) -> String {
+    escaped(&text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" "))
+}
+
 /// Control characters would let a guest forge lines or drive the operator's terminal.
 fn escaped(line: &str) -> String {
     let mut out = String::with_capacity(line.len().min(LINE_BYTES_MAX));
@@ -86,6 +91,11 @@ mod tests {
         assert_eq!((0..100).filter(|_| quota.take(now).is_some()).count(), 20);
         assert_eq!(quota.take(now + Duration::from_millis(150)), Some(80));
         assert_eq!(quota.take(now + Duration::from_millis(150)), None);
+    }
+
+    #[test]
+    fn text_of_many_lines_becomes_one() {
+        assert_eq!(one_line("trap at:\n    0: a!b\r\n\n    1: \u{1b}[31mc\n"), "trap at: 0: a!b 1: \\u{1b}[31mc");
     }
 
     #[test]

@@ -98,6 +98,7 @@ fn a_plugin_that_does_not_describe_itself_is_refused() {
     ] {
         let refused = rig.serve(&file, configured(config)).expect_err(config);
         assert!(refused.starts_with(&file.display().to_string()) && refused.contains(text), "{refused}");
+        assert!(!refused.contains(char::is_control), "{refused:?}");
     }
     rig.serve(&file, PluginOptions::default()).expect("nothing of those that were refused is left");
     eprintln!("refusals: 8 that do not describe themselves, in {:.0?}", begun.elapsed());
@@ -108,11 +109,14 @@ fn a_plugin_that_does_not_start_is_refused_and_leaves_its_routes_free() {
     let rig = Rig::new();
     let file = rig.file("single.wasm", single());
     let begun = Instant::now();
-    for (config, text) in
-        [(r#"{"start":"error"}"#, "does not want to"), (r#"{"start":"trap"}"#, "unreachable"), (r#"{"start":"loop"}"#, "does not start")]
-    {
+    for (config, text) in [
+        (r#"{"start":"error"}"#, "`start` answered: does not want to\\u{1b}[0m"),
+        (r#"{"start":"trap"}"#, "unreachable"),
+        (r#"{"start":"loop"}"#, "does not start"),
+    ] {
         let refused = rig.serve(&file, configured(config)).expect_err(config);
         assert!(refused.starts_with(&file.display().to_string()) && refused.contains(text), "{refused}");
+        assert!(!refused.contains(char::is_control), "a guest must not write lines of the log: {refused:?}");
     }
     rig.serve(&file, PluginOptions::default()).expect("the name and the routes are free");
     assert_eq!(rig.reply(211, b"x"), b"x");

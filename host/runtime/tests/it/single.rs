@@ -62,9 +62,9 @@ fn a_trap_takes_the_memory_of_its_instance_with_it() {
 /// The server's tests use the component without this crate's encoder. Run with `DUET_BLESS=1` to write it anew.
 #[test]
 fn the_component_beside_the_text_is_up_to_date() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures/single/single.wasm");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures/single/single.component");
     if std::env::var_os("DUET_BLESS").is_some() {
         std::fs::write(file, single()).unwrap();
     }
-    assert!(std::fs::read(file).unwrap() == single(), "single.wasm is not what single.wat says: run with DUET_BLESS=1");
+    assert!(std::fs::read(file).unwrap() == single(), "single.component is not what single.wat says: run with DUET_BLESS=1");
 }

@@ -33,9 +33,9 @@ handshake_timeout = 5
         // File, line, key, and what is allowed.
         ["duet.toml:2:", "drain_timout", "drain_timeout"],
         ["duet.toml:5:", "codec.route_bytes", "1, 2, 4"],
-        ["duet.toml:6:", "codec.body_bytes_max", "KiB"],
-        ["duet.toml:9:", "listener", "ws"],
-        ["duet.toml:13:", "gateway.handshake_timeout", "ms"],
+        ["duet.toml:6:", "codec.body_bytes_max", "1 to 16MiB"],
+        ["duet.toml:9:", "listener[0].protocol", "tcp, ws"],
+        ["duet.toml:13:", "gateway.handshake_timeout", "10ms to 1m"],
     ] {
         assert!(named(&parts), "{parts:?} are not in one line of:\n{}", refusal.stderr);
     }
@@ -53,5 +53,6 @@ fn a_port_that_is_taken_is_named_with_the_process_that_holds_it() {
     for part in [&format!("cannot listen on {address}"), &format!("process {} ", std::process::id())] {
         assert!(refusal.stderr.contains(part), "{part:?} is not in:\n{}", refusal.stderr);
     }
+    assert_eq!(refusal.stderr.matches("in use").count(), 1, "said once: {}", refusal.stderr);
     eprintln!("port in use: {}", refusal.stderr.lines().last().unwrap_or_default());
 }

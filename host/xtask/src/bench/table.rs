@@ -61,7 +61,8 @@ impl fmt::Display for Table {
                 }
             }
         }
-        write!(f, "\nx: ratio to the bare echo of this run, which for ws is tokio-tungstenite sending messages back")?;
+        write!(f, "\n\nx: ratio to the bare echo of this run; for ws that is tokio-tungstenite sending messages back.")?;
+        write!(f, "\nThe bare echo is no floor of memory: it keeps a read buffer of 64 KiB for each connection, the ws one of 128 KiB.")?;
         for trouble in &self.troubles {
             write!(f, "\nNOT CLEAN {trouble}")?;
         }

@@ -12,7 +12,7 @@ const ROOM: usize = 50;
 fn one_client_too_many_is_told_so_and_gets_in_when_another_has_left() {
     let server = echo_server().settings(&format!("[gateway]\nconnections_max = {ROOM}\n")).start();
     let connect = |number: usize| {
-        let (address, wire) = if number % 2 == 0 { (server.tcp(), Wire::TCP) } else { (server.ws(), Wire::WS) };
+        let (address, wire) = if number.is_multiple_of(2) { (server.tcp(), Wire::TCP) } else { (server.ws(), Wire::WS) };
         let mut peer = Peer::connect_to(address, wire, "/").map_err(|http| Message::Data { route: 0, seq: 0, body: http.into_bytes() })?;
         peer.call(ECHO, b"hello").map(|_| peer)
     };

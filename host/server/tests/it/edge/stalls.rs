@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use duet_testkit::{Honest, Peer, Wire, upgrade_request};
@@ -46,7 +46,7 @@ fn five_hundred_stalled_sockets_at_each_stage_are_gone_at_their_deadline() {
     let half = Wire::TCP.data(ECHO, 1, b"never finished");
     let mut trickling = stall("tcp, a byte every 200 ms", SHORT, tcp, Wire::TCP, |peer| peer.write(&half[..1]));
     let streams: Vec<_> = trickling.sockets.iter().map(|(_, peer)| peer.stream().try_clone().unwrap()).collect();
-    let (stop, stopped) = channel::<()>();
+    let (stop, stopped) = sync_channel::<()>(0);
     let trickle = std::thread::spawn(move || {
         for byte in half.iter().skip(1) {
             if stopped.recv_timeout(Duration::from_millis(200)) != Err(RecvTimeoutError::Timeout) {

@@ -127,7 +127,7 @@ fn a_plugin_whose_describe_never_returns_is_refused_in_time() {
     let desk = Desk::with("[plugin.single.config]\ndescribe = \"loop\"\n");
     let begun = Instant::now();
     let said = desk.check(Path::new(SINGLE));
-    assert!(!said.loads && said.text.contains("single.wasm") && said.text.contains("`describe`"), "{}", said.text);
+    assert!(!said.loads && said.text.contains("single.component") && said.text.contains("`describe`"), "{}", said.text);
     eprintln!("check: a describe that never returns was refused after {:.1?}", begun.elapsed());
 }
 
@@ -174,7 +174,7 @@ fn a_damaged_file_in_the_cache_is_compiled_again() {
     fs::remove_file(&compiled).unwrap();
     fs::create_dir(&compiled).unwrap();
     let said = desk.check(single);
-    assert!(!said.loads && said.text.contains("single.wasm"), "a folder in its place: {}", said.text);
+    assert!(!said.loads && said.text.contains("single.component"), "a folder in its place: {}", said.text);
     eprintln!("cache: 5 damaged files were compiled again, a folder in the place of one was refused");
 }
 

@@ -66,7 +66,7 @@ fn a_trap_loses_the_memory_of_the_instance_and_the_log_says_so() {
         assert_eq!(code(&peer.call(100, b"\x01\xff")), Some(PLUGIN_FAULT));
     }
     let line = server.wait_for_log("plugin fault", Duration::from_secs(20));
-    for text in ["WARN", "plugin=hostile", "version=", "route=100", "body=\"01ff\""] {
+    for text in ["WARN", "`unreachable`", "plugin=hostile", "version=", "route=100", "body=\"01ff\""] {
         assert!(line.contains(text), "{text} is not in {line}");
     }
     eprintln!("trap: the counter began anew after each of 3; the log: {line}");

@@ -88,7 +88,7 @@ impl House {
         self.configured("life-megabyte", "describe = \"megabyte\"", "1048576 bytes, the limit is 65,536");
         self.configured("life-describe-loop", "describe = \"loop\"", "`describe` failed");
         self.configured("life-describe-trap", "describe = \"trap\"", "`describe` failed");
-        self.configured("life-start-error", "start = \"error\"", "does not want to");
+        self.configured("life-start-error", "start = \"error\"", "`start` answered: does not want to");
         self.configured("life-start-loop", "start = \"loop\"", "does not start");
         self.configured("life-start-trap", "start = \"trap\"", "does not start");
         self.configured("life-route-taken", "", "is already served by plugin `a-single`");

@@ -6,40 +6,45 @@ use duet_testkit::{Honest, Message, Peer, Server, Waits, Wire, guest};
 
 use super::{ECHO, PLUGIN_FAULT, TIMEOUT, hello};
 
-/// What a plugin does, and what its client is told: a reply, or one of these codes.
+/// What a plugin does, and what its client is told: a reply, one of these codes, or either.
 struct Offence {
     name: &'static str,
     route: i16,
     body: &'static [u8],
-    expected: Expected,
-    faults: usize,
+    reply: Option<&'static [u8]>,
+    codes: &'static [u16],
 }
 
-enum Expected {
-    Reply(&'static [u8]),
-    Code(u16),
+const fn fault(name: &'static str, route: i16, body: &'static [u8], codes: &'static [u16]) -> Offence {
+    Offence { name, route, body, reply: None, codes }
 }
 
-const fn fault(name: &'static str, route: i16, body: &'static [u8], code: u16) -> Offence {
-    Offence { name, route, body, expected: Expected::Code(code), faults: 20 }
-}
-
-const OFFENCES: [Offence; 14] = [
-    fault("handler error", 106, b"", 1000),
-    fault("trap", 100, b"", PLUGIN_FAULT),
-    fault("memory bomb", 102, b"", PLUGIN_FAULT),
-    fault("deep recursion", 103, b"", PLUGIN_FAULT),
-    Offence { name: "log flood", route: 104, body: b"", expected: Expected::Reply(b"logged"), faults: 20 },
-    Offence { name: "stdout flood", route: 105, body: b"", expected: Expected::Reply(b"printed"), faults: 20 },
-    fault("effects: a size of 4 GiB", 107, b"", PLUGIN_FAULT),
-    fault("effects: cut off", 107, b"short", PLUGIN_FAULT),
-    fault("effects: unknown kind", 107, b"kind", PLUGIN_FAULT),
-    fault("effects: unknown request", 107, b"request", PLUGIN_FAULT),
-    fault("effects: a header longer than its record", 107, b"header", PLUGIN_FAULT),
-    fault("64 MiB of effects", 108, b"", PLUGIN_FAULT),
-    fault("push flood", 109, b"", PLUGIN_FAULT),
-    fault("endless loop behind a push", 114, b"loop", TIMEOUT),
+/// With the budgets of a plugin that says nothing. What takes long may also run out of time.
+const SLOW: [Offence; 5] = [
+    fault("endless loop", 101, b"", &[TIMEOUT]),
+    fault("endless loop behind a push", 114, b"loop", &[TIMEOUT]),
+    fault("memory bomb", 102, b"", &[PLUGIN_FAULT, TIMEOUT]),
+    Offence { name: "log flood", route: 104, body: b"", reply: Some(b"logged"), codes: &[TIMEOUT] },
+    Offence { name: "stdout flood", route: 105, body: b"", reply: Some(b"printed"), codes: &[TIMEOUT] },
 ];
+
+/// With so much time that nothing but its own mistake ends a call, and memory in which 64 MiB of effects can be made.
+const QUICK: [Offence; 10] = [
+    fault("handler error", 106, b"", &[1000]),
+    fault("trap", 100, b"", &[PLUGIN_FAULT]),
+    fault("deep recursion", 103, b"", &[PLUGIN_FAULT]),
+    fault("effects: a size of 4 GiB", 107, b"", &[PLUGIN_FAULT]),
+    fault("effects: cut off", 107, b"short", &[PLUGIN_FAULT]),
+    fault("effects: unknown kind", 107, b"kind", &[PLUGIN_FAULT]),
+    fault("effects: unknown request", 107, b"request", &[PLUGIN_FAULT]),
+    fault("effects: a header longer than its record", 107, b"header", &[PLUGIN_FAULT]),
+    fault("64 MiB of effects", 108, b"", &[PLUGIN_FAULT]),
+    fault("push flood", 109, b"", &[PLUGIN_FAULT]),
+];
+
+/// Each is committed so often, and for so long.
+const FAULTS: usize = 20;
+const TIME: Duration = Duration::from_millis(400);
 
 /// A client that calls another plugin again and again. Each call must succeed.
 pub(super) fn victim(server: &Server) -> Honest {
@@ -57,45 +62,45 @@ pub(super) fn shown(waits: &Waits) -> String {
 fn commit(server: &Server, workers: usize, offence: &Offence) {
     let mut offender = Peer::connect(server.tcp(), Wire::TCP);
     let victim = victim(server);
-    let mut worst = Duration::ZERO;
-    for _ in 0..offence.faults {
+    let (mut worst, mut faults, mut timeouts) = (Duration::ZERO, 0, 0);
+    let first = Instant::now();
+    while faults < FAULTS || first.elapsed() < TIME {
         let begun = Instant::now();
         let answer = offender.call(offence.route, offence.body);
         worst = worst.max(begun.elapsed());
-        match (&offence.expected, &answer) {
-            (Expected::Reply(body), Ok(reply)) if reply == body => {}
-            (Expected::Code(expected), Err(Message::Error { code, .. })) if code == expected => {}
+        match &answer {
+            Ok(reply) if offence.reply == Some(reply.as_slice()) => {}
+            Err(Message::Error { code, .. }) if offence.codes.contains(code) => timeouts += usize::from(*code == TIMEOUT),
             _ => panic!("{}: {answer:?}", offence.name),
         }
+        faults += 1;
         // What misbehaved is as good as new.
         assert_eq!(offender.call(111, b"well").as_deref(), Ok(b"well".as_slice()), "{}", offence.name);
     }
     let waits = victim.stop();
-    let (name, faults, worst) = (offence.name, offence.faults, worst.as_secs_f64() * 1000.0);
-    eprintln!("isolation: {workers} worker(s), {name}: {faults} faults, worst {worst:.0} ms, {}", shown(&waits));
+    let (name, worst) = (offence.name, worst.as_secs_f64() * 1000.0);
+    eprintln!("isolation: {workers} worker(s), {name}: {faults} faults ({timeouts} timeouts), worst {worst:.0} ms, {}", shown(&waits));
 }
 
 fn server(workers: usize, hostile: &str) -> Server {
+    let settings = format!(
+        "[log]\nlevel = \"error\"\n[runtime]\nworkers = {workers}\n\
+         [plugin.hostile]\nfaults_max = 1000\nfaults_window = \"100ms\"\n{hostile}"
+    );
     Server::builder(env!("CARGO_BIN_EXE_duet"))
         .plugin("echo", guest("echo"))
         .plugin("hostile", guest("hostile"))
-        .settings(&format!("[log]\nlevel = \"error\"\n[runtime]\nworkers = {workers}\n[plugin.hostile]\nfaults_max = 1000\n{hostile}"))
+        .settings(&settings)
         .start()
 }
 
-/// The budget is wide, so that nothing but its own mistake ends a call, and the memory is, so that 64 MiB of effects can be made.
 fn a_victim_is_served(workers: usize) {
     let begun = Instant::now();
-    let wide = server(workers, "call_budget = \"2s\"\nmemory = \"160MiB\"\n");
-    let (loops, others): (Vec<_>, Vec<_>) = OFFENCES.iter().partition(|o| matches!(o.expected, Expected::Code(TIMEOUT)));
-    for offence in others {
-        commit(&wide, workers, offence);
-    }
-    let usual = server(workers, "");
-    for offence in loops.into_iter().chain([&fault("endless loop", 101, b"", TIMEOUT)]) {
-        commit(&usual, workers, offence);
-    }
-    for server in [wide, usual] {
+    for (settings, offences) in [("", SLOW.as_slice()), ("call_budget = \"5s\"\nmemory = \"160MiB\"\n", &QUICK)] {
+        let server = server(workers, settings);
+        for offence in offences {
+            commit(&server, workers, offence);
+        }
         let rss = server.rss_bytes() >> 20;
         let (status, _) = server.terminate();
         assert!(status.success(), "{status}");
