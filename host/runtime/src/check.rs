@@ -105,5 +105,5 @@ fn compatible(name: &str, interface: &str) -> bool {
 fn is_offered(name: &str) -> bool {
     let ours = |i: &&str| compatible(name, &format!("{i}@{CONTRACT}"));
     let wasi = ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"];
-    IMPORTS.iter().any(|i| ours(i)) || (wasi.iter().any(|w| name.starts_with(w)) && name.contains("@0.2."))
+    IMPORTS.iter().any(ours) || (wasi.iter().any(|w| name.starts_with(w)) && name.contains("@0.2."))
 }
