@@ -8,7 +8,7 @@ use anyhow::Context;
 use duet_core::{Dispatch, Registry};
 use duet_embedded::MemoryRegistry;
 use duet_gateway::{CloseReason, Connections, Gateway};
-use duet_runtime::{PluginOptions, Runtime};
+use duet_runtime::{Instances, PluginOptions, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::banner::Banner;
@@ -99,10 +99,11 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn serve_native_echo(runtime: &Runtime) -> anyhow::Result<()> {
+    let options = PluginOptions { instances: Instances::Workers, ..PluginOptions::default() };
     fn handle(requests: &mut [u8], effects: &mut Vec<u8>) {
         if let Err(error) = duet_echo::Plugin::handle_batch(requests, effects) {
             tracing::error!("native echo: {error}");
         }
     }
-    Ok(runtime.serve_native("native-echo", &duet_echo::Plugin::manifest(), handle, PluginOptions::default())?)
+    Ok(runtime.serve_native("native-echo", &duet_echo::Plugin::manifest(), handle, options)?)
 }

@@ -16,7 +16,14 @@ use anyhow::{Context, bail};
 
 use crate::place::Place;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
+    command().unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn command() -> anyhow::Result<ExitCode> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let own = arguments.iter().position(|a| a == "--").unwrap_or(arguments.len());
     let passed_on: Vec<String> = arguments.drain(own..).skip(1).collect();

@@ -11,7 +11,7 @@ use crate::guests;
 use crate::npm;
 use crate::place::Place;
 
-/// The layout of due's own load test.
+/// The layout of due's own load test. The echoes keep no state, so each worker has one.
 const SETTINGS: &str = "\
 drain_timeout = \"1s\"
 
@@ -29,6 +29,12 @@ address = \"127.0.0.1:0\"
 [[listener]]
 protocol = \"ws\"
 address = \"127.0.0.1:0\"
+
+[plugin.echo]
+instances = \"workers\"
+
+[plugin.echo-ts]
+instances = \"workers\"
 ";
 
 /// A server that is measured.

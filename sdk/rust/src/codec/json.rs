@@ -31,8 +31,18 @@ impl<T: Serialize + ?Sized> Encode<T> for Json {
 fn explain<'de, T: Deserialize<'de>>(text: &'de str, error: &serde_json::Error) -> String {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(located) if located.path().iter().next().is_some() => format!("`{}`: {}", located.path(), located.inner()),
-        _ => error.to_string(),
+        Err(located) if located.path().iter().next().is_some() => format!("`{}`: {}", located.path(), words(located.inner())),
+        _ => words(error),
+    }
+}
+
+/// The parser's words. Where the text is json, but not that of the type, its line and column say nothing.
+#[cold]
+fn words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((words, _)) if error.is_data() => words.to_owned(),
+        _ => text,
     }
 }
 
