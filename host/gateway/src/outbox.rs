@@ -75,6 +75,8 @@ impl Outbox {
             }
         }
         let rest = data.get(written..).unwrap_or_default();
+        // The share of the packets that is left, or a burst of small ones that was nearly written would count as a whole queue.
+        let packets = (packets * rest.len()).div_ceil(data.len().max(1));
         if self.packets + packets > limits.packets || self.bytes + rest.len() > limits.bytes {
             self.abort(CloseReason::SlowReader);
             return true;
