@@ -11,8 +11,8 @@ export const KIND_ERROR = 1;
 export const KIND_PUSH = 2;
 
 /**
- * Pushes are refused from so many effects of one call on. The host takes 4,096 (`wit/imports.wit`) and drops the instance above; what is left
- * is for the replies and errors of the batch, which are never refused.
+ * Pushes are refused from so many effects of one call on: stricter than the host, which takes 4,096 for each request of a call
+ * (`wit/imports.wit`) and drops the instance above. Replies and errors are never refused.
  */
 export const EFFECTS_BEFORE_PUSH_MAX = 4000;
 

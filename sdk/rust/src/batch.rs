@@ -3,7 +3,7 @@
 use crate::requests::{Head, MESSAGE, MalformedBatch};
 use crate::{Ctx, Error, Game, code};
 
-/// Handles the requests in their order and appends their effects to `out`. Bodies are decoded in place, so `requests` is changed.
+/// Handles the requests in their order and appends their effects to `out`. A handler may change its body in place, and so `requests`.
 ///
 /// # Errors
 /// If the list does not fit the packed layout. The effects of the requests before the broken record are in `out`.
