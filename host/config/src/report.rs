@@ -77,9 +77,10 @@ impl Report {
         self.add(Mistake { place, column: None, problem: problem.into() });
     }
 
-    /// Whether a mistake is reported for this key already; its value is then a default, not what the file says.
+    /// Whether a mistake is reported for this key, or for an item of its list, already; its value is then a default, not what the file says.
     pub fn has(&self, place: &Place) -> bool {
-        let same = |m: &Mistake| m.place.file == place.file && m.place.key == place.key;
+        let item = |rest: &str| rest.is_empty() || rest.starts_with('[');
+        let same = |m: &Mistake| m.place.file == place.file && m.place.key.strip_prefix(&place.key).is_some_and(item);
         self.list.borrow().iter().any(same)
     }
 
@@ -181,7 +182,10 @@ mod tests {
     fn a_report_knows_which_keys_have_a_mistake() {
         let report = Report::new();
         report.mistake(at("a.toml", Some(1), "key"), "x");
+        report.mistake(at("a.toml", Some(1), "list[2]"), "x");
         assert!(report.has(&at("a.toml", None, "key")));
+        assert!(report.has(&at("a.toml", None, "list")));
+        assert!(!report.has(&at("a.toml", None, "lis")));
         assert!(!report.has(&at("a.toml", Some(1), "other")));
         assert!(!report.has(&at("b.toml", Some(1), "key")));
     }

@@ -122,6 +122,29 @@ impl<'d> Table<'d> {
         })
     }
 
+    /// A list of strings, each made a value by `read`, which gives `None` for one that is not allowed. The mistake points at that one.
+    pub fn list<T>(&mut self, key: &'static str, allowed: impl Into<String>, read: impl Fn(&str) -> Option<T>) -> Field<'d, Vec<T>> {
+        let mut place = self.place(key);
+        let state = match self.ask(key).map(Spanned::get_ref) {
+            None if self.sound => State::Absent,
+            None => State::Unknown,
+            Some(DeValue::Array(items)) => {
+                let mut list = Vec::with_capacity(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    let Some(value) = item.get_ref().as_str().and_then(&read) else {
+                        let line = self.document.line(item.span().start);
+                        place = self.document.place(Some(line), format!("{}[{index}]", self.key_path(key)), Some(item));
+                        break;
+                    };
+                    list.push(value);
+                }
+                if list.len() == items.len() { State::Found(list) } else { State::Wrong }
+            }
+            Some(_) => State::Wrong,
+        };
+        Field::new(self.document.report(), place, state, allowed.into(), |_| String::new())
+    }
+
     /// A table that is handed on as JSON, whatever its keys are.
     pub fn json_table(&mut self, key: &'static str) -> Field<'d, JsonTable> {
         let state = match self.ask(key) {

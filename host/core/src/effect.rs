@@ -1,41 +1,128 @@
 //! What a handler wants to happen.
 
-use crate::{ConnId, ErrorCode, Route, Seq};
+use crate::{ConnId, ErrorCode, Route, Seq, Uid};
 
-/// One thing that reaches a client. A gate applies the effects of a call in their order.
+/// One thing that is to happen at a gate. A gate applies the effects of a call in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect<'a> {
-    /// A message: a reply has the request's route and seq, a push [`Seq::PUSH`].
-    Send {
-        /// Whom it is for; nothing happens if the connection is gone.
-        conn: ConnId,
+pub struct Effect<'a> {
+    /// The request it belongs to.
+    pub origin: Origin,
+    /// What is to happen.
+    pub action: Action<'a>,
+}
+
+/// Where a request came from: what its answer needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Who asked.
+    pub conn: ConnId,
+    /// Route of the request.
+    pub route: Route,
+    /// Sequence number of the request.
+    pub seq: Seq,
+}
+
+/// What is to happen. Who is gone is skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// Answers the request.
+    Reply(&'a [u8]),
+    /// Answers the request with an error packet; the text is for people and may be empty.
+    Error(ErrorCode, &'a str),
+    /// Sends a message with [`Seq::PUSH`].
+    Push {
+        /// To whom.
+        to: Target,
         /// Route of the message.
         route: Route,
-        /// Sequence number of the message.
-        seq: Seq,
         /// Body as the client gets it.
         body: &'a [u8],
     },
-    /// An error packet in answer to a request.
-    Refuse {
-        /// Who asked.
-        conn: ConnId,
-        /// Route of the request.
+    /// The same to many.
+    Multicast {
+        /// To whom.
+        to: Targets<'a>,
+        /// Route of the message.
         route: Route,
-        /// Sequence number of the request.
-        seq: Seq,
-        /// Why.
+        /// Body as the clients get it.
+        body: &'a [u8],
+    },
+    /// The same to all connections of the gate.
+    Broadcast {
+        /// Only to those that are bound to a uid.
+        bound_only: bool,
+        /// Route of the message.
+        route: Route,
+        /// Body as the clients get it.
+        body: &'a [u8],
+    },
+    /// The same to all members of a channel.
+    Publish {
+        /// The channel.
+        channel: &'a str,
+        /// Route of the message.
+        route: Route,
+        /// Body as the clients get it.
+        body: &'a [u8],
+    },
+    /// Makes a connection a member of a channel.
+    Subscribe(Target, &'a str),
+    /// Ends the membership; an empty name means all channels.
+    Unsubscribe(Target, &'a str),
+    /// Binds a connection to a uid: the plugin vouches for it.
+    Bind(ConnId, Uid),
+    /// Takes the uid from a connection.
+    Unbind(Target),
+    /// Closes a connection.
+    Kick {
+        /// Whose.
+        who: Target,
+        /// Code of the error packet it gets.
         code: ErrorCode,
-        /// More for people; may be empty.
-        message: &'a str,
+        /// Text of the error packet.
+        text: &'a str,
+        /// Without the error packet, and without what waits to be written.
+        at_once: bool,
     },
 }
 
-impl Effect<'_> {
-    /// The connection this effect reaches.
-    pub const fn conn(&self) -> ConnId {
-        match self {
-            Self::Send { conn, .. } | Self::Refuse { conn, .. } => *conn,
-        }
+/// A connection, by itself or by the uid it is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The connection.
+    Conn(ConnId),
+    /// The connection of this uid.
+    Uid(Uid),
+}
+
+/// A list of targets of one sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Targets<'a> {
+    /// u64 each, little endian.
+    ids: &'a [u8],
+    uids: bool,
+}
+
+impl<'a> Targets<'a> {
+    /// Ids as a plugin wrote them, u64 each, little endian; `uids` if they are uids. What is left over of the length is ignored.
+    pub const fn new(ids: &'a [u8], uids: bool) -> Self {
+        Self { ids, uids }
+    }
+
+    /// The ids as bytes, and whether they are uids.
+    pub const fn parts(&self) -> (&'a [u8], bool) {
+        (self.ids, self.uids)
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = Target> + use<'a> {
+        let uids = self.uids;
+        self.ids.chunks_exact(8).filter_map(|id| id.first_chunk()).map(move |id| Target::new(u64::from_le_bytes(*id), uids))
+    }
+}
+
+impl Target {
+    pub(crate) const fn new(id: u64, uid: bool) -> Self {
+        if uid { Self::Uid(Uid(id.cast_signed())) } else { Self::Conn(ConnId(id)) }
     }
 }

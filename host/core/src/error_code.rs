@@ -43,6 +43,14 @@ codes! {
     TOO_LARGE = 9, "too large";
     /// The server is stopping; connect again.
     GOING_AWAY = 10, "going away";
+    /// The session cannot be resumed; log in anew.
+    SESSION_GONE = 11, "session gone";
+    /// The connection is closed by a plugin.
+    KICKED = 12, "kicked";
+    /// The account is online on another connection.
+    ALREADY_ONLINE = 13, "already online";
+    /// The account logged in on another connection; this one is closed.
+    REPLACED = 14, "replaced";
 }
 
 impl fmt::Display for ErrorCode {

@@ -2,6 +2,7 @@
 //!
 //! This crate does no I/O. `gateway` and `runtime` know each other only through [`Dispatch`] and [`Egress`].
 
+mod directory;
 mod dispatch;
 mod effect;
 mod error_code;
@@ -9,9 +10,10 @@ mod ids;
 pub mod packed;
 mod registry;
 
+pub use self::directory::{Counts, Directory, Presence};
 pub use self::dispatch::{Dispatch, Egress, Full};
-pub use self::effect::Effect;
+pub use self::effect::{Action, Effect, Origin, Target, Targets};
 pub use self::error_code::ErrorCode;
 pub use self::ids::{ConnId, Route, Seq, Uid};
-pub use self::packed::{Request, Requests};
+pub use self::packed::{Request, RequestKind, Requests};
 pub use self::registry::{PluginEntry, PublishError, Registry, RouteEntry, RouteTable};

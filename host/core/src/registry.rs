@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::Route;
+use crate::{RequestKind, Route};
 
 /// What is known of a plugin that serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct PluginEntry {
     pub version: Arc<str>,
     /// Routes it handles.
     pub routes: Vec<RouteEntry>,
+    /// Events of connections that it wants.
+    pub events: Vec<RequestKind>,
 }
 
 /// A route and who may use it.
@@ -30,14 +32,26 @@ pub struct RouteEntry {
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     routes: Vec<RouteEntry>,
+    /// A bit for each kind of event that somebody wants.
+    events: u8,
 }
 
 impl RouteTable {
-    /// Collects the routes of all plugins.
+    /// Collects the routes and events of all plugins.
     pub fn new<'a>(plugins: impl IntoIterator<Item = &'a PluginEntry>) -> Self {
-        let mut routes: Vec<RouteEntry> = plugins.into_iter().flat_map(|p| p.routes.iter().copied()).collect();
-        routes.sort_by_key(|r| r.route);
-        Self { routes }
+        let mut table = Self::default();
+        for plugin in plugins {
+            table.routes.extend_from_slice(&plugin.routes);
+            table.events |= plugin.events.iter().fold(0, |bits, kind| bits | 1 << (*kind as u8));
+        }
+        table.routes.sort_by_key(|r| r.route);
+        table
+    }
+
+    /// Whether a plugin wants events of this kind.
+    #[inline]
+    pub const fn wants(&self, kind: RequestKind) -> bool {
+        self.events & (1 << kind as u8) != 0
     }
 
     /// The entry of a route.

@@ -51,7 +51,7 @@ mod tests {
 
     fn entry(name: &str, routes: &[i32]) -> PluginEntry {
         let routes = routes.iter().map(|&r| RouteEntry { route: Route(r), authorized: false, internal: false }).collect();
-        PluginEntry { name: name.into(), version: "1".into(), routes }
+        PluginEntry { name: name.into(), version: "1".into(), routes, events: Vec::new() }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Why connections end.
 
+use duet_core::ErrorCode;
+
 /// The cause of an end. Each is counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The client closed it.
     ClientLeft,
+    /// The client closed it and said that it is done: a WebSocket close frame with 1000 or without a code.
+    Goodbye,
     /// The socket failed.
     Lost,
     /// More connections than allowed.
@@ -29,12 +33,25 @@ pub enum CloseReason {
     Text,
     /// The server is stopping.
     GoingAway,
+    /// It was not bound to a uid in time.
+    AuthorizeTimeout,
+    /// A plugin closed it.
+    Kicked,
+    /// Its account logged in on another connection.
+    Replaced,
+    /// It became the connection of a session that was resumed.
+    Resumed,
+    /// It sent far more messages than it may.
+    Flood,
+    /// Its session was suspended and nobody came back.
+    Expired,
 }
 
 impl CloseReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::ClientLeft,
+        Self::Goodbye,
         Self::Lost,
         Self::TooManyConnections,
         Self::Handshake,
@@ -47,12 +64,19 @@ impl CloseReason {
         Self::Protocol,
         Self::Text,
         Self::GoingAway,
+        Self::AuthorizeTimeout,
+        Self::Kicked,
+        Self::Replaced,
+        Self::Resumed,
+        Self::Flood,
+        Self::Expired,
     ];
 
     /// Name in logs and counters.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientLeft => "client_left",
+            Self::Goodbye => "goodbye",
             Self::Lost => "lost",
             Self::TooManyConnections => "too_many_connections",
             Self::Handshake => "handshake",
@@ -65,19 +89,50 @@ impl CloseReason {
             Self::Protocol => "protocol",
             Self::Text => "text",
             Self::GoingAway => "going_away",
+            Self::AuthorizeTimeout => "authorize_timeout",
+            Self::Kicked => "kicked",
+            Self::Replaced => "replaced",
+            Self::Resumed => "resumed",
+            Self::Flood => "flood",
+            Self::Expired => "expired",
         }
     }
 
-    /// Close code of WebSocket.
+    /// Close code of WebSocket, if the configuration does not say otherwise.
     pub(crate) const fn ws_code(self) -> u16 {
         match self {
-            Self::ClientLeft | Self::Lost => 1000,
+            Self::ClientLeft | Self::Goodbye | Self::Lost | Self::Resumed | Self::Expired => 1000,
             Self::GoingAway => 1001,
             Self::Handshake | Self::Protocol => 1002,
             Self::Text => 1003,
             Self::Oversize => 1009,
             Self::TooManyConnections => 1013,
-            Self::FirstPacketTimeout | Self::PacketTimeout | Self::Silence | Self::SlowReader | Self::WriteTimeout => 1008,
+            Self::FirstPacketTimeout
+            | Self::PacketTimeout
+            | Self::Silence
+            | Self::SlowReader
+            | Self::WriteTimeout
+            | Self::AuthorizeTimeout
+            | Self::Kicked
+            | Self::Replaced
+            | Self::Flood => 1008,
         }
+    }
+
+    /// The error packet that goes before the end, on route 0.
+    pub(crate) const fn error_code(self) -> Option<ErrorCode> {
+        match self {
+            Self::GoingAway => Some(ErrorCode::GOING_AWAY),
+            Self::AuthorizeTimeout => Some(ErrorCode::NOT_AUTHORIZED),
+            Self::Kicked => Some(ErrorCode::KICKED),
+            Self::Replaced => Some(ErrorCode::REPLACED),
+            Self::Flood => Some(ErrorCode::BUSY),
+            _ => None,
+        }
+    }
+
+    /// Whether the client may have gone by accident: a bound session can then be resumed.
+    pub(crate) const fn is_loss(self) -> bool {
+        matches!(self, Self::ClientLeft | Self::Lost | Self::Silence | Self::WriteTimeout | Self::PacketTimeout)
     }
 }

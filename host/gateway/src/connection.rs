@@ -1,33 +1,56 @@
 //! One connection as other threads see it: whom it belongs to, and where to send.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use duet_core::{ConnId, Uid};
+use bytes::Bytes;
+use duet_core::{ConnId, Dispatch, ErrorCode, Full, Request, RequestKind, Requests, Route, Seq, Uid};
+use duet_transport::Writer;
 use futures_util::task::AtomicWaker;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::CloseReason;
-use crate::outbox::{Outbox, OutboxLimits};
+use crate::outbox::{Flushed, Outbox, OutboxLimits, Overflow, Taken};
 use crate::profile::Profile;
 
-/// A connection of a client. Its task reads; whoever has something to send writes.
+/// A client's connection, or the session that outlives it. A task reads; whoever has something to send writes.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnId,
     pub(crate) profile: Arc<Profile>,
     uid: AtomicI64,
-    socket: OwnedWriteHalf,
+    /// Which task this is the connection of. Changed only under the lock of the book of sessions.
+    owner: AtomicU64,
+    /// Sent packets are kept, and the client's packets counted.
+    retains: AtomicBool,
+    /// Packets of the client since it asked for a token.
+    taken: AtomicU64,
+    address: Mutex<SocketAddr>,
+    /// Events that no plugin has got yet.
+    events: Mutex<Requests>,
+    has_events: AtomicBool,
     outbox: Mutex<Outbox>,
     limits: OutboxLimits,
-    /// Wakes the task when bytes wait or the connection is to end.
+    /// Wakes the task when bytes or events wait, the uid changed, or the connection is to end.
     pub(crate) task: AtomicWaker,
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnId, profile: Arc<Profile>, socket: OwnedWriteHalf, limits: OutboxLimits) -> Self {
-        Self { id, profile, uid: AtomicI64::new(0), socket, outbox: Mutex::new(Outbox::new()), limits, task: AtomicWaker::new() }
+    pub(crate) fn new(id: ConnId, profile: Arc<Profile>, address: SocketAddr, writer: Writer, limits: OutboxLimits) -> Self {
+        Self {
+            id,
+            profile,
+            uid: AtomicI64::new(0),
+            owner: AtomicU64::new(id.0),
+            retains: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
+            address: Mutex::new(address),
+            events: Mutex::default(),
+            has_events: AtomicBool::new(false),
+            outbox: Mutex::new(Outbox::new(writer)),
+            limits,
+            task: AtomicWaker::new(),
+        }
     }
 
     /// The account it is bound to.
@@ -39,31 +62,142 @@ impl Connection {
         }
     }
 
-    /// The socket, for readiness and shutting down.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        self.socket.as_ref()
+    /// Makes the account known to its task, behind the events that were noted before.
+    pub(crate) fn set_uid(&self, uid: Option<Uid>) {
+        self.uid.store(uid.map_or(0, |uid| uid.0), Ordering::Release);
+        self.task.wake();
+    }
+
+    pub(crate) fn is_owned_by(&self, task: u64) -> bool {
+        self.owner.load(Ordering::Acquire) == task
+    }
+
+    /// Gives the connection to another task; the old one ends.
+    pub(crate) fn set_owner(&self, task: u64) {
+        self.owner.store(task, Ordering::Release);
+        self.task.wake();
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        *lock(&self.address)
+    }
+
+    pub(crate) fn set_address(&self, address: SocketAddr) {
+        *lock(&self.address) = address;
+    }
+
+    /// Whether sent packets are kept to be sent again.
+    #[inline]
+    pub(crate) fn retains(&self) -> bool {
+        self.retains.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_retains(&self, retains: bool) {
+        self.taken.store(0, Ordering::Relaxed);
+        self.retains.store(retains, Ordering::Release);
+    }
+
+    /// Packets of the client since it asked for a token.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add_taken(&self, packets: u64) {
+        self.taken.fetch_add(packets, Ordering::AcqRel);
+    }
+
+    pub(crate) const fn limits(&self) -> OutboxLimits {
+        self.limits
     }
 
     pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.outbox)
     }
 
-    /// Sends whole packets behind everything sent before. Never blocks.
+    /// Sends whole packets behind everything sent before. They are not kept: heartbeats, and all of a client that did not ask for a token.
+    /// Never blocks.
     pub(crate) fn send(&self, data: &[u8], packets: usize) {
         if data.is_empty() {
             return;
         }
-        let wake = self.outbox().send(self.socket(), data, packets, self.limits);
-        if wake {
+        let taken = self.outbox().send(data, packets, self.limits);
+        self.look_after(taken);
+    }
+
+    /// Adds a packet that others may share, without writing it. [`Connection::flush`] follows.
+    pub(crate) fn add(&self, packet: &Bytes, route: Route, overflow: Overflow) -> Taken {
+        let taken = self.outbox().add(packet, route, overflow, self.limits);
+        self.look_after(taken);
+        taken
+    }
+
+    /// Writes what was added.
+    pub(crate) fn flush(&self) {
+        let taken = {
+            let mut outbox = self.outbox();
+            match outbox.flush() {
+                Ok(Flushed::All) => Taken::Done,
+                Ok(Flushed::Blocked { .. }) => Taken::Wake,
+                Err(_) => {
+                    outbox.abort(CloseReason::Lost);
+                    Taken::Wake
+                }
+            }
+        };
+        self.look_after(taken);
+    }
+
+    pub(crate) fn look_after(&self, taken: Taken) {
+        if taken == Taken::Wake {
             self.task.wake();
         }
     }
 
     /// Ends the connection after what was sent so far.
     pub(crate) fn close(&self, reason: CloseReason, text: &str) {
+        self.close_with(reason, reason.error_code(), text);
+    }
+
+    /// The same with an error packet of this code and text.
+    pub(crate) fn close_with(&self, reason: CloseReason, code: Option<ErrorCode>, text: &str) {
         let mut farewell = Vec::new();
-        self.profile.farewell(reason, text, &mut farewell);
+        self.profile.farewell(reason, code, text, &mut farewell);
         self.outbox().close(reason, farewell);
         self.task.wake();
     }
+
+    /// Ends the connection at once; what waits is lost.
+    pub(crate) fn cut(&self, reason: CloseReason) {
+        self.outbox().abort(reason);
+        self.task.wake();
+    }
+
+    /// Notes an event. The connection's task hands it on, before what it reads later.
+    pub(crate) fn event(&self, kind: RequestKind, uid: Option<Uid>, body: &str) {
+        lock(&self.events).push(&Request { kind, conn: self.id, uid, route: Route(0), seq: Seq(0), body: body.as_bytes() });
+        self.has_events.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// Hands events on. False if some are left, for which there is no room now.
+    #[inline]
+    pub(crate) fn deliver_events(&self, dispatch: &dyn Dispatch, waker: &std::task::Waker) -> bool {
+        if !self.has_events.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut events = lock(&self.events);
+        self.has_events.store(false, Ordering::Release);
+        match dispatch.dispatch(std::mem::take(&mut *events), waker) {
+            Ok(()) => true,
+            Err(Full(rest)) => {
+                *events = rest;
+                self.has_events.store(true, Ordering::Release);
+                false
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

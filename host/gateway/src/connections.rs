@@ -1,86 +1,132 @@
-//! All connections of a gate by id, and the effects that reach them.
+//! All connections of a gate by id, and the book of their sessions.
 
-use std::cell::RefCell;
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use duet_core::{ConnId, Effect, Egress, ErrorCode};
+use duet_core::{ConnId, Counts, Directory, Presence, Registry, RequestKind, Uid};
+use duet_session::Sessions;
 use papaya::HashMap;
 
 use crate::connection::Connection;
-use crate::{CloseReason, Stats};
-
-/// Memory that a thread keeps for encoding between batches.
-const SCRATCH_BYTES: usize = 256 << 10;
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+use crate::{CloseReason, GatewayOptions, Stats};
 
 /// The connections of a gate.
-#[derive(Debug, Default)]
 pub struct Connections {
     /// The map frees what was removed some time later. The sockets must not wait for that: only their tasks own them.
-    map: HashMap<ConnId, Weak<Connection>>,
+    pub(crate) map: HashMap<ConnId, Weak<Connection>>,
+    pub(crate) options: GatewayOptions,
+    pub(crate) stats: Stats,
+    book: Mutex<Sessions>,
     last_id: AtomicU64,
-    stats: Stats,
+    registry: OnceLock<Arc<dyn Registry>>,
 }
 
 impl Connections {
+    /// No connections yet.
+    pub fn new(options: GatewayOptions) -> Self {
+        Self {
+            map: HashMap::new(),
+            book: Mutex::new(Sessions::new(options.sessions)),
+            options,
+            stats: Stats::default(),
+            last_id: AtomicU64::new(0),
+            registry: OnceLock::new(),
+        }
+    }
+
     /// Counters of the gate.
     pub const fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Where to look up who wants events.
+    pub(crate) fn set_registry(&self, registry: Arc<dyn Registry>) {
+        drop(self.registry.set(registry));
     }
 
     pub(crate) fn next_id(&self) -> ConnId {
         ConnId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
+    pub(crate) fn book(&self) -> MutexGuard<'_, Sessions> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn find(&self, id: ConnId) -> Option<Arc<Connection>> {
+        self.map.pin().get(&id).and_then(Weak::upgrade)
+    }
+
     pub(crate) fn insert(&self, connection: &Arc<Connection>) {
         self.map.pin().insert(connection.id, Arc::downgrade(connection));
+        self.book().open(connection.id);
+        self.event(connection, RequestKind::Connect, None, connection.address());
     }
 
     pub(crate) fn remove(&self, id: ConnId) {
         self.map.pin().remove(&id);
     }
 
-    pub(crate) fn close_all(&self, reason: CloseReason) {
-        for connection in self.map.pin().values().filter_map(Weak::upgrade) {
-            connection.close(reason, "");
+    /// Notes an event of a connection, if a plugin wants it.
+    pub(crate) fn event(&self, connection: &Connection, kind: RequestKind, uid: Option<Uid>, body: impl Display) {
+        if self.registry.get().is_some_and(|registry| registry.routes().wants(kind)) {
+            connection.event(kind, uid, &body.to_string());
         }
     }
 
-    fn apply_into(&self, effects: &[Effect<'_>], out: &mut Vec<u8>) {
-        let map = self.map.pin();
-        for run in effects.chunk_by(|a, b| a.conn() == b.conn()) {
-            let Some(connection) = run.first().and_then(|e| map.get(&e.conn())).and_then(Weak::upgrade) else { continue };
-            out.clear();
-            let packets: usize = run.iter().map(|effect| encode(&connection, effect, out)).sum();
-            connection.send(out, packets);
+    /// All that are connected now.
+    pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
+        self.map.pin().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Closes a connection that a login elsewhere replaced.
+    pub(crate) fn replace(&self, id: ConnId) {
+        if let Some(old) = self.find(id) {
+            old.close(CloseReason::Replaced, "");
         }
     }
 }
 
-impl Egress for Connections {
-    fn apply(&self, effects: &[Effect<'_>]) {
-        SCRATCH.with_borrow_mut(|out| {
-            self.apply_into(effects, out);
-            out.shrink_to(SCRATCH_BYTES);
-        });
+impl Default for Connections {
+    fn default() -> Self {
+        Self::new(GatewayOptions::default())
     }
 }
 
-/// Appends the packet of an effect. Returns how many packets that made.
-fn encode(connection: &Connection, effect: &Effect<'_>, out: &mut Vec<u8>) -> usize {
-    let profile = &connection.profile;
-    match *effect {
-        Effect::Refuse { route, seq, code, message, .. } => profile.error(route, seq, code, message, out),
-        Effect::Send { conn, route, seq, body } => match profile.message(route, seq, body, out) {
-            Ok(()) => 1,
-            Err(error) => {
-                tracing::warn!(%conn, %route, "a message of a plugin cannot be sent: {error}");
-                profile.error(route, seq, ErrorCode::TOO_LARGE, ErrorCode::TOO_LARGE.text(), out)
-            }
-        },
+impl Directory for Connections {
+    fn presence(&self, uid: Uid) -> Presence {
+        self.book().online(uid)
+    }
+
+    fn conn_of(&self, uid: Uid) -> Option<ConnId> {
+        self.book().conn_of(uid)
+    }
+
+    fn uid_of(&self, conn: ConnId) -> Option<Uid> {
+        self.book().uid_of(conn)
+    }
+
+    fn address(&self, conn: ConnId) -> Option<SocketAddr> {
+        self.find(conn).map(|connection| connection.address())
+    }
+
+    fn counts(&self) -> Counts {
+        let counts = self.book().counts();
+        Counts { connections: counts.connected, bound: counts.bound, suspended: counts.suspended }
+    }
+
+    fn member_count(&self, channel: &str) -> usize {
+        self.book().member_count(channel)
+    }
+
+    fn members(&self, channel: &str, max: usize) -> Vec<ConnId> {
+        self.book().members(channel).take(max).collect()
+    }
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections").field("open", &self.stats.open()).finish_non_exhaustive()
     }
 }

@@ -1,37 +1,59 @@
-//! A gate: its listeners, and the way of a socket from accepting to its task.
+//! A gate: its listeners, and how it stops.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use duet_core::{Dispatch, ErrorCode, Registry, Route, Seq};
-use duet_transport::{BindError, Listener, upgrade};
-use tokio::net::TcpStream;
+use duet_core::{Dispatch, ErrorCode, Registry};
+use duet_transport::{BindError, Guard, KcpListener, Listener, TlsError};
 use tokio::task::JoinSet;
 
+use crate::accept::{Door, accept, accept_kcp};
 use crate::connection::Connection;
-use crate::outbox::OutboxLimits;
+use crate::overload::{Load, watch};
 use crate::profile::Profile;
-use crate::task::serve;
 use crate::{CloseReason, Connections, GatewayOptions, ListenerOptions, Protocol};
 
 /// How often a gate that drains looks whether it is done.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
+/// Connections that a gate which drains closes in a second at least.
+const CLOSED_PER_SECOND: usize = 1000;
 
 /// What the tasks of a gate share.
 pub(crate) struct Shared {
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) registry: Arc<dyn Registry>,
-    connections: Arc<Connections>,
-    options: GatewayOptions,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) guard: Guard,
+    pub(crate) load: Load,
     stopping: AtomicBool,
 }
 
 impl Shared {
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+    pub(crate) fn options(&self) -> &GatewayOptions {
+        &self.connections.options
     }
+
+    /// What every message is answered, if the gate takes nothing new.
+    pub(crate) fn closed(&self) -> Option<ErrorCode> {
+        match (self.stopping.load(Ordering::Relaxed), self.load.is_critical()) {
+            (true, _) => Some(ErrorCode::GOING_AWAY),
+            (false, true) => Some(ErrorCode::BUSY),
+            (false, false) => None,
+        }
+    }
+}
+
+/// Why a gate could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// A gate whose ports are open.
@@ -41,12 +63,30 @@ pub struct Gateway {
     addresses: Vec<SocketAddr>,
 }
 
-/// A connection that counts, from accepting to its end.
-struct Place(Arc<Shared>);
+enum Socket {
+    Stream(Listener),
+    Kcp(KcpListener),
+}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.connections.stats().leave();
+impl Socket {
+    fn bind(listener: &ListenerOptions, profile: &Profile) -> Result<Self, BindError> {
+        match &listener.protocol {
+            Protocol::Kcp(options) => {
+                // What a client has to acknowledge before anything is kept for it. Every client ignores it. It has no time in it, because
+                // it must be no longer than what it answers.
+                let mut greeting = Vec::new();
+                profile.format.encode_heartbeat(profile.carrier, None, &mut greeting);
+                KcpListener::bind(listener.address, *options, greeting).map(Self::Kcp)
+            }
+            Protocol::Tcp | Protocol::Ws { .. } => Listener::bind(listener.address).map(Self::Stream),
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        match self {
+            Self::Stream(listener) => listener.local_addr(),
+            Self::Kcp(listener) => listener.local_addr(),
+        }
     }
 }
 
@@ -54,20 +94,33 @@ impl Gateway {
     /// Opens all listeners, or none. Call it inside the runtime that shall do the I/O.
     ///
     /// # Errors
-    /// [`BindError`] of the first address that cannot be listened on.
+    /// [`OpenError`] of the first listener that cannot be opened.
     pub fn open(
         listeners: &[ListenerOptions],
-        options: GatewayOptions,
         connections: Arc<Connections>,
         dispatch: Arc<dyn Dispatch>,
         registry: Arc<dyn Registry>,
-    ) -> Result<Self, BindError> {
-        let sockets = listeners.iter().map(|l| Listener::bind(l.address)).collect::<Result<Vec<_>, _>>()?;
-        let addresses = sockets.iter().zip(listeners).map(|(s, l)| s.local_addr().unwrap_or(l.address)).collect();
-        let shared = Arc::new(Shared { dispatch, registry, connections, options, stopping: AtomicBool::new(false) });
+    ) -> Result<Self, OpenError> {
+        connections.set_registry(Arc::clone(&registry));
+        let guard = Guard::new(connections.options.guard.clone());
+        let shared =
+            Arc::new(Shared { dispatch, registry, connections, guard, load: Load::default(), stopping: AtomicBool::new(false) });
+        let mut opened = Vec::new();
+        for listener in listeners {
+            let profile = Arc::new(Profile::new(listener));
+            let socket = Socket::bind(listener, &profile)?;
+            opened.push((socket, Door::new(listener, profile, Arc::clone(&shared))?));
+        }
+        let addresses = opened.iter().zip(listeners).map(|((s, _), l)| s.local_addr().unwrap_or(l.address)).collect();
         let mut accepting = JoinSet::new();
-        for (socket, listener) in sockets.into_iter().zip(listeners) {
-            accepting.spawn(accept(socket, listener.protocol.clone(), Arc::new(Profile::new(listener)), Arc::clone(&shared)));
+        for (socket, door) in opened {
+            match socket {
+                Socket::Stream(listener) => accepting.spawn(accept(listener, Arc::new(door))),
+                Socket::Kcp(listener) => accepting.spawn(accept_kcp(listener, door)),
+            };
+        }
+        if let Some(marks) = shared.options().memory {
+            accepting.spawn(watch(Arc::clone(&shared), marks));
         }
         Ok(Self { shared, accepting, addresses })
     }
@@ -87,76 +140,45 @@ impl Gateway {
         while !self.shared.dispatch.is_idle() && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_STEP).await;
         }
-        self.shared.connections.close_all(CloseReason::GoingAway);
+        self.close_all(deadline).await;
         while stats.open() > 0 && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_STEP).await;
         }
-        stats.open()
+        let cut = stats.open();
+        (0..cut).for_each(|_| stats.close(CloseReason::GoingAway));
+        cut
     }
+
+    /// Asks every client to come back later, each at another time.
+    async fn close_all(&self, deadline: Instant) {
+        let options = self.shared.options();
+        let all = self.shared.connections.all();
+        let spread = options.drain_spread.min(Duration::from_secs(1) * u32::try_from(all.len() / CLOSED_PER_SECOND).unwrap_or(u32::MAX));
+        let begun = Instant::now();
+        let share = |time: Duration, at: usize| time.mul_f64(at as f64 / all.len().max(1) as f64);
+        for (at, connection) in all.iter().enumerate() {
+            let due = begun + share(spread, at);
+            if due > Instant::now() && due < deadline {
+                tokio::time::sleep_until(due.into()).await;
+            }
+            let later = share(options.reconnect_spread, shuffled(at, all.len()));
+            ask_back(connection, later);
+        }
+    }
+}
+
+/// Another place in the same range, so that those who are closed together do not come back together.
+const fn shuffled(at: usize, len: usize) -> usize {
+    if len == 0 { 0 } else { at.wrapping_mul(0x9e37_79b1) % len }
+}
+
+fn ask_back(connection: &Connection, later: Duration) {
+    let text = format!("{}; retry-after-ms={}", ErrorCode::GOING_AWAY.text(), later.as_millis());
+    connection.close(CloseReason::GoingAway, &text);
 }
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").field("addresses", &self.addresses).finish_non_exhaustive()
     }
-}
-
-async fn accept(mut listener: Listener, protocol: Protocol, profile: Arc<Profile>, shared: Arc<Shared>) {
-    loop {
-        let (stream, peer) = listener.accept().await;
-        let stats = shared.connections.stats();
-        if !stats.enter(shared.options.connections_max) {
-            stats.close(CloseReason::TooManyConnections);
-            turn_away(&stream, &protocol, &profile);
-            continue;
-        }
-        let place = Place(Arc::clone(&shared));
-        match &protocol {
-            Protocol::Tcp => start(stream, peer, &profile, place),
-            Protocol::Ws { path } => {
-                let (path, profile) = (path.clone(), Arc::clone(&profile));
-                // A task of its own, so that the connection's task does not carry the handshake's memory.
-                tokio::spawn(async move {
-                    match upgrade(stream, &path, place.0.options.handshake_timeout).await {
-                        Ok(stream) => start(stream, peer, &profile, place),
-                        Err(error) => {
-                            place.0.connections.stats().close(CloseReason::Handshake);
-                            tracing::debug!(%peer, "no WebSocket: {error}");
-                        }
-                    }
-                });
-            }
-        }
-    }
-}
-
-/// Tells a client that there is no place for it, if it can be told without waiting.
-fn turn_away(stream: &TcpStream, protocol: &Protocol, profile: &Profile) {
-    let mut farewell = Vec::new();
-    match protocol {
-        Protocol::Tcp => drop(profile.error(Route(0), Seq::PUSH, ErrorCode::BUSY, ErrorCode::BUSY.text(), &mut farewell)),
-        Protocol::Ws { .. } => {
-            farewell
-                .extend_from_slice(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 5\r\n\r\n");
-        }
-    }
-    if let Err(error) = stream.try_write(&farewell) {
-        tracing::trace!("could not be told: {error}");
-    }
-}
-
-fn start(stream: TcpStream, peer: SocketAddr, profile: &Arc<Profile>, place: Place) {
-    let shared = Arc::clone(&place.0);
-    let limits = OutboxLimits { packets: shared.options.write_queue_packets, bytes: shared.options.write_queue_bytes };
-    let (read, write) = stream.into_split();
-    let connection = Arc::new(Connection::new(shared.connections.next_id(), Arc::clone(profile), write, limits));
-    shared.connections.insert(&connection);
-    tokio::spawn(async move {
-        let id = connection.id;
-        let reason = serve(connection, read, Arc::clone(&shared)).await;
-        shared.connections.remove(id);
-        shared.connections.stats().close(reason);
-        tracing::debug!(conn = %id, %peer, reason = reason.name(), "connection ended");
-        drop(place);
-    });
 }

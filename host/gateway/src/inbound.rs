@@ -1,12 +1,17 @@
 //! From the bytes of one read to requests: cut, decoded, checked against the routes, and answered where no plugin is needed.
 
+use std::sync::Arc;
+
 use duet_codec::ws::{Opcode, encode_close, encode_frame};
 use duet_codec::{Cut, DecodeError, Packet, WsDecoder, WsEvent};
-use duet_core::{ErrorCode, Request, Requests, Route, RouteTable, Seq};
+use bytes::Bytes;
+use duet_core::{ConnId, ErrorCode, Request, RequestKind, Requests, Route, RouteTable, Seq, Uid};
 use duet_session::Heartbeat;
 
-use crate::CloseReason;
 use crate::connection::Connection;
+use crate::outbox::Overflow;
+use crate::throttle::{Throttle, Verdict};
+use crate::{CloseReason, Connections, Refusal};
 
 /// The receiving side of a connection: what is left over of the last read.
 #[derive(Debug)]
@@ -19,10 +24,15 @@ pub(crate) enum Inbound {
 /// What one read comes to.
 #[derive(Debug)]
 pub(crate) struct Harvest<'a> {
-    pub(crate) connection: &'a Connection,
+    pub(crate) connections: &'a Connections,
+    pub(crate) connection: &'a Arc<Connection>,
     pub(crate) routes: &'a RouteTable,
-    /// The gate is stopping: nothing new is begun.
-    pub(crate) going_away: bool,
+    pub(crate) throttle: Option<&'a mut Throttle>,
+    /// What is answered to everything, if the gate takes nothing new.
+    pub(crate) closed: Option<ErrorCode>,
+    /// Who sends, as of the beginning of the read or of the resumption in it.
+    pub(crate) conn: ConnId,
+    pub(crate) uid: Option<Uid>,
     /// Requests for plugins.
     pub(crate) requests: Requests,
     /// Packets that the gate answers by itself.
@@ -30,6 +40,10 @@ pub(crate) struct Harvest<'a> {
     pub(crate) answers_count: usize,
     /// Whole packets, of whatever kind.
     pub(crate) packets: usize,
+    /// Messages for plugins or refused, without those about the session.
+    pub(crate) messages: u64,
+    /// The connection whose session goes on with this socket.
+    pub(crate) resumed: Option<Arc<Connection>>,
 }
 
 /// The connection has to end.
@@ -124,7 +138,9 @@ fn take_ws(decoder: &mut WsDecoder, mut input: &mut [u8], harvest: &mut Harvest<
             Some(WsEvent::Pong(_)) => harvest.packets += 1,
             Some(WsEvent::Close { code, .. }) => {
                 harvest.answer(|out| encode_close(code.unwrap_or(1000), "", out));
-                return Err(Fatal { reason: CloseReason::ClientLeft, text: "" });
+                // A page that is reloaded closes with 1001 and may come back; one that has finished closes with 1000 or without a code.
+                let reason = if code == Some(1001) { CloseReason::ClientLeft } else { CloseReason::Goodbye };
+                return Err(Fatal { reason, text: "" });
             }
         }
         input = input.get_mut(used..).unwrap_or_default();
@@ -150,23 +166,85 @@ impl Harvest<'_> {
                     self.answers_count += 1;
                 }
             }
-            Packet::Data { route, seq, body, .. } => self.message(Route(route), Seq(seq), body),
+            Packet::Data { route, seq, body, .. } => return self.message(Route(route), Seq(seq), body),
         }
         Ok(())
     }
 
     #[inline]
-    fn message(&mut self, route: Route, seq: Seq, body: &[u8]) {
-        let uid = self.connection.uid();
-        let refused = match self.routes.get(route) {
-            _ if self.going_away => ErrorCode::GOING_AWAY,
-            None => ErrorCode::UNKNOWN_ROUTE,
-            Some(entry) if entry.internal || (entry.authorized && uid.is_none()) => ErrorCode::NOT_AUTHORIZED,
+    fn message(&mut self, route: Route, seq: Seq, body: &[u8]) -> Result<(), Fatal> {
+        match self.throttle.as_mut().map_or(Verdict::Pass, |throttle| throttle.message()) {
+            Verdict::Pass => {}
+            Verdict::Refuse => {
+                self.refuse(route, seq, ErrorCode::BUSY, Some(Refusal::MessageRate));
+                return Ok(());
+            }
+            Verdict::Close => return Err(Fatal { reason: CloseReason::Flood, text: "" }),
+        }
+        let (code, cause) = match self.routes.get(route) {
+            _ if self.closed.is_some() => (self.closed.unwrap_or(ErrorCode::BUSY), self.shed()),
+            _ if self.connection.profile.sessions.route == Some(route) => {
+                self.session(route, seq, body);
+                return Ok(());
+            }
+            None => (ErrorCode::UNKNOWN_ROUTE, Some(Refusal::UnknownRoute)),
+            Some(entry) if entry.internal || (entry.authorized && self.uid.is_none()) => {
+                (ErrorCode::NOT_AUTHORIZED, Some(Refusal::NotAuthorized))
+            }
+            Some(_) if self.is_too_long(route, body) => (ErrorCode::TOO_LARGE, Some(Refusal::Body)),
             Some(_) => {
-                self.requests.push(&Request { conn: self.connection.id, uid, route, seq, body });
-                return;
+                let (conn, uid) = (self.conn, self.uid);
+                self.messages += 1;
+                self.requests.push(&Request { kind: RequestKind::Message, conn, uid, route, seq, body });
+                return Ok(());
             }
         };
-        self.answers_count += self.connection.profile.error(route, seq, refused, refused.text(), &mut self.answers);
+        self.refuse(route, seq, code, cause);
+        Ok(())
+    }
+
+    fn shed(&self) -> Option<Refusal> {
+        (self.closed == Some(ErrorCode::BUSY)).then_some(Refusal::Shed)
+    }
+
+    fn is_too_long(&self, route: Route, body: &[u8]) -> bool {
+        let routes = &self.connections.options.routes;
+        !routes.is_empty() && routes.get(&route).and_then(|policy| policy.body_bytes_max).is_some_and(|max| body.len() > max)
+    }
+
+    fn refuse(&mut self, route: Route, seq: Seq, code: ErrorCode, cause: Option<Refusal>) {
+        if let Some(cause) = cause {
+            self.connections.stats.refuse(cause);
+        }
+        self.messages += 1;
+        let connection = self.resumed.as_ref().unwrap_or(self.connection);
+        if !connection.retains() {
+            self.answers_count += connection.profile.error(route, seq, code, code.text(), &mut self.answers);
+            return;
+        }
+        // The client counts it, so it has to be among those that are kept.
+        let mut packet = Vec::new();
+        if connection.profile.error(route, seq, code, code.text(), &mut packet) > 0 {
+            connection.add(&Bytes::from(packet), route, Overflow::Close);
+            connection.flush();
+        }
+    }
+
+    /// A packet about the session. What came before it in this read is answered first.
+    fn session(&mut self, route: Route, seq: Seq, body: &[u8]) {
+        let connection = self.resumed.as_ref().unwrap_or(self.connection);
+        connection.send(&std::mem::take(&mut self.answers), std::mem::take(&mut self.answers_count));
+        // With requests on their way it would be unclear whose they are.
+        let may_resume = self.requests.is_empty();
+        match self.connections.session_request(connection, seq, body, may_resume) {
+            Ok(None) => self.messages = 0,
+            Ok(Some(resumed)) => {
+                (self.conn, self.uid, self.messages) = (resumed.id, resumed.uid(), 0);
+                self.resumed = Some(resumed);
+            }
+            Err(code) => {
+                self.answers_count += self.connection.profile.error(route, seq, code, code.text(), &mut self.answers);
+            }
+        }
     }
 }

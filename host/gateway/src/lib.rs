@@ -1,21 +1,29 @@
-//! Owns the connections of clients: reads and cuts, routes, writes and closes.
+//! Owns the connections of clients: reads and cuts, routes, writes and closes; knows who is bound to which uid and in which channel.
 //!
 //! It knows no plugin. Requests leave by [`duet_core::Dispatch`], effects come back through [`Connections`], which is the
-//! [`duet_core::Egress`] of this process.
+//! [`duet_core::Egress`] and the [`duet_core::Directory`] of this process.
 
+mod accept;
+mod apply;
 mod close;
 mod connection;
 mod connections;
 mod gateway;
 mod inbound;
+mod life;
 mod options;
 mod outbox;
+mod overload;
 mod profile;
+mod resume;
+mod retained;
 mod stats;
 mod task;
+mod throttle;
 
 pub use self::close::CloseReason;
 pub use self::connections::Connections;
-pub use self::gateway::Gateway;
-pub use self::options::{GatewayOptions, ListenerOptions, Protocol};
-pub use self::stats::Stats;
+pub use self::gateway::{Gateway, OpenError};
+pub use self::options::{GatewayOptions, ListenerOptions, MemoryMarks, Protocol, Rates, RoutePolicy, SessionOptions};
+pub use self::outbox::Overflow;
+pub use self::stats::{Refusal, Stats};

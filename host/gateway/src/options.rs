@@ -1,27 +1,105 @@
 //! What an operator can set, for the gate and for each listener. The defaults are safe.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use duet_codec::Format;
-use duet_session::Timeouts;
+use duet_core::Route;
+use duet_session::{DuplicateLogin, SessionLimits, Timeouts};
+use duet_transport::{GuardOptions, KcpOptions, Networks, Origins, Rate, TlsIdentity};
+
+use crate::CloseReason;
+use crate::outbox::Overflow;
 
 /// Limits of a gate.
 #[derive(Clone, Debug)]
 pub struct GatewayOptions {
     /// Connections at a time, those that still shake hands included. One more is told `busy` and closed.
     pub connections_max: usize,
-    /// Packets that may wait for a client that does not read; one more closes its connection.
+    /// Handshakes (PROXY, TLS, WebSocket) at a time. One more is closed.
+    pub handshakes_max: usize,
+    /// From accepting a connection to the end of its handshakes.
+    pub handshake_timeout: Duration,
+    /// What one address may do. Its `exempt` addresses are also free of [`GatewayOptions::rates`].
+    pub guard: GuardOptions,
+    /// Peers that are believed when they say for whom they speak (PROXY protocol, `X-Forwarded-For`).
+    pub proxies: Networks,
+    /// What one connection may send.
+    pub rates: Rates,
+    /// Packets that may wait for a client that does not read; one more closes its connection, unless its route or channel says otherwise.
     pub write_queue_packets: usize,
     /// The same in bytes.
     pub write_queue_bytes: usize,
-    /// From accepting a WebSocket to the end of its handshake.
-    pub handshake_timeout: Duration,
+    /// What is special about routes.
+    pub routes: HashMap<Route, RoutePolicy>,
+    /// What is special about channels, by the beginning of their names; the first that fits counts, before the route's.
+    pub channels: Vec<(String, Overflow)>,
+    /// Bounds of the book of sessions.
+    pub sessions: SessionLimits,
+    /// Memory of this process in bytes above which the gate takes less; `None` for never.
+    pub memory: Option<MemoryMarks>,
+    /// A gate that drains closes its connections spread over this time, but at least a thousand a second.
+    pub drain_spread: Duration,
+    /// Clients are asked to come back spread over this time.
+    pub reconnect_spread: Duration,
+}
+
+/// What one connection may send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Messages. One more is answered `busy`; ten times as many close the connection.
+    pub messages: Rate,
+    /// Bytes. Above it, the connection is read more slowly.
+    pub bytes: Rate,
+}
+
+/// What is special about a route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoutePolicy {
+    /// Longest body of a client's message, if less than the format's limit.
+    pub body_bytes_max: Option<usize>,
+    /// What is done with messages to clients that do not read.
+    pub overflow: Overflow,
+}
+
+/// The stages of overload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryMarks {
+    /// No new connections above it.
+    pub high: u64,
+    /// Messages are answered `busy` above it.
+    pub critical: u64,
 }
 
 impl Default for GatewayOptions {
     fn default() -> Self {
-        Self { connections_max: 10_000, write_queue_packets: 1024, write_queue_bytes: 1 << 20, handshake_timeout: Duration::from_secs(5) }
+        Self {
+            connections_max: 10_000,
+            handshakes_max: 1_000,
+            handshake_timeout: Duration::from_secs(5),
+            guard: GuardOptions::default(),
+            proxies: Networks::default(),
+            rates: Rates::default(),
+            write_queue_packets: 1024,
+            write_queue_bytes: 1 << 20,
+            routes: HashMap::new(),
+            channels: Vec::new(),
+            sessions: SessionLimits { channels_per_session: 64, channel_bytes: 255, suspended_max: 10_000 },
+            memory: None,
+            drain_spread: Duration::from_secs(1),
+            reconnect_spread: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            messages: Rate { per_second: 50.0, burst: 100.0 },
+            bytes: Rate { per_second: 256.0 * 1024.0, burst: 1024.0 * 1024.0 },
+        }
     }
 }
 
@@ -32,26 +110,83 @@ pub struct ListenerOptions {
     pub protocol: Protocol,
     /// Where.
     pub address: SocketAddr,
+    /// The certificate, for TLS below tcp or ws.
+    pub tls: Option<Arc<TlsIdentity>>,
+    /// Peers in [`GatewayOptions::proxies`] begin with a PROXY protocol header (v1 or v2). Not with kcp.
+    pub proxy_protocol: bool,
     /// The wire format of its clients.
     pub format: Format,
     /// Deadlines and heartbeats of its connections.
     pub timeouts: Timeouts,
+    /// Logins and resumption.
+    pub sessions: SessionOptions,
     /// Heartbeats to the client carry the time.
     pub heartbeat_time: bool,
     /// Clients get error packets; without them they are only told by silence, as with `due`.
     pub error_packets: bool,
+    /// Close codes of WebSocket that differ from the usual ones.
+    pub close_codes: Vec<(CloseReason, u16)>,
+}
+
+impl ListenerOptions {
+    /// A listener without TLS and with the usual sessions and error packets.
+    pub fn new(protocol: Protocol, address: SocketAddr, format: Format, timeouts: Timeouts) -> Self {
+        Self {
+            protocol,
+            address,
+            tls: None,
+            proxy_protocol: false,
+            format,
+            timeouts,
+            sessions: SessionOptions::default(),
+            heartbeat_time: false,
+            error_packets: true,
+            close_codes: Vec::new(),
+        }
+    }
+}
+
+/// Logins and resumption on a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// What happens to a uid that is bound a second time.
+    pub duplicate_login: DuplicateLogin,
+    /// The route on which clients ask for a token and resume; `None` switches resumption off.
+    pub route: Option<Route>,
+    /// How long a lost session waits for its client.
+    pub resume_timeout: Duration,
+    /// Packets that are kept for a client that may resume.
+    pub resume_packets: usize,
+    /// The same in bytes.
+    pub resume_bytes: usize,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            duplicate_login: DuplicateLogin::KickOld,
+            route: Some(Route(-1)),
+            resume_timeout: Duration::from_secs(30),
+            resume_packets: 256,
+            resume_bytes: 256 << 10,
+        }
+    }
 }
 
 /// What carries the packets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Protocol {
-    /// A plain tcp stream.
+    /// A tcp stream.
     Tcp,
-    /// WebSocket at a path.
+    /// WebSocket.
     Ws {
         /// The path, beginning with a slash.
         path: String,
+        /// Which pages may connect.
+        origins: Origins,
     },
+    /// KCP over udp.
+    Kcp(KcpOptions),
 }
 
 impl Protocol {
@@ -60,6 +195,7 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Ws { .. } => "ws",
+            Self::Kcp(_) => "kcp",
         }
     }
 }

@@ -1,26 +1,36 @@
 //! What waits to be written to one client, and how much of it may.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
+use std::task::{Context, Poll};
 
-use tokio::net::TcpStream;
+use bytes::Bytes;
+use duet_core::Route;
+use duet_transport::Writer;
 
 use crate::CloseReason;
+use crate::retained::Retained;
 
 /// The sending side of a connection. Empty and without memory of its own as long as the client reads.
 #[derive(Debug)]
 pub(crate) struct Outbox {
+    /// `None` while the session is suspended.
+    writer: Option<Writer>,
     chunks: VecDeque<Chunk>,
     packets: usize,
     bytes: usize,
     state: Sending,
+    /// Sent packets that may have to be sent again, if the client asked for it.
+    retained: Option<Box<Retained>>,
 }
 
 #[derive(Debug)]
 struct Chunk {
-    data: Vec<u8>,
+    data: Bytes,
     written: usize,
     packets: usize,
+    /// The packet of this route that a later one takes the place of, with its number among the retained ones.
+    latest: Option<(Route, u64)>,
 }
 
 /// Whether more may be written.
@@ -49,47 +59,109 @@ pub(crate) struct OutboxLimits {
     pub(crate) bytes: usize,
 }
 
+/// What is done with a packet for a client that does not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// Its connection is closed once the queue is full.
+    #[default]
+    Close,
+    /// A packet that finds the queue full is dropped.
+    DropNewest,
+    /// A packet takes the place of the one of the same route that still waits. One that finds the queue full is dropped.
+    KeepLatest,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Written, or kept behind others that the task looks after already.
+    Done,
+    /// The connection's task has to look after it.
+    Wake,
+    /// It was dropped, or took another's place, as its route's policy says.
+    Dropped,
+}
+
+/// Packets that a multicast may add before what waits is tried again.
+const UNTRIED_PACKETS: usize = 64;
+/// Pieces that one write takes.
+const PIECES: usize = 32;
+
 impl Outbox {
-    pub(crate) const fn new() -> Self {
-        Self { chunks: VecDeque::new(), packets: 0, bytes: 0, state: Sending::Open }
+    pub(crate) const fn new(writer: Writer) -> Self {
+        Self { writer: Some(writer), chunks: VecDeque::new(), packets: 0, bytes: 0, state: Sending::Open, retained: None }
     }
 
     pub(crate) const fn state(&self) -> Sending {
         self.state
     }
 
-    /// Writes at once what the socket takes and keeps the rest. True if the connection's task has to look after it.
-    pub(crate) fn send(&mut self, socket: &TcpStream, data: &[u8], packets: usize, limits: OutboxLimits) -> bool {
+    /// Writes whole packets at once as far as the socket takes them, and keeps the rest.
+    pub(crate) fn send(&mut self, data: &[u8], packets: usize, limits: OutboxLimits) -> Taken {
         if self.state != Sending::Open {
-            return false;
+            return Taken::Done;
         }
+        let Some(writer) = &self.writer else { return Taken::Done };
         let mut written = 0;
         if self.chunks.is_empty() {
-            match write(socket, data, &mut written) {
-                Ok(()) if written == data.len() => return false,
+            match write(writer, data, &mut written) {
+                Ok(()) if written == data.len() => return if matches!(writer.try_flush(), Ok(true)) { Taken::Done } else { Taken::Wake },
                 Ok(()) => {}
-                Err(_) => {
-                    self.state = Sending::Closed(CloseReason::Lost);
-                    return true;
-                }
+                Err(_) => return self.lost(),
             }
         }
         let rest = data.get(written..).unwrap_or_default();
         // The share of the packets that is left, or a burst of small ones that was nearly written would count as a whole queue.
         let packets = (packets * rest.len()).div_ceil(data.len().max(1));
-        if self.packets + packets > limits.packets || self.bytes + rest.len() > limits.bytes {
+        if self.is_over(packets, rest.len(), limits) {
             self.abort(CloseReason::SlowReader);
-            return true;
+            return Taken::Wake;
         }
         let first = self.chunks.is_empty();
-        self.keep(rest.to_vec(), packets);
-        first
+        self.keep(Bytes::copy_from_slice(rest), packets, None);
+        if first { Taken::Wake } else { Taken::Done }
     }
 
-    fn keep(&mut self, data: Vec<u8>, packets: usize) {
+    /// Adds one packet of a route without writing it: [`Outbox::flush`] follows. What waits is tried first when it has become much.
+    pub(crate) fn add(&mut self, packet: &Bytes, route: Route, overflow: Overflow, limits: OutboxLimits) -> Taken {
+        if self.state != Sending::Open {
+            return Taken::Done;
+        }
+        if overflow == Overflow::KeepLatest
+            && let Some(chunk) = self.chunks.iter_mut().find(|c| c.written == 0 && c.latest.is_some_and(|(r, _)| r == route))
+        {
+            self.bytes = self.bytes + packet.len() - chunk.data.len();
+            chunk.data = packet.clone();
+            if let (Some(retained), Some((_, number))) = (&mut self.retained, chunk.latest) {
+                retained.replace(number, packet);
+            }
+            return Taken::Dropped;
+        }
+        if self.packets >= UNTRIED_PACKETS && self.flush().is_err() {
+            return self.lost();
+        }
+        if self.is_over(1, packet.len(), limits) {
+            if overflow == Overflow::Close {
+                self.abort(CloseReason::SlowReader);
+                return Taken::Wake;
+            }
+            return Taken::Dropped;
+        }
+        let number = self.retained.as_mut().map_or(0, |retained| retained.push(packet.clone()));
+        if self.writer.is_some() {
+            self.keep(packet.clone(), 1, (overflow == Overflow::KeepLatest).then_some((route, number)));
+        }
+        Taken::Done
+    }
+
+    fn is_over(&self, packets: usize, bytes: usize, limits: OutboxLimits) -> bool {
+        self.packets + packets > limits.packets || self.bytes + bytes > limits.bytes
+    }
+
+    fn keep(&mut self, data: Bytes, packets: usize, latest: Option<(Route, u64)>) {
         self.packets += packets;
         self.bytes += data.len();
-        self.chunks.push_back(Chunk { data, written: 0, packets });
+        self.chunks.push_back(Chunk { data, written: 0, packets, latest });
     }
 
     /// Takes nothing more; `farewell` is the last that is written.
@@ -97,43 +169,148 @@ impl Outbox {
         if self.state == Sending::Open {
             self.state = Sending::Closing(reason);
             if !farewell.is_empty() {
-                self.keep(farewell, 1);
+                self.keep(farewell.into(), 1, None);
             }
         }
+    }
+
+    fn lost(&mut self) -> Taken {
+        self.abort(CloseReason::Lost);
+        Taken::Wake
     }
 
     /// Forgets what waits.
     pub(crate) fn abort(&mut self, reason: CloseReason) {
-        self.chunks = VecDeque::new();
-        (self.packets, self.bytes) = (0, 0);
+        self.forget();
         self.state = Sending::Closed(reason);
     }
 
-    /// Writes what waits, as far as the socket takes it.
-    pub(crate) fn flush(&mut self, socket: &TcpStream) -> io::Result<Flushed> {
-        let mut progress = false;
-        while let Some(chunk) = self.chunks.front_mut() {
-            let before = chunk.written;
-            write(socket, chunk.data.get(before..).unwrap_or_default(), &mut chunk.written)?;
-            let moved = chunk.written - before;
-            progress |= moved > 0;
-            self.bytes -= moved;
-            if chunk.written < chunk.data.len() {
-                return Ok(Flushed::Blocked { progress });
-            }
-            self.packets -= chunk.packets;
-            self.chunks.pop_front();
-        }
+    fn forget(&mut self) {
         self.chunks = VecDeque::new();
-        Ok(Flushed::All)
+        (self.packets, self.bytes) = (0, 0);
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) -> io::Result<Flushed> {
+        let Some(writer) = &self.writer else { return Ok(Flushed::All) };
+        let mut progress = false;
+        while !self.chunks.is_empty() {
+            match write_front(writer, &self.chunks) {
+                Ok(moved) => {
+                    progress = true;
+                    advance(&mut self.chunks, moved, &mut self.packets);
+                    self.bytes -= moved;
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked { progress }),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        if self.chunks.capacity() > 0 {
+            self.chunks = VecDeque::new();
+        }
+        Ok(if writer.try_flush()? { Flushed::All } else { Flushed::Blocked { progress } })
+    }
+
+    /// Ready when trying to write may help.
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer.as_ref().map_or(Poll::Pending, |writer| writer.poll_write_ready(cx))
+    }
+
+    /// Ends our side of the socket.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        self.writer.as_ref().map_or(Ok(()), Writer::shutdown)
+    }
+
+    /// From now on packets are kept, and counted from 0.
+    pub(crate) fn retain(&mut self, retained: Retained) {
+        self.retained = Some(Box::new(retained));
+    }
+
+    /// Keeps no packets any more.
+    pub(crate) fn release(&mut self) {
+        self.retained = None;
+    }
+
+    /// The socket is gone, the session is not.
+    pub(crate) fn suspend(&mut self) {
+        self.writer = None;
+        self.forget();
+        self.state = Sending::Open;
+    }
+
+    /// The writer of a connection that has nothing to write, for a session that goes on with it.
+    pub(crate) fn give_writer(&mut self) -> Option<Writer> {
+        if self.state != Sending::Open || !self.chunks.is_empty() {
+            return None;
+        }
+        self.state = Sending::Closed(CloseReason::Resumed);
+        self.writer.take()
+    }
+
+    /// Takes back what was given in vain.
+    pub(crate) fn take_writer_back(&mut self, writer: Writer) {
+        self.writer = Some(writer);
+        self.state = Sending::Open;
+    }
+
+    /// Goes on with a new socket: `greeting`, then every retained packet from number `from` on.
+    ///
+    /// # Errors
+    /// Gives the socket back if one of these is no longer kept, or was never sent.
+    pub(crate) fn resume(&mut self, writer: Writer, greeting: Vec<u8>, from: u64) -> Result<usize, Writer> {
+        let Some(gap) = self.retained.as_ref().and_then(|retained| Some(retained.since(from)?.cloned().collect::<Vec<_>>())) else {
+            return Err(writer);
+        };
+        self.writer = Some(writer);
+        self.forget();
+        self.state = Sending::Open;
+        self.keep(greeting.into(), 1, None);
+        let count = gap.len();
+        for packet in gap {
+            self.keep(packet, 1, None);
+        }
+        Ok(count)
+    }
+}
+
+/// One write of what is in front.
+fn write_front(writer: &Writer, chunks: &VecDeque<Chunk>) -> io::Result<usize> {
+    let piece = |chunk: &'_ Chunk| chunk.written;
+    let moved = match chunks.front() {
+        Some(only) if chunks.len() == 1 => writer.try_write(only.data.get(piece(only)..).unwrap_or_default())?,
+        _ => {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let mut count = 0;
+            for (slot, chunk) in pieces.iter_mut().zip(chunks) {
+                *slot = IoSlice::new(chunk.data.get(piece(chunk)..).unwrap_or_default());
+                count += 1;
+            }
+            writer.try_write_vectored(pieces.get(..count).unwrap_or_default())?
+        }
+    };
+    if moved == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(moved) }
+}
+
+/// Takes written bytes off the front.
+fn advance(chunks: &mut VecDeque<Chunk>, mut moved: usize, packets: &mut usize) {
+    while let Some(chunk) = chunks.front_mut() {
+        let rest = chunk.data.len() - chunk.written;
+        if moved < rest {
+            chunk.written += moved;
+            return;
+        }
+        moved -= rest;
+        *packets -= chunk.packets;
+        chunks.pop_front();
     }
 }
 
 /// Writes until all is written or the socket takes no more.
-fn write(socket: &TcpStream, data: &[u8], written: &mut usize) -> io::Result<()> {
+fn write(writer: &Writer, data: &[u8], written: &mut usize) -> io::Result<()> {
     let mut rest = data;
     while !rest.is_empty() {
-        match socket.try_write(rest) {
+        match writer.try_write(rest) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(n) => {
                 *written += n;

@@ -7,7 +7,7 @@ use duet_codec::{Carrier, EncodeError, Format};
 use duet_core::{ErrorCode, Route, Seq};
 use duet_session::Timeouts;
 
-use crate::{CloseReason, ListenerOptions, Protocol};
+use crate::{CloseReason, ListenerOptions, Protocol, SessionOptions};
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -16,13 +16,15 @@ pub(crate) struct Profile {
     pub(crate) carrier: Carrier,
     pub(crate) timeouts: Timeouts,
     pub(crate) error_packets: bool,
+    pub(crate) sessions: SessionOptions,
     heartbeat_time: bool,
+    close_codes: Vec<(CloseReason, u16)>,
 }
 
 impl Profile {
     pub(crate) fn new(listener: &ListenerOptions) -> Self {
         let carrier = match listener.protocol {
-            Protocol::Tcp => Carrier::Stream,
+            Protocol::Tcp | Protocol::Kcp(_) => Carrier::Stream,
             Protocol::Ws { .. } => Carrier::Message,
         };
         Self {
@@ -30,7 +32,9 @@ impl Profile {
             carrier,
             timeouts: listener.timeouts,
             error_packets: listener.error_packets,
+            sessions: listener.sessions.clone(),
             heartbeat_time: listener.heartbeat_time,
+            close_codes: listener.close_codes.clone(),
         }
     }
 
@@ -72,12 +76,14 @@ impl Profile {
     }
 
     /// The last bytes of a connection that the server closes.
-    pub(crate) fn farewell(&self, reason: CloseReason, text: &str, out: &mut Vec<u8>) {
-        if reason == CloseReason::GoingAway {
-            self.error(Route(0), Seq::PUSH, ErrorCode::GOING_AWAY, ErrorCode::GOING_AWAY.text(), out);
+    pub(crate) fn farewell(&self, reason: CloseReason, code: Option<ErrorCode>, text: &str, out: &mut Vec<u8>) {
+        if let Some(code) = code {
+            let text = if text.is_empty() { code.text() } else { text };
+            self.error(Route(0), Seq::PUSH, code, text, out);
         }
         if self.carrier == Carrier::Message {
-            encode_close(reason.ws_code(), text, out);
+            let code = self.close_codes.iter().find(|(r, _)| *r == reason).map_or(reason.ws_code(), |(_, code)| *code);
+            encode_close(code, text, out);
         }
     }
 

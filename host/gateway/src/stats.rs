@@ -4,12 +4,81 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::CloseReason;
 
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// What a gate refused, by cause.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Refusal {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Refusal {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Name in logs and counters.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// A connection: its address has as many as it may have.
+    AddressConnections = "address_connections";
+    /// A connection: its address opens them too fast.
+    AddressRate = "address_rate";
+    /// A connection: too many addresses are connected.
+    AddressTable = "address_table";
+    /// A connection: too many handshakes are under way.
+    Handshakes = "handshakes";
+    /// A connection: memory is short.
+    Memory = "memory";
+    /// A message: the connection sends too many.
+    MessageRate = "message_rate";
+    /// A read that came too soon: the connection sends too many bytes, and is read later.
+    ByteRate = "byte_rate";
+    /// A message: memory is very short.
+    Shed = "shed";
+    /// A message: its body is longer than its route allows.
+    Body = "body";
+    /// A message: its route needs a uid, or is not for clients.
+    NotAuthorized = "not_authorized";
+    /// A message: nobody serves its route.
+    UnknownRoute = "unknown_route";
+    /// A login: the account is online elsewhere.
+    DuplicateLogin = "duplicate_login";
+    /// A session that could not be resumed.
+    Resume = "resume";
+    /// A subscription: one channel too many.
+    Channel = "channel";
+    /// A packet to a slow client: dropped, or replaced by a later one, as its route or channel says.
+    Overflow = "overflow";
+}
+
 /// What a gate has seen since it was started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     closed: [AtomicU64; CloseReason::ALL.len()],
+    refused: [AtomicU64; Refusal::ALL.len()],
     accepted: AtomicU64,
     open: AtomicUsize,
+    handshakes: AtomicUsize,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            closed: std::array::from_fn(|_| AtomicU64::new(0)),
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+            accepted: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            handshakes: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl Stats {
@@ -19,9 +88,20 @@ impl Stats {
         }
     }
 
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        if let Some(counter) = self.refused.get(refusal as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Connections that ended for a reason.
     pub fn closed(&self, reason: CloseReason) -> u64 {
         self.closed.get(reason as usize).map_or(0, |c| c.load(Ordering::Relaxed))
+    }
+
+    /// What was refused for a cause.
+    pub fn refused(&self, refusal: Refusal) -> u64 {
+        self.refused.get(refusal as usize).map_or(0, |c| c.load(Ordering::Relaxed))
     }
 
     /// Connections that were accepted.
@@ -29,7 +109,7 @@ impl Stats {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Connections that are open, those that still shake hands included.
+    /// Connections that are open, those that still shake hands and suspended sessions included.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
@@ -37,10 +117,23 @@ impl Stats {
     /// Takes a place if there is one below the limit.
     pub(crate) fn enter(&self, limit: usize) -> bool {
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        self.open.try_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < limit).then_some(open + 1)).is_ok()
+        enter(&self.open, limit)
     }
 
     pub(crate) fn leave(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
+
+    /// Begins a handshake if there are fewer than the limit.
+    pub(crate) fn enter_handshake(&self, limit: usize) -> bool {
+        enter(&self.handshakes, limit)
+    }
+
+    pub(crate) fn leave_handshake(&self) {
+        self.handshakes.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn enter(places: &AtomicUsize, limit: usize) -> bool {
+    places.try_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < limit).then_some(taken + 1)).is_ok()
 }

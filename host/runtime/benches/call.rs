@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use duet_core::{ConnId, Request, Requests, Route, Seq};
+use duet_core::{ConnId, Request, RequestKind, Requests, Route, Seq};
 use duet_runtime::{Loader, PluginOptions, RuntimeOptions};
 
 /// Requests for the echo, whose message has about `bytes` bytes.
@@ -13,7 +13,7 @@ fn requests(bytes: usize, count: usize) -> Requests {
     let body = format!("{{\"message\":\"{letters}\"}}");
     let mut requests = Requests::default();
     for seq in 0..count {
-        requests.push(&Request { conn: ConnId(1), uid: None, route: Route(1), seq: Seq(seq as i32), body: body.as_bytes() });
+        requests.push(&Request { kind: RequestKind::Message, conn: ConnId(1), uid: None, route: Route(1), seq: Seq(seq as i32), body: body.as_bytes() });
     }
     requests
 }

@@ -96,7 +96,7 @@ fn fitting(records: &[u8], limits: BatchLimits) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use duet_core::{ConnId, Request, Requests, Route, Seq};
+    use duet_core::{ConnId, Request, RequestKind, Requests, Route, Seq};
 
     const LIMITS: BatchLimits = BatchLimits { messages: 4, bytes: 1000 };
 
@@ -104,7 +104,7 @@ mod tests {
         let mut requests = Requests::default();
         for (i, size) in sizes.iter().enumerate() {
             let body = vec![0; *size];
-            requests.push(&Request { conn: ConnId(1), uid: None, route: Route(1), seq: Seq(i as i32), body: &body });
+            requests.push(&Request { kind: RequestKind::Message, conn: ConnId(1), uid: None, route: Route(1), seq: Seq(i as i32), body: &body });
         }
         Chunk { requests, at }
     }

@@ -3,13 +3,21 @@
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 /// Interfaces a plugin may import, without version.
-const IMPORTS: [&str; 6] =
-    ["duet:plugin/log", "duet:plugin/config", "duet:plugin/clock", "duet:plugin/random", "duet:plugin/text", "duet:plugin/gateway"];
+const IMPORTS: [&str; 7] = [
+    "duet:plugin/log",
+    "duet:plugin/config",
+    "duet:plugin/clock",
+    "duet:plugin/random",
+    "duet:plugin/text",
+    "duet:plugin/gateway",
+    "duet:plugin/sessions",
+];
 /// Version of the contract, as the names of interfaces carry it.
 pub(crate) const CONTRACT: &str = "0.1.0";
 pub(crate) const LIFECYCLE: &str = "duet:plugin/lifecycle@0.1.0";
 pub(crate) const BATCH_HANDLER: &str = "duet:plugin/batch-handler@0.1.0";
 pub(crate) const HANDLER: &str = "duet:plugin/handler@0.1.0";
+pub(crate) const EVENT_HANDLER: &str = "duet:plugin/event-handler@0.1.0";
 
 /// Why a file is no plugin for this host. The text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -20,11 +20,11 @@ pub(crate) enum Fault {
     #[error("returned a list of effects that is not valid: {0}")]
     Effects(#[from] EffectError),
     /// The list of effects contradicts the requests.
-    #[error("returned an effect for request {request} of a call with {requests}, or a second answer to it")]
+    #[error("returned an effect for request {request} of a call with {requests}, a second answer to it, or an answer to an event")]
     Answer { request: usize, requests: usize },
-    /// The list has too many pushes.
-    #[error("returned more than {0} pushes for each request")]
-    TooManyPushes(usize),
+    /// The list is too long.
+    #[error("returned more than {0} effects for each request")]
+    TooManyEffects(usize),
     /// A new instance could not be made.
     #[error("no new instance: {0}")]
     Start(String),
@@ -44,7 +44,7 @@ impl Fault {
         match self {
             Self::Budget(_) | Self::Wait(_) => ErrorCode::TIMEOUT,
             Self::Start(_) => ErrorCode::UNAVAILABLE,
-            Self::Trap(_) | Self::Effects(_) | Self::Answer { .. } | Self::TooManyPushes(_) => ErrorCode::PLUGIN_FAULT,
+            Self::Trap(_) | Self::Effects(_) | Self::Answer { .. } | Self::TooManyEffects(_) => ErrorCode::PLUGIN_FAULT,
         }
     }
 }

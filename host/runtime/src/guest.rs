@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use duet_core::packed::{EffectKind, EffectRecord, RequestIter, put_effect};
-use duet_core::{ErrorCode, Request};
+use duet_core::packed::{EffectRecord, RequestIter, put_effect};
+use duet_core::{Action, ErrorCode, Request};
 use wasmtime::component::{Component, ComponentExportIndex, Func, InstancePre, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::check::{BATCH_HANDLER, HANDLER, LIFECYCLE};
+use crate::check::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
 use crate::engine::ticks;
 use crate::fault::Fault;
 use crate::host::{Context, EFFECT_BYTES_MAX, HostState, Linkers};
+use crate::manifest::Handlers;
 use crate::options::PluginOptions;
 
 /// Budget of `describe`, `start` and `stop`.
@@ -21,6 +22,7 @@ type BatchIn<'a> = (&'a [u8],);
 type BatchOut = (Vec<u8>,);
 type SingleIn<'a> = (u64, i64, i32, i32, &'a [u8]);
 type SingleOut = (Result<Vec<u8>, String>,);
+type EventIn<'a> = (u32, u64, i64, &'a str);
 
 /// How a plugin's calls are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub(crate) struct Template {
 #[derive(Clone, Copy)]
 enum EntryIndex {
     Batch(ComponentExportIndex),
-    Single(ComponentExportIndex),
+    Single { handle: ComponentExportIndex, event: Option<ComponentExportIndex> },
 }
 
 struct LifecycleIndex {
@@ -71,16 +73,19 @@ impl Template {
         };
         let entry = match find(BATCH_HANDLER, "handle-batch") {
             Some(index) => EntryIndex::Batch(index),
-            None => EntryIndex::Single(need(HANDLER, "handle")?),
+            None => EntryIndex::Single { handle: need(HANDLER, "handle")?, event: find(EVENT_HANDLER, "handle-event") },
         };
         let lifecycle =
             LifecycleIndex { describe: need(LIFECYCLE, "describe")?, start: need(LIFECYCLE, "start")?, stop: need(LIFECYCLE, "stop")? };
         Ok(Self { pre, entry, lifecycle, lane, context, options })
     }
 
-    /// Whether it is called in packed batches.
-    pub(crate) const fn is_batch(&self) -> bool {
-        matches!(self.entry, EntryIndex::Batch(_))
+    /// How it is called.
+    pub(crate) const fn handlers(&self) -> Handlers {
+        match self.entry {
+            EntryIndex::Batch(_) => Handlers::Batch,
+            EntryIndex::Single { event, .. } => Handlers::Single { events: event.is_some() },
+        }
     }
 
     fn store(&self) -> Store<HostState> {
@@ -163,8 +168,10 @@ impl Template {
             EntryIndex::Batch(index) => {
                 Entry::Batch(*instance.get_typed_func::<BatchIn<'_>, BatchOut>(&mut store, index).map_err(failed)?.func())
             }
-            EntryIndex::Single(index) => {
-                Entry::Single(*instance.get_typed_func::<SingleIn<'_>, SingleOut>(&mut store, index).map_err(failed)?.func())
+            EntryIndex::Single { handle, event } => {
+                let handle = *instance.get_typed_func::<SingleIn<'_>, SingleOut>(&mut store, handle).map_err(failed)?.func();
+                let event = event.map(|event| instance.get_typed_func::<EventIn<'_>, ()>(&mut store, event).map(|f| *f.func()));
+                Entry::Single { handle, event: event.transpose().map_err(failed)? }
             }
         };
         let stop = instance.get_typed_func(&mut store, self.lifecycle.stop).map_err(failed)?;
@@ -197,7 +204,7 @@ pub(crate) struct Guest {
 #[derive(Clone, Copy)]
 enum Entry {
     Batch(Func),
-    Single(Func),
+    Single { handle: Func, event: Option<Func> },
 }
 
 impl Guest {
@@ -205,7 +212,7 @@ impl Guest {
         self.store.set_epoch_deadline(ticks(self.budget));
         let state = self.store.data_mut();
         state.effects.clear();
-        state.pushes = 0;
+        state.effects_count = 0;
         state.request = 0;
     }
 
@@ -226,12 +233,18 @@ impl Guest {
                 let (list,) = handle.call(&mut self.store, (requests,)).map_err(failed)?;
                 Ok(self.with_imported(list))
             }
-            Entry::Single(handle) => {
-                let handle = handle.typed::<SingleIn<'_>, SingleOut>(&self.store).map_err(failed)?;
+            Entry::Single { handle, event } => {
                 for (index, request) in RequestIter::new(requests).enumerate() {
                     let parameters = self.single(index, &request);
-                    let (answer,) = handle.call(&mut self.store, parameters).map_err(failed)?;
-                    self.answer(index, &answer);
+                    if request.kind.is_event() {
+                        let Some(event) = event else { continue };
+                        let event = event.typed::<EventIn<'_>, ()>(&self.store).map_err(failed)?;
+                        event.call(&mut self.store, event_in(&request)).map_err(failed)?;
+                    } else {
+                        let handle = handle.typed::<SingleIn<'_>, SingleOut>(&self.store).map_err(failed)?;
+                        let (answer,) = handle.call(&mut self.store, parameters).map_err(failed)?;
+                        self.answer(index, &answer);
+                    }
                 }
                 Ok(std::mem::take(&mut self.store.data_mut().effects))
             }
@@ -250,12 +263,18 @@ impl Guest {
                     let (list,) = handle.call_async(&mut self.store, (requests,)).await.map_err(failed)?;
                     Ok(self.with_imported(list))
                 }
-                Entry::Single(handle) => {
-                    let handle = handle.typed::<SingleIn<'_>, SingleOut>(&self.store).map_err(failed)?;
+                Entry::Single { handle, event } => {
                     for (index, request) in RequestIter::new(requests).enumerate() {
                         let parameters = self.single(index, &request);
-                        let (answer,) = handle.call_async(&mut self.store, parameters).await.map_err(failed)?;
-                        self.answer(index, &answer);
+                        if request.kind.is_event() {
+                            let Some(event) = event else { continue };
+                            let event = event.typed::<EventIn<'_>, ()>(&self.store).map_err(failed)?;
+                            event.call_async(&mut self.store, event_in(&request)).await.map_err(failed)?;
+                        } else {
+                            let handle = handle.typed::<SingleIn<'_>, SingleOut>(&self.store).map_err(failed)?;
+                            let (answer,) = handle.call_async(&mut self.store, parameters).await.map_err(failed)?;
+                            self.answer(index, &answer);
+                        }
                     }
                     Ok(std::mem::take(&mut self.store.data_mut().effects))
                 }
@@ -267,7 +286,7 @@ impl Guest {
     fn single<'a>(&mut self, index: usize, request: &Request<'a>) -> SingleIn<'a> {
         let state = self.store.data_mut();
         state.request = index;
-        state.pushes = 0;
+        state.effects_count = 0;
         (request.conn.0, request.uid.map_or(0, |u| u.0), request.route.0, request.seq.0, request.body)
     }
 
@@ -282,11 +301,11 @@ impl Guest {
     }
 
     fn answer(&mut self, request: usize, answer: &Result<Vec<u8>, String>) {
-        let (kind, body) = match answer {
-            Ok(body) => (EffectKind::Reply, body.as_slice()),
-            Err(message) => (EffectKind::Error(ErrorCode::HANDLER), message.as_bytes()),
+        let action = match answer {
+            Ok(body) => Action::Reply(body),
+            Err(message) => Action::Error(ErrorCode::HANDLER, message),
         };
-        put_effect(&mut self.store.data_mut().effects, &EffectRecord { request, kind, body });
+        put_effect(&mut self.store.data_mut().effects, &EffectRecord { request, action });
     }
 
     /// Lets the guest end in good order. What goes wrong is of no use to anybody any more.
@@ -300,4 +319,8 @@ impl Guest {
         self.store.data_mut().ticks = ticks(LIFECYCLE_BUDGET);
         drop(tokio::time::timeout(LIFECYCLE_BUDGET, self.stop.call_async(&mut self.store, ())).await);
     }
+}
+
+fn event_in<'a>(request: &Request<'a>) -> EventIn<'a> {
+    (request.kind as u32, request.conn.0, request.uid.map_or(0, |u| u.0), std::str::from_utf8(request.body).unwrap_or_default())
 }

@@ -1,11 +1,14 @@
 //! The host's side of the contract: what a store holds, and the linkers that offer the imports.
 
+mod gateway;
 mod imports;
 mod log;
+mod sessions;
 mod stdio;
 
 use std::sync::Arc;
 
+use duet_core::Directory;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -15,27 +18,29 @@ use crate::options::PluginOptions;
 
 /// Bytes that one import call may hand to the host, and one call may make of effects.
 pub(crate) const EFFECT_BYTES_MAX: usize = 4 << 20;
-/// Pushes for one request.
-pub(crate) const PUSHES_MAX: usize = 4096;
+/// Effects of one request beside its answer.
+pub(crate) const EFFECTS_MAX: usize = 4096;
 /// Handles that a guest may hold at a time.
 const HANDLES_MAX: usize = 1000;
 
 /// What all instances of a plugin share with the host's functions.
-#[derive(Debug)]
 pub(crate) struct Context {
     /// Name of the plugin, as in the log.
     pub(crate) name: Arc<str>,
     /// What `config.get` reads.
     pub(crate) config: serde_json::Value,
     pub(crate) log: LogQuota,
+    /// What `sessions` looks up.
+    pub(crate) directory: Arc<dyn Directory>,
 }
 
 impl Context {
-    pub(crate) fn new(name: &str, options: &PluginOptions) -> Result<Arc<Self>, serde_json::Error> {
+    pub(crate) fn new(name: &str, options: &PluginOptions, directory: &Arc<dyn Directory>) -> Result<Arc<Self>, serde_json::Error> {
         Ok(Arc::new(Self {
             name: name.into(),
             config: serde_json::from_str(&options.config)?,
             log: LogQuota::new(options.log_lines_per_second),
+            directory: Arc::clone(directory),
         }))
     }
 }
@@ -46,7 +51,8 @@ pub(crate) struct HostState {
     pub(crate) limits: StoreLimits,
     /// Effect records made through imports in the current call.
     pub(crate) effects: Vec<u8>,
-    pub(crate) pushes: usize,
+    /// How many of them belong to the request that a plain handler is busy with, or to the call.
+    pub(crate) effects_count: usize,
     /// Index of the request that a plain handler is busy with.
     pub(crate) request: usize,
     /// Ticks the current call has used (asynchronous lane).
@@ -77,7 +83,7 @@ impl HostState {
                 .memories(10)
                 .build(),
             effects: Vec::new(),
-            pushes: 0,
+            effects_count: 0,
             request: 0,
             ticks: 0,
             wasi,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use duet_core::Directory;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -15,7 +16,7 @@ use crate::compile::{CompileError, compile};
 use crate::engine::{self, Ticker};
 use crate::guest::{Lane, Template};
 use crate::host::{Context, Linkers, one_line};
-use crate::manifest::{Manifest, ManifestError};
+use crate::manifest::{Handlers, Manifest, ManifestError};
 use crate::options::{PluginOptions, RuntimeOptions};
 
 /// Why a file is not loaded. The text names the file, the reason and what to do.
@@ -70,6 +71,7 @@ pub struct Loader {
     linkers: Linkers,
     cache: Cache,
     options: Arc<RuntimeOptions>,
+    directory: Arc<dyn Directory>,
     /// The clock of all budgets, those of `describe` included.
     _ticker: Ticker,
 }
@@ -109,17 +111,17 @@ impl Loaded {
 }
 
 impl Loader {
-    /// Sets the engine and the cache up.
+    /// Sets the engine and the cache up. `directory` answers what plugins ask about connections.
     ///
     /// # Errors
     /// If the cache folder cannot be used safely.
-    pub fn new(options: Arc<RuntimeOptions>) -> Result<Self, LoadError> {
+    pub fn new(options: Arc<RuntimeOptions>, directory: Arc<dyn Directory>) -> Result<Self, LoadError> {
         let host = |e: wasmtime::Error| LoadError::new(&options.cache, Reason::Host(format!("{e:#}")));
         let engine = engine::engine().map_err(host)?;
         let linkers = Linkers::new(&engine).map_err(host)?;
         let cache = Cache::open(&options.cache, &engine).map_err(|e| LoadError::new(&options.cache, e))?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| LoadError::new(&options.cache, Reason::Host(format!("no thread: {e}"))))?;
-        Ok(Self { engine, linkers, cache, options, _ticker: ticker })
+        Ok(Self { engine, linkers, cache, options, directory, _ticker: ticker })
     }
 
     /// Loads one file. Blocks while it compiles: call it on a thread of its own, outside of any runtime.
@@ -144,10 +146,11 @@ impl Loader {
                 (self.compile(&runtime, &bytes, &compiled)?, false)
             }
         };
-        let context = Context::new(&name, &options)?;
+        let context = Context::new(&name, &options, &self.directory)?;
         let template = Template::new(&self.linkers, &component, context, options.clone()).map_err(Reason::Link)?;
-        let batch = template.is_batch();
-        let manifest = Manifest::parse(&template.describe(&runtime).map_err(Reason::Describe)?, batch)?;
+        let handlers = template.handlers();
+        let manifest = Manifest::parse(&template.describe(&runtime).map_err(Reason::Describe)?, handlers)?;
+        let batch = handlers == Handlers::Batch;
         Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), file: file.to_owned(), options, template })
     }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use duet_core::packed::{EffectIter, EffectKind, RequestIter};
-use duet_core::{Effect, Egress, ErrorCode, Request, Seq};
+use duet_core::packed::{EffectIter, EffectRecord, RequestIter};
+use duet_core::{Action, Effect, Egress, ErrorCode, Origin, Request};
 
 use crate::fault::Fault;
 use crate::health::Health;
-use crate::host::{PUSHES_MAX, one_line};
+use crate::host::{EFFECTS_MAX, one_line};
 use crate::inbox::Inbox;
 use crate::options::{Affinity, PluginOptions};
 
@@ -52,33 +52,22 @@ impl Plugin {
     /// Applies the effects of a call that returned.
     pub(crate) fn apply(&self, egress: &dyn Egress, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
         let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
-        let (mut answered, mut pushes) = (0u64, 0);
+        let mut answered = 0u64;
         let mut effects = Vec::with_capacity(asked.len());
         for record in EffectIter::new(list) {
-            let record = record?;
-            let contradiction = Fault::Answer { request: record.request, requests: asked.len() };
-            let Some(request) = asked.get(record.request) else { return Err(contradiction) };
-            if matches!(record.kind, EffectKind::Push(..)) {
-                pushes += 1;
-                if pushes > PUSHES_MAX * asked.len() {
-                    return Err(Fault::TooManyPushes(PUSHES_MAX));
-                }
-            } else {
-                let bit = 1 << (record.request & 63);
-                if answered & bit != 0 {
+            let EffectRecord { request, action } = record?;
+            let contradiction = Fault::Answer { request, requests: asked.len() };
+            let Some(&Request { kind, conn, route, seq, .. }) = asked.get(request) else { return Err(contradiction) };
+            if let Action::Reply(_) | Action::Error(..) = action {
+                let bit = 1 << (request & 63);
+                if answered & bit != 0 || kind.is_event() {
                     return Err(contradiction);
                 }
                 answered |= bit;
+            } else if effects.len() >= (EFFECTS_MAX + 1) * asked.len() {
+                return Err(Fault::TooManyEffects(EFFECTS_MAX));
             }
-            let &Request { conn, route, seq, .. } = request;
-            effects.push(match record.kind {
-                EffectKind::Reply => Effect::Send { conn, route, seq, body: record.body },
-                EffectKind::Push(conn, route) => Effect::Send { conn, route, seq: Seq::PUSH, body: record.body },
-                EffectKind::Error(code) => {
-                    let message = std::str::from_utf8(record.body).unwrap_or("(message is not UTF-8)");
-                    Effect::Refuse { conn, route, seq, code, message }
-                }
-            });
+            effects.push(Effect { origin: Origin { conn, route, seq }, action });
         }
         egress.apply(&effects);
         Ok(())
@@ -94,10 +83,12 @@ impl Plugin {
     }
 }
 
-/// Answers requests with an error each.
+/// Answers messages with an error each. Events have no answer.
 pub(crate) fn refuse<'a>(egress: &dyn Egress, requests: impl Iterator<Item = Request<'a>>, code: ErrorCode) {
-    let effects: Vec<_> =
-        requests.map(|Request { conn, route, seq, .. }| Effect::Refuse { conn, route, seq, code, message: code.text() }).collect();
+    let effects: Vec<_> = requests
+        .filter(|r| !r.kind.is_event())
+        .map(|Request { conn, route, seq, .. }| Effect { origin: Origin { conn, route, seq }, action: Action::Error(code, code.text()) })
+        .collect();
     egress.apply(&effects);
 }
 

@@ -7,25 +7,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use arc_swap::ArcSwap;
-use duet_core::{Dispatch, Egress, ErrorCode, Full, PluginEntry, Registry, Request, Requests, Route};
+use duet_core::{Directory, Dispatch, Egress, ErrorCode, Full, PluginEntry, Registry, Request, RequestKind, Requests, Route};
 
 use crate::batch::BatchLimits;
 use crate::guest::Lane;
 use crate::inbox::{Inbox, Signal};
 use crate::load::{LoadError, Loaded, Loader, Reason};
-use crate::manifest::Manifest;
+use crate::manifest::{Handlers, Manifest};
 use crate::options::{Instances, PluginOptions, RuntimeOptions};
 use crate::plugin::{Plugin, refuse};
 use crate::slot::{Maker, NativeHandler, Shared, Slot};
 use crate::task::WaitingLane;
 use crate::worker::{Worker, at_once};
 
+/// Which plugin gets what.
+#[derive(Clone, Default)]
+struct Served {
+    routes: HashMap<Route, Arc<Plugin>>,
+    /// Who wants which events.
+    events: Vec<(Vec<RequestKind>, Arc<Plugin>)>,
+}
+
 /// Runs the plugins of a process.
 pub struct Runtime {
     options: Arc<RuntimeOptions>,
     registry: Arc<dyn Registry>,
     shared: Shared,
-    routes: ArcSwap<HashMap<Route, Arc<Plugin>>>,
+    served: ArcSwap<Served>,
     plugins: Mutex<Vec<Arc<Plugin>>>,
     next_worker: AtomicUsize,
     // Dropped in this order: what calls plugins first, the clock of their budgets, which the loader has, last.
@@ -35,18 +43,24 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Starts the threads. Effects go to `egress`, routes of loaded plugins to `registry`.
+    /// Starts the threads. Effects go to `egress`, routes of loaded plugins to `registry`; `directory` answers what plugins ask about
+    /// connections.
     ///
     /// # Errors
     /// If the cache folder cannot be used safely, or a thread cannot be started.
-    pub fn new(options: RuntimeOptions, registry: Arc<dyn Registry>, egress: Arc<dyn Egress>) -> Result<Arc<Self>, LoadError> {
+    pub fn new(
+        options: RuntimeOptions,
+        registry: Arc<dyn Registry>,
+        egress: Arc<dyn Egress>,
+        directory: Arc<dyn Directory>,
+    ) -> Result<Arc<Self>, LoadError> {
         let options = Arc::new(options);
-        let loader = Loader::new(Arc::clone(&options))?;
+        let loader = Loader::new(Arc::clone(&options), directory)?;
         let threads = |e: std::io::Error| LoadError::new(Path::new("duet"), Reason::Host(format!("no thread: {e}")));
         Ok(Arc::new(Self {
             registry,
             shared: Shared { egress, in_flight: Arc::default() },
-            routes: ArcSwap::default(),
+            served: ArcSwap::default(),
             plugins: Mutex::default(),
             next_worker: AtomicUsize::new(0),
             workers: (0..options.workers.max(1)).map(Worker::start).collect::<Result<_, _>>().map_err(threads)?,
@@ -77,7 +91,7 @@ impl Runtime {
     /// As [`Self::serve`], and if the manifest is none.
     pub fn serve_native(&self, name: &str, manifest: &str, handler: NativeHandler, options: PluginOptions) -> Result<(), LoadError> {
         let failed = |reason: Reason| LoadError::new(Path::new(name), reason);
-        let manifest = Manifest::parse(manifest, true).map_err(|e| failed(e.into()))?;
+        let manifest = Manifest::parse(manifest, Handlers::Batch).map_err(|e| failed(e.into()))?;
         self.place(name, &manifest, options, Lane::Sync, &Maker::Native(handler)).map_err(failed)
     }
 
@@ -104,7 +118,12 @@ impl Runtime {
             .map_err(|e| Reason::Start(e.to_string()))?;
             slots.push((place, slot));
         }
-        self.registry.publish(PluginEntry { name: name.into(), version: manifest.version.as_str().into(), routes: manifest.routes() })?;
+        self.registry.publish(PluginEntry {
+            name: name.into(),
+            version: manifest.version.as_str().into(),
+            routes: manifest.routes(),
+            events: manifest.events(),
+        })?;
         for (place, slot) in slots {
             match place.and_then(|(worker, number)| Some((self.workers.get(worker)?, number))) {
                 Some((worker, number)) => worker.queue.install(number, slot),
@@ -112,10 +131,13 @@ impl Runtime {
             }
         }
         plugins.push(Arc::clone(&plugin));
-        self.routes.rcu(|routes| {
-            let mut routes = HashMap::clone(routes);
-            routes.extend(manifest.routes().iter().map(|r| (r.route, Arc::clone(&plugin))));
-            routes
+        self.served.rcu(|served| {
+            let mut served = Served::clone(served);
+            served.routes.extend(manifest.routes().iter().map(|r| (r.route, Arc::clone(&plugin))));
+            if !manifest.events().is_empty() {
+                served.events.push((manifest.events(), Arc::clone(&plugin)));
+            }
+            served
         });
         Ok(())
     }
@@ -166,8 +188,8 @@ impl Target<'_> {
     }
 }
 
-fn target<'a>(routes: &'a HashMap<Route, Arc<Plugin>>, request: &Request<'_>) -> Target<'a> {
-    match routes.get(&request.route) {
+fn target<'a>(served: &'a Served, request: &Request<'_>) -> Target<'a> {
+    match served.routes.get(&request.route) {
         None => Target::Refused(ErrorCode::UNKNOWN_ROUTE),
         Some(plugin) if plugin.is_quarantined() => Target::Refused(ErrorCode::UNAVAILABLE),
         Some(plugin) => plugin.inbox_for(request).map_or(Target::Refused(ErrorCode::UNAVAILABLE), Target::Inbox),
@@ -175,14 +197,14 @@ fn target<'a>(routes: &'a HashMap<Route, Arc<Plugin>>, request: &Request<'_>) ->
 }
 
 /// Where all of them go, if that is one place: the usual read comes from one connection and is about one thing.
-fn common_target<'a>(routes: &'a HashMap<Route, Arc<Plugin>>, requests: &Requests) -> Option<Target<'a>> {
+fn common_target<'a>(served: &'a Served, requests: &Requests) -> Option<Target<'a>> {
     let mut requests = requests.iter();
-    let mut last = requests.next()?;
-    let first = target(routes, &last);
+    let mut last = requests.next().filter(|r| !r.kind.is_event())?;
+    let first = target(served, &last);
     for request in requests {
         // A target depends on route, connection and uid, unless any instance will do.
         let same = request.route == last.route && request.conn == last.conn && request.uid == last.uid;
-        if !same && !target(routes, &request).is(&first) {
+        if request.kind.is_event() || (!same && !target(served, &request).is(&first)) {
             return None;
         }
         last = request;
@@ -192,14 +214,14 @@ fn common_target<'a>(routes: &'a HashMap<Route, Arc<Plugin>>, requests: &Request
 
 impl Dispatch for Runtime {
     fn dispatch(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
-        let routes = self.routes.load();
-        match common_target(&routes, &requests) {
+        let served = self.served.load();
+        match common_target(&served, &requests) {
             Some(Target::Inbox(inbox)) => self.offer(inbox, requests, waker),
             Some(Target::Refused(code)) => {
                 refuse(&*self.shared.egress, requests.iter(), code);
                 Ok(())
             }
-            None => self.dispatch_mixed(&routes, &requests, waker),
+            None => self.dispatch_mixed(&served, &requests, waker),
         }
     }
 
@@ -210,16 +232,22 @@ impl Dispatch for Runtime {
 
 impl Runtime {
     /// Splits one read by instance. What meets a full queue is given back, and with it whatever else goes to that queue.
-    fn dispatch_mixed(&self, routes: &HashMap<Route, Arc<Plugin>>, requests: &Requests, waker: &Waker) -> Result<(), Full> {
+    fn dispatch_mixed(&self, served: &Served, requests: &Requests, waker: &Waker) -> Result<(), Full> {
         let mut groups: Vec<(Target<'_>, Requests)> = Vec::new();
         for request in requests {
-            let target = target(routes, &request);
-            match groups.iter_mut().find(|(t, _)| t.is(&target)) {
-                Some((_, group)) => group.push(&request),
-                None => {
-                    let mut group = Requests::default();
-                    group.push(&request);
-                    groups.push((target, group));
+            if !request.kind.is_event() {
+                add(&mut groups, target(served, &request), &request);
+                continue;
+            }
+            // An event goes to all who want it. The route, of no meaning in an event, says whom a copy is for, should it be given back.
+            for ((kinds, plugin), number) in served.events.iter().zip(1..) {
+                let for_it = request.route == Route(0) || request.route == Route(number);
+                if for_it
+                    && kinds.contains(&request.kind)
+                    && !plugin.is_quarantined()
+                    && let Some(inbox) = plugin.inbox_for(&request)
+                {
+                    add(&mut groups, Target::Inbox(inbox), &Request { route: Route(number), ..request });
                 }
             }
         }
@@ -236,6 +264,15 @@ impl Runtime {
         }
         if left.is_empty() { Ok(()) } else { Err(Full(left)) }
     }
+}
+
+fn add<'a>(groups: &mut Vec<(Target<'a>, Requests)>, target: Target<'a>, request: &Request<'_>) {
+    if let Some((_, group)) = groups.iter_mut().find(|(t, _)| t.is(&target)) {
+        return group.push(request);
+    }
+    let mut group = Requests::default();
+    group.push(request);
+    groups.push((target, group));
 }
 
 impl std::fmt::Debug for Runtime {

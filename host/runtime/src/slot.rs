@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use duet_core::packed::RequestIter;
-use duet_core::{Egress, ErrorCode, Request};
+use duet_core::{Egress, ErrorCode, Request, Requests};
 
 use crate::batch::{BatchLimits, Pending};
 use crate::engine::TICK;
@@ -89,6 +89,7 @@ impl Slot {
                     self.refuse(slice.bytes, ErrorCode::UNAVAILABLE);
                 } else if now.duration_since(slice.at) > self.plugin.options.queue_timeout {
                     self.refuse(slice.bytes, ErrorCode::TIMEOUT);
+                    self.handle_events(slice.bytes).await;
                 } else {
                     self.handle(slice.bytes, slice.messages).await;
                     self.adapt(now.elapsed());
@@ -134,6 +135,15 @@ impl Slot {
             if matches!(fault, Fault::Trap(_)) {
                 self.plugin.fault(&fault, None);
             }
+        }
+    }
+
+    /// Handles the events among requests that are refused for their age: a plugin that counts on them gets all of them.
+    async fn handle_events(&mut self, requests: &[u8]) {
+        let mut events = Requests::default();
+        RequestIter::new(requests).filter(|r| r.kind.is_event()).for_each(|event| events.push(&event));
+        if !events.is_empty() {
+            self.handle(events.bytes(), events.len()).await;
         }
     }
 

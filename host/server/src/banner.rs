@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use duet_gateway::{ListenerOptions, Protocol};
 
+use crate::certificates;
 use crate::drop_folder::Folder;
 
 /// Everything an operator wants to see at a glance.
@@ -22,16 +23,17 @@ impl Display for Banner<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "duet {}", env!("CARGO_PKG_VERSION"))?;
         for (listener, address) in self.listeners.iter().zip(self.addresses) {
-            let url = match &listener.protocol {
-                Protocol::Tcp => format!("tcp://{address}"),
-                Protocol::Ws { path } => format!("ws://{address}{path}"),
-            };
             let format = &listener.format;
             let profile = match format.profile() {
                 duet_codec::Profile::Due2 => "due2",
                 duet_codec::Profile::Seed => "seed",
             };
-            writeln!(f, "listening  {url}  {profile}, route {} bytes, seq {} bytes", format.route_bytes(), format.seq_bytes())?;
+            let url = url(listener, *address);
+            write!(f, "listening  {url}  {profile}, route {} bytes, seq {} bytes", format.route_bytes(), format.seq_bytes())?;
+            match listener.tls.as_deref().and_then(certificates::days_left) {
+                Some(days) => writeln!(f, ", certificate for {days} days")?,
+                None => writeln!(f)?,
+            }
         }
         for plugin in &self.folder.served {
             let from = if plugin.cached { "from the cache" } else { "compiled" };
@@ -45,6 +47,17 @@ impl Display for Banner<'_> {
             writeln!(f, "refused    {} (the log says why)", files(self.folder.refused))?;
         }
         write!(f, "ready in {} with {} workers and {} I/O threads", Time(self.time), self.workers, self.io_threads)
+    }
+}
+
+/// What a client connects to.
+pub(crate) fn url(listener: &ListenerOptions, address: SocketAddr) -> String {
+    match (&listener.protocol, &listener.tls) {
+        (Protocol::Tcp, None) => format!("tcp://{address}"),
+        (Protocol::Tcp, Some(_)) => format!("tls://{address}"),
+        (Protocol::Ws { path, .. }, None) => format!("ws://{address}{path}"),
+        (Protocol::Ws { path, .. }, Some(_)) => format!("wss://{address}{path}"),
+        (Protocol::Kcp(_), _) => format!("kcp://{address}"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use duet_gateway::Connections;
 use duet_runtime::{CompileLimits, Loader, compile_here};
 
 use crate::cli::{CheckArguments, CompileArguments};
@@ -22,7 +23,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     };
     let name = arguments.file.file_stem().unwrap_or_default().to_string_lossy();
     let options = wiring::plugin(&settings.for_plugin(&name));
-    match Loader::new(Arc::new(wiring::runtime(&settings)?))?.load(&arguments.file, options) {
+    match Loader::new(Arc::new(wiring::runtime(&settings)?), Arc::<Connections>::default())?.load(&arguments.file, options) {
         Ok(loaded) => {
             let routes: Vec<String> = loaded.manifest.routes().iter().map(|r| r.route.to_string()).collect();
             let calls = if loaded.batch { "packed batches" } else { "one message a call" };

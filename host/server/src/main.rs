@@ -2,11 +2,15 @@
 
 mod banner;
 mod bench;
+mod certificates;
 mod check;
 mod cli;
 mod client;
 mod drop_folder;
+mod exposure;
 mod logging;
+mod memory;
+mod refusals;
 mod run;
 mod settings;
 mod wiring;

@@ -11,11 +11,11 @@ use duet_gateway::{CloseReason, Connections, Gateway};
 use duet_runtime::{Instances, PluginOptions, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::banner::Banner;
+use crate::banner::{self, Banner};
 use crate::cli::RunArguments;
 use crate::drop_folder;
 use crate::settings::Settings;
-use crate::{logging, wiring};
+use crate::{certificates, exposure, logging, refusals, wiring};
 
 /// How long I/O threads may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(1);
@@ -31,9 +31,15 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         }
     };
     logging::start(&settings.log)?;
+    let listeners = settings.listeners.iter().map(|l| wiring::listener(&settings, l)).collect::<Result<Vec<_>, _>>()?;
     let registry: Arc<dyn Registry> = Arc::<MemoryRegistry>::default();
-    let connections = Arc::<Connections>::default();
-    let runtime = Runtime::new(wiring::runtime(&settings)?, Arc::clone(&registry), Arc::<Connections>::clone(&connections) as _)?;
+    let connections = Arc::new(Connections::new(wiring::gateway(&settings)?));
+    let runtime = Runtime::new(
+        wiring::runtime(&settings)?,
+        Arc::clone(&registry),
+        Arc::<Connections>::clone(&connections) as _,
+        Arc::<Connections>::clone(&connections) as _,
+    )?;
     if arguments.native_echo {
         serve_native_echo(&runtime)?;
     }
@@ -46,16 +52,14 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("starting the I/O threads")?;
-    let listeners = settings.listeners.iter().map(|l| wiring::listener(&settings, l)).collect::<Result<Vec<_>, _>>()?;
     let done = io.block_on(async {
-        let gateway = Gateway::open(
-            &listeners,
-            wiring::gateway(&settings.gateway),
-            Arc::clone(&connections),
-            Arc::<Runtime>::clone(&runtime) as _,
-            registry,
-        )?;
+        let gateway = Gateway::open(&listeners, Arc::clone(&connections), Arc::<Runtime>::clone(&runtime) as _, registry)?;
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        for (listener, address) in listeners.iter().zip(gateway.addresses()) {
+            for warning in exposure::warnings(listener) {
+                tracing::warn!("{}: {warning}", banner::url(listener, *address));
+            }
+        }
         let workers = wiring::threads(settings.runtime.workers);
         println!(
             "{}",
@@ -64,6 +68,8 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            never = certificates::watch(&listeners) => match never? {},
+            never = refusals::watch(connections.stats()) => match never {},
         }
         let open = connections.stats().open();
         tracing::info!(connections = open, timeout = ?settings.drain_timeout, "stopping: no new connections, finishing what is in flight");
@@ -94,7 +100,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let stats = connections.stats();
     let closed: Vec<String> =
         CloseReason::ALL.iter().filter(|r| stats.closed(**r) > 0).map(|r| format!("{}={}", r.name(), stats.closed(*r))).collect();
-    tracing::info!(accepted = stats.accepted(), closed = closed.join(" "), "stopped");
+    tracing::info!(accepted = stats.accepted(), closed = closed.join(" "), refused = refusals::all(stats), "stopped");
     Ok(ExitCode::SUCCESS)
 }
 

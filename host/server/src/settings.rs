@@ -1,11 +1,16 @@
 //! The settings of `duet run`: one TOML file, every mistake reported at once, safe without any file.
 
+mod close_codes;
 mod codec;
 mod gateway;
+mod kcp;
+mod limits;
 mod listener;
 mod log;
 mod plugin;
+mod route;
 mod runtime;
+mod session;
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +20,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duet_config::{Document, Mistakes, Place, Report, Table};
+use duet_gateway::CloseReason;
 
 pub(crate) use codec::{ByteOrder, CodecSettings};
 pub(crate) use gateway::{GatewaySettings, Heartbeat};
+pub(crate) use kcp::KcpSettings;
+pub(crate) use limits::LimitSettings;
 pub(crate) use listener::{ListenerSettings, Profile, Protocol};
 pub(crate) use log::{LogFormat, LogLevel, LogSettings};
 pub(crate) use plugin::{Affinity, Instances, PluginSettings};
+pub(crate) use route::{ChannelSettings, RouteSettings};
 pub(crate) use runtime::RuntimeSettings;
+pub(crate) use session::SessionSettings;
 
 /// What a packet takes beside its body, in bytes, rounded up: size, header, route, seq and a WebSocket frame header.
 const PACKET_OVERHEAD_BYTES: usize = 64;
@@ -42,6 +52,14 @@ pub(crate) struct Settings {
     pub(crate) codec: CodecSettings,
     /// `[gateway]`: connections.
     pub(crate) gateway: GatewaySettings,
+    /// `[limits]`: what one client may do.
+    pub(crate) limits: LimitSettings,
+    /// `[[route]]`: what is special about routes. Default nothing.
+    pub(crate) routes: Vec<RouteSettings>,
+    /// `[[channel]]`: what is special about channels. Default nothing.
+    pub(crate) channels: Vec<ChannelSettings>,
+    /// `[close_codes]`: close codes of WebSocket that differ from the usual ones, by the name of the reason. Default none.
+    pub(crate) close_codes: Vec<(CloseReason, u16)>,
     /// `[[listener]]`: where clients connect; never empty. Default: ws on 127.0.0.1:3553 and tcp on 127.0.0.1:3554.
     pub(crate) listeners: Vec<ListenerSettings>,
     /// `[runtime]`: what all plugins share.
@@ -61,6 +79,10 @@ impl Default for Settings {
             listeners: listener::defaults(&codec, &gateway),
             codec,
             gateway,
+            limits: LimitSettings::default(),
+            routes: Vec::new(),
+            channels: Vec::new(),
+            close_codes: Vec::new(),
             runtime: RuntimeSettings::default(),
             plugin: BTreeMap::new(),
         }
@@ -113,19 +135,26 @@ impl Settings {
         let codec = CodecSettings::read(codec_table);
         let gateway = GatewaySettings::read(gateway_table);
         let runtime = RuntimeSettings::read(runtime_table);
+        let limits_table = root.table("limits");
+        let proxies_place = limits_table.place("trusted_proxies");
+        let limits = LimitSettings::read(limits_table);
 
-        let listeners = listener::read_all(&mut root, &codec, &gateway, report);
+        let body = (body_place, codec.body_bytes_max);
+        let routes = route::read_routes(&mut root, &body, report);
+        let channels = route::read_channels(&mut root, report);
+        let close_codes = close_codes::read(root.table("close_codes"));
+        let trusts = !limits.trusted_proxies.is_empty() || report.has(&proxies_place);
+        let listeners = listener::read_all(&mut root, &codec, &gateway, trusts, report);
         let plugin = plugin::read_all(&mut root, report);
         root.finish();
 
-        let body = (body_place, codec.body_bytes_max);
         let write_queue = (write_queue_place, gateway.write_queue_bytes);
         let queue = (queue_place, runtime.queue_bytes);
         let batch = (batch_place, runtime.batch_bytes);
         check_fits(report, &body, PACKET_OVERHEAD_BYTES, &write_queue);
         check_fits(report, &body, PACKET_OVERHEAD_BYTES, &queue);
         check_fits(report, &batch, 0, &queue);
-        Settings { plugins, cache, drain_timeout, log, codec, gateway, listeners, runtime, plugin }
+        Settings { plugins, cache, drain_timeout, log, codec, gateway, limits, routes, channels, close_codes, listeners, runtime, plugin }
     }
 }
 

@@ -1,12 +1,12 @@
 //! From settings to the options of each crate.
 
-use anyhow::Context;
-use duet_codec::Format;
-use duet_gateway::{GatewayOptions, ListenerOptions, Protocol};
-use duet_runtime::{CompileLimits, CompileMode, PluginOptions, RuntimeOptions};
-use duet_session::Timeouts;
+mod gateway;
 
-use crate::settings::{self, GatewaySettings, ListenerSettings, PluginSettings, Settings};
+use anyhow::Context;
+use duet_runtime::{CompileLimits, CompileMode, PluginOptions, RuntimeOptions};
+
+pub(crate) use self::gateway::{gateway, listener};
+use crate::settings::{self, PluginSettings, Settings};
 
 /// Number of threads that `0` stands for.
 pub(crate) fn threads(asked: usize) -> usize {
@@ -14,49 +14,6 @@ pub(crate) fn threads(asked: usize) -> usize {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         asked => asked,
     }
-}
-
-pub(crate) fn gateway(settings: &GatewaySettings) -> GatewayOptions {
-    GatewayOptions {
-        connections_max: settings.connections_max,
-        write_queue_packets: settings.write_queue_packets,
-        write_queue_bytes: settings.write_queue_bytes,
-        handshake_timeout: settings.handshake_timeout,
-    }
-}
-
-pub(crate) fn listener(settings: &Settings, listener: &ListenerSettings) -> anyhow::Result<ListenerOptions> {
-    let (gateway, codec) = (&settings.gateway, &settings.codec);
-    let profile = match listener.profile {
-        settings::Profile::Due2 => duet_codec::Profile::Due2,
-        settings::Profile::Seed => duet_codec::Profile::Seed,
-    };
-    let byte_order = match listener.byte_order {
-        settings::ByteOrder::Big => duet_codec::ByteOrder::Big,
-        settings::ByteOrder::Little => duet_codec::ByteOrder::Little,
-    };
-    let body_bytes_max = u32::try_from(codec.body_bytes_max).context("codec.body_bytes_max")?;
-    Ok(ListenerOptions {
-        protocol: match listener.protocol {
-            settings::Protocol::Tcp => Protocol::Tcp,
-            settings::Protocol::Ws => Protocol::Ws { path: listener.path.clone() },
-        },
-        address: listener.address,
-        format: Format::new(profile, byte_order, listener.route_bytes, listener.seq_bytes, body_bytes_max)?,
-        timeouts: Timeouts {
-            first_packet: gateway.first_packet_timeout,
-            packet: gateway.packet_timeout,
-            write: gateway.write_timeout,
-            heartbeat: match listener.heartbeat {
-                settings::Heartbeat::Resp => duet_session::Heartbeat::Respond,
-                settings::Heartbeat::Tick => duet_session::Heartbeat::Tick,
-                settings::Heartbeat::Off => duet_session::Heartbeat::Off,
-            },
-            heartbeat_interval: listener.heartbeat_interval,
-        },
-        heartbeat_time: listener.heartbeat_time,
-        error_packets: listener.error_packets,
-    })
 }
 
 pub(crate) fn runtime(settings: &Settings) -> anyhow::Result<RuntimeOptions> {

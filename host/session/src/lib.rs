@@ -1,7 +1,13 @@
-//! The life of one connection as pure logic: its state, and when its silence has lasted too long. No I/O, no clock of its own.
+//! Connections and sessions as pure logic: when a connection's silence has lasted too long, and the book of who is logged in. No I/O,
+//! no clock of its own.
 
 mod session;
+mod sessions;
 mod timeouts;
 
 pub use self::session::{Event, Session, State};
+pub use self::sessions::{
+    BindError, Bound, ChannelError, Counts, DuplicateLogin, Ended, IssueError, Lost, ResumeError, Resumed, SessionLimits, SessionState,
+    Sessions, Token,
+};
 pub use self::timeouts::{Due, Heartbeat, Timeouts};

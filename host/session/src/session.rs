@@ -35,6 +35,10 @@ pub enum Event {
     WriteDone,
     /// The server sent a heartbeat.
     HeartbeatSent,
+    /// Its session is bound to a uid. Does nothing if it was already.
+    Bound,
+    /// Its session is not bound any more. Does nothing if it was not.
+    Unbound,
     /// The server will close it.
     Drain,
 }
@@ -47,6 +51,7 @@ pub struct Session {
     opened: Instant,
     last_packet: Instant,
     last_heartbeat: Instant,
+    unbound: Option<Instant>,
     partial: Option<Instant>,
     blocked: Option<Instant>,
     draining: Option<Instant>,
@@ -61,6 +66,7 @@ impl Session {
             opened: now,
             last_packet: now,
             last_heartbeat: now,
+            unbound: Some(now),
             partial: None,
             blocked: None,
             draining: None,
@@ -87,6 +93,8 @@ impl Session {
             Event::WriteProgress => self.blocked = Some(now),
             Event::WriteDone => self.blocked = None,
             Event::HeartbeatSent => self.last_heartbeat = now,
+            Event::Bound => self.unbound = None,
+            Event::Unbound => self.unbound = self.unbound.or(Some(now)),
             Event::Drain => {
                 self.state = State::Draining;
                 self.draining = self.draining.or(Some(now));
@@ -110,8 +118,10 @@ impl Session {
         let reading = self.state != State::Draining;
         let beats = !t.heartbeat_interval.is_zero();
         let ticks = beats && t.heartbeat == Heartbeat::Tick;
+        let authorizes = !t.authorize.is_zero();
         [
             (self.state == State::Opened).then(|| (self.opened + t.first_packet, Due::FirstPacket)),
+            self.unbound.filter(|_| authorizes && reading).map(|since| (since + t.authorize, Due::Authorize)),
             self.partial.filter(|_| reading).map(|since| (since + t.packet, Due::Packet)),
             (beats && self.state == State::Active).then(|| (self.last_packet + t.heartbeat_interval * 2, Due::Silence)),
             self.blocked.map(|since| (since + t.write, Due::Write)),
@@ -129,6 +139,7 @@ mod tests {
 
     const TIMEOUTS: Timeouts = Timeouts {
         first_packet: Duration::from_secs(15),
+        authorize: Duration::ZERO,
         packet: Duration::from_secs(5),
         write: Duration::from_secs(10),
         heartbeat: Heartbeat::Respond,
@@ -215,5 +226,75 @@ mod tests {
         session.on(Event::Drain, secs(t, 1.9));
         assert_eq!(session.state(), State::Draining);
         assert_eq!(session.due(secs(t, 2.0)), Some(Due::Closing));
+    }
+
+    const AUTHORIZED: Timeouts = Timeouts { authorize: Duration::from_secs(7), heartbeat_interval: Duration::ZERO, ..TIMEOUTS };
+
+    #[test]
+    fn a_connection_that_nobody_logs_in_on_ends_however_busy_it_is() {
+        let t = Instant::now();
+        let mut session = Session::new(AUTHORIZED, t);
+        assert_eq!(session.next_deadline(), Some(secs(t, 7.0)));
+        for i in 1..7 {
+            session.on(Event::Packet, secs(t, f64::from(i)));
+        }
+        assert_eq!(session.next_deadline(), Some(secs(t, 7.0)));
+        assert_eq!(session.due(secs(t, 6.9)), None);
+        assert_eq!(session.due(secs(t, 7.0)), Some(Due::Authorize));
+    }
+
+    #[test]
+    fn a_login_ends_the_wait_and_a_logout_begins_it_anew() {
+        let t = Instant::now();
+        let mut session = Session::new(AUTHORIZED, t);
+        session.on(Event::Packet, t);
+        session.on(Event::Bound, secs(t, 6.0));
+        session.on(Event::Bound, secs(t, 6.5));
+        assert_eq!(session.next_deadline(), None);
+        session.on(Event::Unbound, secs(t, 100.0));
+        assert_eq!(session.next_deadline(), Some(secs(t, 107.0)));
+        session.on(Event::Bound, secs(t, 106.0));
+        assert_eq!(session.due(secs(t, 200.0)), None);
+    }
+
+    #[test]
+    fn a_logout_without_a_login_does_not_extend_the_wait() {
+        let t = Instant::now();
+        let mut session = Session::new(AUTHORIZED, t);
+        session.on(Event::Packet, t);
+        session.on(Event::Unbound, secs(t, 6.0));
+        assert_eq!(session.due(secs(t, 7.0)), Some(Due::Authorize));
+        session.on(Event::Bound, secs(t, 7.0));
+        session.on(Event::Unbound, secs(t, 8.0));
+        session.on(Event::Unbound, secs(t, 14.0));
+        assert_eq!(session.due(secs(t, 15.0)), Some(Due::Authorize));
+    }
+
+    #[test]
+    fn the_earlier_of_first_packet_and_login_is_due_first() {
+        let t = Instant::now();
+        let patient = Timeouts { authorize: Duration::from_secs(20), ..AUTHORIZED };
+        assert_eq!(Session::new(AUTHORIZED, t).due(secs(t, 30.0)), Some(Due::Authorize));
+        assert_eq!(Session::new(patient, t).due(secs(t, 30.0)), Some(Due::FirstPacket));
+    }
+
+    #[test]
+    fn a_draining_connection_needs_no_login_any_more() {
+        let t = Instant::now();
+        let mut session = Session::new(AUTHORIZED, t);
+        session.on(Event::Drain, secs(t, 6.9));
+        session.on(Event::Unbound, secs(t, 6.9));
+        assert_eq!(session.next_deadline(), Some(secs(t, 7.9)));
+        assert_eq!(session.due(secs(t, 30.0)), Some(Due::Closing));
+    }
+
+    #[test]
+    fn zero_switches_the_wait_for_a_login_off() {
+        let t = Instant::now();
+        let mut session = Session::new(Timeouts { heartbeat_interval: Duration::ZERO, ..TIMEOUTS }, t);
+        session.on(Event::Packet, t);
+        session.on(Event::Bound, t);
+        session.on(Event::Unbound, t);
+        assert_eq!(session.next_deadline(), None);
     }
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Timeouts {
     /// From accepting to the first whole packet.
     pub first_packet: Duration,
+    /// From accepting until the connection is bound to a uid; counts again from an unbind. Packets do not extend it. Zero switches
+    /// this off.
+    pub authorize: Duration,
     /// From the first byte of a packet to its last. Bytes that trickle in do not extend it.
     pub packet: Duration,
     /// How long bytes may wait for a client that does not read.
@@ -33,6 +36,8 @@ pub enum Heartbeat {
 pub enum Due {
     /// The connection ends: the first packet did not come.
     FirstPacket,
+    /// The connection ends: it was not bound to a uid in time.
+    Authorize,
     /// The connection ends: a packet was begun and not finished.
     Packet,
     /// The connection ends: silence for two intervals.

@@ -1,7 +1,24 @@
-//! Sockets: listening with clear errors, accepting without giving up, and the WebSocket handshake.
+//! Sockets: listening with clear errors, accepting without giving up, admission by address, TLS, and the handshakes before the
+//! first packet.
 
+mod bucket;
+mod guard;
+mod kcp;
 mod listener;
+mod networks;
+mod origins;
+mod proxy;
+mod stream;
+mod tls;
 mod upgrade;
 
+pub use self::bucket::{Rate, TokenBucket};
+pub use self::guard::{Guard, GuardOptions, Permit, Refusal};
+pub use self::kcp::{KcpListener, KcpOptions, KcpReader, KcpStats, KcpWriter};
 pub use self::listener::{BindError, Listener};
-pub use self::upgrade::{UpgradeError, upgrade};
+pub use self::networks::{NetworkError, Networks};
+pub use self::origins::{Origin, OriginError, Origins};
+pub use self::proxy::{ProxyError, read_proxy_header};
+pub use self::stream::{Reader, Stream, Writer};
+pub use self::tls::{Tls, TlsAcceptError, TlsError, TlsIdentity, TlsReader, TlsStream, TlsWriter};
+pub use self::upgrade::{UpgradeError, Upgraded, upgrade};

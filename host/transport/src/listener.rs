@@ -22,6 +22,28 @@ pub struct BindError {
     hint: String,
 }
 
+impl BindError {
+    /// With what helps against the cause.
+    pub(crate) fn new(address: SocketAddr, cause: io::Error, transport: Transport) -> Self {
+        let hint = match cause.kind() {
+            io::ErrorKind::AddrInUse => in_use(address.port(), transport),
+            io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+                "; ports below 1024 need the capability CAP_NET_BIND_SERVICE".to_owned()
+            }
+            io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address".to_owned(),
+            _ => String::new(),
+        };
+        Self { address, cause, hint }
+    }
+}
+
+/// Whose ports: those of tcp and udp have nothing to do with each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transport {
+    Tcp,
+    Udp,
+}
+
 /// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
@@ -35,17 +57,6 @@ impl Listener {
     /// # Errors
     /// [`BindError`]; if the port is in use, it names the process that holds it where that can be found out.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let failed = |cause: io::Error| {
-            let hint = match cause.kind() {
-                io::ErrorKind::AddrInUse => in_use(address.port()),
-                io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-                    "; ports below 1024 need the capability CAP_NET_BIND_SERVICE".to_owned()
-                }
-                io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address".to_owned(),
-                _ => String::new(),
-            };
-            BindError { address, cause, hint }
-        };
         let open = || {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_reuse_address(true)?;
@@ -54,7 +65,10 @@ impl Listener {
             socket.listen(BACKLOG)?;
             TcpListener::from_std(socket.into())
         };
-        open().map(|socket| Self { socket, pause: PAUSE.0 }).map_err(failed)
+        match open() {
+            Ok(socket) => Ok(Self { socket, pause: PAUSE.0 }),
+            Err(cause) => Err(BindError::new(address, cause, Transport::Tcp)),
+        }
     }
 
     /// The address, with the port that was really taken.
@@ -87,16 +101,26 @@ impl Listener {
 }
 
 /// Who holds a port, as far as `/proc` shows it.
-fn in_use(port: u16) -> String {
-    match holder(port) {
+fn in_use(port: u16, transport: Transport) -> String {
+    match holder(port, transport) {
         Some((pid, name)) => format!("; process {pid} (`{name}`) holds the port: stop it, or choose another address"),
-        None => format!("; find who holds it with `ss -ltnp 'sport = :{port}'`, or choose another address"),
+        None => {
+            let letter = match transport {
+                Transport::Tcp => 't',
+                Transport::Udp => 'u',
+            };
+            format!("; find who holds it with `ss -ln{letter}p 'sport = :{port}'`, or choose another address")
+        }
     }
 }
 
-fn holder(port: u16) -> Option<(u32, String)> {
-    let inode =
-        ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(&std::fs::read_to_string(table).ok()?, port))?;
+fn holder(port: u16, transport: Transport) -> Option<(u32, String)> {
+    // The state of a socket that listens: a udp socket has no other than "closed".
+    let (tables, state) = match transport {
+        Transport::Tcp => (["/proc/net/tcp", "/proc/net/tcp6"], "0A"),
+        Transport::Udp => (["/proc/net/udp", "/proc/net/udp6"], "07"),
+    };
+    let inode = tables.iter().find_map(|table| bound_inode(&std::fs::read_to_string(table).ok()?, port, state))?;
     let link = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
@@ -109,12 +133,12 @@ fn holder(port: u16) -> Option<(u32, String)> {
     None
 }
 
-/// The inode of a listening socket in a table of `/proc/net`.
-fn listening_inode(table: &str, port: u16) -> Option<String> {
+/// The inode of a socket in a table of `/proc/net`, by its port and state.
+fn bound_inode(table: &str, port: u16, state: &str) -> Option<String> {
     let wanted = format!(":{port:04X}");
     table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let listens = fields.get(1)?.ends_with(&wanted) && *fields.get(3)? == "0A";
+        let listens = fields.get(1)?.ends_with(&wanted) && *fields.get(3)? == state;
         listens.then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
     })
 }

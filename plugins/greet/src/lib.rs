@@ -1,6 +1,6 @@
 //! Greet: answers `{"name":"Ada"}` with `{"message":"hello Ada"}`. The plugin to read first.
 
-// Everything a plugin usually needs: Ctx, Error, Result, route, log, and serde's Serialize and Deserialize.
+// Everything a plugin usually needs: Ctx, Error, Result, route, event, log, and serde's Serialize and Deserialize.
 use duet_plugin::prelude::*;
 
 // Routes are numbers that client and server agree on.
@@ -38,13 +38,21 @@ fn greet(ctx: &mut Ctx, req: Greet<'_>) -> Result<Greeting> {
     Ok(Greeting { message: format!("hello {}", req.name) })
 }
 
-// Says which functions are routes of this plugin, and makes it a component when it is built for wasm32-wasip2.
-duet_plugin::plugin! { routes: [greet] }
+// Things happen to connections without a message, too. Nobody waits for an answer to an event; a handler may send to whom it likes.
+#[event(disconnect)]
+fn gone(ctx: &mut Ctx, event: Event<'_>) -> Result<()> {
+    log::debug!("connection {} is gone: {}", ctx.conn(), event.detail);
+    Ok(())
+}
+
+// Says which functions are routes and events of this plugin, and makes it a component when it is built for wasm32-wasip2.
+duet_plugin::plugin! { routes: [greet], events: [gone] }
 
 // `cargo test` runs handlers without a server. The harness plays the host.
 #[cfg(test)]
 mod tests {
-    use duet_plugin::testing::Harness;
+    use duet_plugin::log::Level;
+    use duet_plugin::testing::{Harness, To};
 
     use super::*;
 
@@ -54,8 +62,8 @@ mod tests {
         let outcome = harness.conn(7).send(GREET, r#"{"name":"Ada"}"#);
 
         assert_eq!(outcome.json::<Greeting>().message, "hello Ada");
-        let [news] = outcome.pushes() else { panic!("one push, not {outcome:?}") };
-        assert_eq!((news.conn, news.route), (7, NEWS));
+        let [news] = outcome.pushes()[..] else { panic!("one push, not {outcome:?}") };
+        assert_eq!((&news.to, news.route), (&To::One(Conn(7)), NEWS));
         assert_eq!(news.json::<Greeting>().message, "Ada is here");
     }
 
@@ -63,7 +71,14 @@ mod tests {
     fn without_a_name_there_is_an_error_and_no_news() {
         let outcome = Harness::<Plugin>::new().send(GREET, r#"{"name":""}"#);
         assert_eq!(outcome.error(), Some(&Error::new(1000, "a greeting needs a name")));
-        assert!(outcome.pushes().is_empty());
+        assert_eq!(outcome.effects(), []);
+    }
+
+    #[test]
+    fn who_leaves_is_logged() {
+        let mut harness = Harness::<Plugin>::new();
+        harness.conn(7).event(EventKind::Disconnect, "client_left");
+        assert_eq!(harness.take_log(), [(Level::Debug, "connection 7 is gone: client_left".to_owned())]);
     }
 
     #[test]

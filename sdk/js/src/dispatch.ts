@@ -1,7 +1,9 @@
 // From a batch of requests to its effects: decode, call the handler, collect what it wants.
-import { type Batch, Context, Environment } from "./context";
+import { type Batch, Context } from "./context";
 import { Effects } from "./effects";
+import { Environment } from "./environment";
 import { ErrorCode, PluginError } from "./error";
+import { EVENT_NAMES, type EventHandlers, eventOf } from "./events";
 import type { HostImports } from "./host";
 import { HARMLESS_BYTES, isSimple, JsonWriter, nestedTooDeeply } from "./json";
 import { KIND_MESSAGE, malformed, REQUEST_HEADER_BYTES } from "./packed";
@@ -12,12 +14,14 @@ import { decodeTogether } from "./texts";
 export class Dispatcher {
   readonly environment: Environment;
   private readonly routes: ReadonlyMap<number, Route>;
+  private readonly events: EventHandlers;
   private readonly host: HostImports;
   private readonly writer: JsonWriter;
   private readonly readsJson: boolean;
 
   constructor(plugin: Plugin, host: HostImports) {
     this.routes = plugin.routes;
+    this.events = plugin.definition.events ?? {};
     this.host = host;
     this.environment = new Environment(host);
     this.writer = new JsonWriter();
@@ -42,7 +46,11 @@ export class Dispatcher {
       const header = word & 0xffff;
       if (header < REQUEST_HEADER_BYTES || size < header || size > length - at) throw malformed(at);
       end = at + size;
-      if (((word >>> 16) & 0xff) !== KIND_MESSAGE) continue;
+      const kind = (word >>> 16) & 0xff;
+      if (kind !== KIND_MESSAGE) {
+        this.handleEvent(batch, kind, index, at, bytes.subarray(at + header, end));
+        continue;
+      }
       const route = this.routes.get(view.getInt32(at + 24, true));
       if (route === undefined) {
         effects.error(index, ErrorCode.unknownRoute, "unknown route");
@@ -67,6 +75,25 @@ export class Dispatcher {
     }
     batch.current = undefined;
     return effects.pack(this.host);
+  }
+
+  private handleEvent(batch: Batch, kind: number, index: number, at: number, body: Uint8Array): void {
+    const name = EVENT_NAMES[kind - 1];
+    const handler = name === undefined ? undefined : this.events[name];
+    if (handler === undefined) return;
+    const before = batch.effects.length;
+    const context = new Context(batch, index, at);
+    batch.current = context;
+    batch.simple = false;
+    // So that nothing replies.
+    batch.replied = true;
+    try {
+      const done: unknown = handler(context, eventOf(name, this.host.decode(body)) as never);
+      if (done instanceof Promise) throw new Error("a handler returned a promise; handlers are not async");
+    } catch (error) {
+      batch.effects.truncate(before);
+      this.environment.log.error(`event ${name}: ${describe(error)}`);
+    }
   }
 
   private decode(route: Route, body: Uint8Array, batch: Batch): unknown {

@@ -1,5 +1,6 @@
 // Collecting effects and writing them in the packed layout, version 1 (`wit/packed.md`).
 import type { HostImports } from "./host";
+import type { Uid } from "./targets";
 
 /** Bytes of the header this SDK writes. */
 export const EFFECT_HEADER_BYTES = 24;
@@ -9,12 +10,33 @@ export const KIND_REPLY = 0;
 export const KIND_ERROR = 1;
 /** Kind: a message to any connection. */
 export const KIND_PUSH = 2;
+/** Kind: the same to many. */
+export const KIND_MULTICAST = 3;
+/** Kind: the same to all. */
+export const KIND_BROADCAST = 4;
+/** Kind: the same to the members of a channel. */
+export const KIND_PUBLISH = 5;
+/** Kind: makes a connection a member of a channel. */
+export const KIND_SUBSCRIBE = 6;
+/** Kind: ends a membership, or all. */
+export const KIND_UNSUBSCRIBE = 7;
+/** Kind: binds a connection to a uid. */
+export const KIND_BIND = 8;
+/** Kind: takes the uid from a connection. */
+export const KIND_UNBIND = 9;
+/** Kind: closes a connection. */
+export const KIND_KICK = 10;
+
+/** Flag: targets are uids. Kind and flags are neighbours, so they are written as one number. */
+export const FLAG_UID = 0x100;
+/** Flag of a kick: at once, what waits is lost. */
+export const FLAG_NOW = 0x200;
 
 /**
- * Pushes are refused from so many effects of one call on: stricter than the host, which takes 4,096 for each request of a call
- * (`wit/imports.wit`) and drops the instance above. Replies and errors are never refused.
+ * Most effects of one request, as the host counts them (`wit/imports.wit`); it drops the instance above. A reply or an error has a place of
+ * its own and is never refused.
  */
-export const EFFECTS_BEFORE_PUSH_MAX = 4000;
+export const EFFECTS_MAX = 4096;
 
 const HIGH = 0x1_0000_0000;
 
@@ -28,12 +50,21 @@ const GAP = `\x1e\0\0\0${String.fromCharCode(EFFECT_HEADER_BYTES)}${"\0".repeat(
 /** A body: text, or bytes as they are. Text must be well formed and without control characters. */
 export type Body = string | Uint8Array;
 
-/** What a header says beside the size; for a reply the number of the request. */
-type Head = number | { kind: number; request: number; route: number; target: number };
+/** What a header says beside the size. */
+export interface Head {
+  /** Kind and flags. */
+  kind: number;
+  request: number;
+  route: number;
+  target: Uid;
+  /** What stands before the body, if it is numbers: targets, or a uid. */
+  words: Uint32Array | undefined;
+}
 
 /** The effects of one call, in order. */
 export class Effects {
-  private readonly heads: Head[];
+  /** For a reply the number of its request. */
+  private readonly heads: (Head | number)[];
   /** An empty text, then the body of each head, so that joining puts a gap before each body. */
   private readonly bodies: Body[];
   private textOnly: boolean;
@@ -51,18 +82,27 @@ export class Effects {
 
   /** Adds the reply to a request. */
   reply(request: number, body: Body): void {
-    this.add(request, body);
+    if (typeof body !== "string") this.textOnly = false;
+    this.heads.push(request);
+    this.bodies.push(body);
   }
 
   /** Adds an error packet for a request. */
   error(request: number, code: number, text: string): void {
-    this.add({ kind: KIND_ERROR, request, route: code, target: 0 }, text.toWellFormed().replace(/[\0-\x1f]/g, " "));
+    this.heads.push({ kind: KIND_ERROR, request, route: code, target: 0, words: undefined });
+    this.bodies.push(oneLine(text));
   }
 
-  /** Adds a message to a connection. Throws if the call has made too many effects. */
-  push(request: number, conn: number, route: number, body: Body): void {
-    if (this.heads.length >= EFFECTS_BEFORE_PUSH_MAX) throw new Error(`more than ${EFFECTS_BEFORE_PUSH_MAX} effects in one call`);
-    this.add({ kind: KIND_PUSH, request, route, target: conn }, body);
+  /** Adds any other effect. Throws if its request has made too many. */
+  add(head: Head, body: Body): void {
+    const count = this.heads.length;
+    if (count >= EFFECTS_MAX && requestOf(this.heads[count - EFFECTS_MAX]) === head.request) {
+      throw new Error(`more than ${EFFECTS_MAX} effects of one request`);
+    }
+    const whole = head.words === undefined ? body : behind(head.words.byteLength, body);
+    if (typeof whole !== "string") this.textOnly = false;
+    this.heads.push(head);
+    this.bodies.push(whole);
   }
 
   /** Drops everything behind the first `length` effects. */
@@ -75,12 +115,6 @@ export class Effects {
   pack(host: Pick<HostImports, "encode">): Uint8Array {
     if (this.heads.length === 0) return new Uint8Array(0);
     return this.textOnly ? this.packTexts(host) : this.packMixed(host);
-  }
-
-  private add(head: Head, body: Body): void {
-    if (typeof body !== "string") this.textOnly = false;
-    this.heads.push(head);
-    this.bodies.push(body);
   }
 
   /** A crossing to the host costs more than encoding a small body, so all texts go in one. */
@@ -109,24 +143,49 @@ export class Effects {
     bodies.forEach((body, i) => {
       const size = EFFECT_HEADER_BYTES + body.length;
       view.setUint16(at + 4, EFFECT_HEADER_BYTES, true);
-      writeHead(view, at, size, this.heads[i]);
       out.set(body, at + EFFECT_HEADER_BYTES);
+      writeHead(view, at, size, this.heads[i]);
       at += size;
     });
     return out;
   }
 }
 
+/** Text as an error packet may have it. */
+export function oneLine(text: string): string {
+  return text.toWellFormed().replace(/[\0-\x1f]/g, " ");
+}
+
+function requestOf(head: Head | number): number {
+  return typeof head === "number" ? head : head.request;
+}
+
+/** A body with room before it. Text stays text: the numbers are written over the spaces when it is encoded. */
+function behind(room: number, body: Body): Body {
+  if (typeof body === "string") return " ".repeat(room) + body;
+  const bytes = new Uint8Array(room + body.length);
+  bytes.set(body, room);
+  return bytes;
+}
+
 /** Writes what differs from an empty reply. */
-function writeHead(view: DataView, at: number, size: number, head: Head): void {
+function writeHead(view: DataView, at: number, size: number, head: Head | number): void {
   view.setUint32(at, size, true);
   if (typeof head === "number") {
     view.setUint32(at + 8, head, true);
     return;
   }
-  view.setUint8(at + 6, head.kind);
+  const { target, words } = head;
+  view.setUint16(at + 6, head.kind, true);
   view.setUint32(at + 8, head.request, true);
   view.setInt32(at + 12, head.route, true);
-  view.setUint32(at + 16, head.target % HIGH, true);
-  view.setUint32(at + 20, Math.floor(head.target / HIGH), true);
+  if (typeof target === "number") {
+    view.setUint32(at + 16, target % HIGH, true);
+    view.setUint32(at + 20, Math.floor(target / HIGH), true);
+  } else {
+    view.setBigInt64(at + 16, target, true);
+  }
+  if (words !== undefined) {
+    new Uint8Array(view.buffer, view.byteOffset + at + EFFECT_HEADER_BYTES).set(new Uint8Array(words.buffer));
+  }
 }

@@ -17,10 +17,13 @@ export class PluginError extends Error {
 
   constructor(code: number, text: string) {
     super(text);
-    if (!Number.isInteger(code) || code < 1 || code > 65535) {
-      throw new RangeError(`error code ${code} is not in 1 to 65535`);
-    }
+    checkCode(code);
     this.name = "PluginError";
     this.code = code;
   }
+}
+
+/** Checks the code of an error packet. */
+export function checkCode(code: number): void {
+  if (!Number.isInteger(code) || code < 1 || code > 65535) throw new RangeError(`error code ${code} is not in 1 to 65535`);
 }

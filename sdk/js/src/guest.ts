@@ -3,6 +3,7 @@ import * as clock from "duet:plugin/clock@0.1.0";
 import * as config from "duet:plugin/config@0.1.0";
 import * as log from "duet:plugin/log@0.1.0";
 import * as random from "duet:plugin/random@0.1.0";
+import * as sessions from "duet:plugin/sessions@0.1.0";
 import * as text from "duet:plugin/text@0.1.0";
 import { describe, Dispatcher } from "./dispatch";
 import { installGlobals } from "./globals";
@@ -41,6 +42,14 @@ const host: HostImports = {
     ready("the random generator");
     return random.bytes(count);
   },
+  // Look-ups are only reached through an environment, which a module does not have at its top level.
+  online: sessions.online,
+  connectionOf: sessions.connection,
+  uidOf: sessions.uid,
+  address: sessions.address,
+  count: sessions.count,
+  memberCount: sessions.memberCount,
+  members: sessions.members,
 };
 
 // At the top level, so that it is done before the module of the plugin is evaluated.

@@ -18,4 +18,18 @@ export interface HostImports {
   randomNumber(): number;
   /** Random bytes, at most 65,536. */
   randomBytes(count: number): Uint8Array;
+  /** Where a uid is: 0 offline, 1 connected, 2 suspended. Numbers only, here and below: a bigint traps. */
+  online(uid: number): number;
+  /** The connection of a uid; 0 if there is none. */
+  connectionOf(uid: number): number;
+  /** The uid of a connection, rounded from 2^53 on; 0 if there is none. */
+  uidOf(conn: number): number;
+  /** The remote address of a connection. Throws if it is gone. */
+  address(conn: number): string;
+  /** How many there are: 0 connections, 1 bound, 2 suspended. */
+  count(what: number): number;
+  /** How many members a channel has. */
+  memberCount(channel: string): number;
+  /** The first `max` members of a channel: u64 each, little endian. */
+  members(channel: string, max: number): Uint8Array;
 }

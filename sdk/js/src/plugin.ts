@@ -1,5 +1,7 @@
-// How a plugin is described: its name and its routes.
-import type { Context, Environment } from "./context";
+// How a plugin is described: its name, its routes and its events.
+import type { Context } from "./context";
+import type { Environment } from "./environment";
+import { EVENT_NAMES, type EventHandlers } from "./events";
 import { PACKED_VERSION } from "./packed";
 
 /** What routes of both kinds have. */
@@ -40,6 +42,8 @@ export interface PluginDefinition {
   version: string;
   /** Handlers by route number (s32), as clients send it. */
   routes: Record<number, Route>;
+  /** Handlers of events of connections. Only events that have one are delivered. */
+  events?: EventHandlers;
   /** Called in each new instance before its first message. Throwing keeps the plugin from being loaded. */
   start?(environment: Environment): void;
   /** Called before an instance is dropped in good order. */
@@ -72,6 +76,10 @@ export function definePlugin(definition: PluginDefinition): Plugin {
     routes.set(number, route);
   }
   if (routes.size > ROUTES_MAX) throw new RangeError(`${routes.size} routes, ${ROUTES_MAX} is the most`);
+  for (const [name, handler] of Object.entries(definition.events ?? {})) {
+    if (!(EVENT_NAMES as readonly string[]).includes(name)) throw new TypeError(`"${name}" is not an event: ${EVENT_NAMES.join(", ")}`);
+    if (handler !== undefined && typeof handler !== "function") throw new TypeError(`the event ${name} has no handler function`);
+  }
   return { definition, routes, manifest: manifest(definition, routes) };
 }
 
@@ -88,5 +96,6 @@ function manifest(definition: PluginDefinition, routes: ReadonlyMap<number, Rout
     version: definition.version,
     packed: PACKED_VERSION,
     routes: Array.from(routes, ([number, { name, authorized, internal }]) => ({ route: number, name, authorized, internal })),
+    events: EVENT_NAMES.filter((name) => definition.events?.[name] !== undefined),
   });
 }

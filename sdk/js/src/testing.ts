@@ -1,9 +1,24 @@
 // `@duet/plugin/testing`: a host that is not there, to test handlers with any test runner.
 import { Dispatcher } from "./dispatch";
-import { KIND_ERROR, KIND_PUSH, KIND_REPLY } from "./effects";
+import {
+  KIND_BIND,
+  KIND_BROADCAST,
+  KIND_ERROR,
+  KIND_KICK,
+  KIND_MULTICAST,
+  KIND_PUBLISH,
+  KIND_PUSH,
+  KIND_REPLY,
+  KIND_SUBSCRIBE,
+  KIND_UNBIND,
+  KIND_UNSUBSCRIBE,
+} from "./effects";
+import { EVENT_NAMES, type EventName } from "./events";
 import type { HostImports } from "./host";
-import { readU64 } from "./packed";
+import { KIND_MESSAGE, readU64 } from "./packed";
 import type { Plugin } from "./plugin";
+import type { Presence } from "./sessions";
+import type { Uid } from "./targets";
 
 /** A message as a client sends it. */
 export interface Message {
@@ -11,15 +26,51 @@ export interface Message {
   /** A `Uint8Array` as it is, anything else as JSON. */
   body: unknown;
   conn?: number;
-  uid?: number | bigint;
+  uid?: Uid;
   seq?: number;
 }
 
-/** What a plugin made of a batch. `request` is the place of the message in the batch. */
-export type Effect =
-  | { kind: "reply"; request: number; body: Uint8Array }
-  | { kind: "error"; request: number; code: number; text: string }
-  | { kind: "push"; request: number; conn: number; route: number; body: Uint8Array };
+/** An event of a connection. */
+export interface ConnectionEvent {
+  event: EventName;
+  conn?: number;
+  uid?: Uid;
+  /** The address of `connect` and `resume`, the cause of `disconnect` and `suspend`. */
+  detail?: string;
+}
+
+/** What a plugin made of a batch. `request` is the place of the message or event in the batch. A uid is a bigint from 2^53 on. */
+export type Effect = { request: number } & (
+  | { kind: "reply"; body: Uint8Array }
+  | { kind: "error"; code: number; text: string }
+  | { kind: "push"; conn: number; route: number; body: Uint8Array }
+  | { kind: "pushUid"; uid: Uid; route: number; body: Uint8Array }
+  | { kind: "multicast"; conns: number[]; route: number; body: Uint8Array }
+  | { kind: "multicastUids"; uids: Uid[]; route: number; body: Uint8Array }
+  | { kind: "broadcast"; bound: boolean; route: number; body: Uint8Array }
+  | { kind: "publish"; channel: string; route: number; body: Uint8Array }
+  | { kind: "subscribe"; channel: string; conn: number }
+  | { kind: "subscribeUid"; channel: string; uid: Uid }
+  /** `channel` is empty if it is all of them. */
+  | { kind: "unsubscribe"; channel: string; conn: number }
+  | { kind: "unsubscribeUid"; channel: string; uid: Uid }
+  | { kind: "bind"; uid: Uid; conn: number }
+  | { kind: "unbind"; conn: number }
+  | { kind: "unbindUid"; uid: Uid }
+  /** `code` is 0 if the plugin gave none. */
+  | { kind: "kick"; conn: number; code: number; reason: string; now: boolean }
+  | { kind: "kickUid"; uid: Uid; code: number; reason: string; now: boolean }
+);
+
+/** What look-ups find. Without these, nobody is there. */
+export interface TestSessions {
+  online?(uid: number): Presence;
+  connectionOf?(uid: number): number | undefined;
+  uidOf?(conn: number): number;
+  address?(conn: number): string | undefined;
+  counts?(): { connections: number; bound: number; suspended: number };
+  members?(channel: string): number[];
+}
 
 /** Settings of the fake host. */
 export interface TestHostOptions {
@@ -27,6 +78,8 @@ export interface TestHostOptions {
   config?: Record<string, unknown>;
   /** The clock. */
   nowMs?: () => number;
+  /** What look-ups find. Effects change nothing of it. */
+  sessions?: TestSessions;
 }
 
 /** A plugin on a fake host. */
@@ -35,8 +88,8 @@ export interface TestHost {
   readonly log: string[];
   /** Calls `start`. */
   start(): void;
-  /** Handles messages in one batch. */
-  send(...messages: Message[]): Effect[];
+  /** Handles messages and events in one batch. */
+  send(...requests: (Message | ConnectionEvent)[]): Effect[];
   /** Handles a batch in the packed layout. */
   handleBatch(requests: Uint8Array): Uint8Array;
 }
@@ -50,7 +103,7 @@ export function testHost(plugin: Plugin, options: TestHostOptions = {}): TestHos
   return {
     log,
     start: () => plugin.definition.start?.(dispatcher.environment),
-    send: (...messages) => readEffects(handleBatch(packRequests(messages))),
+    send: (...requests) => readEffects(handleBatch(packRequests(requests))),
     handleBatch,
   };
 }
@@ -76,27 +129,60 @@ export function fakeImports(log: string[], options: TestHostOptions = {}): HostI
     monotonicUs: () => Math.floor(performance.now() * 1000),
     randomNumber: () => Math.floor(Math.random() * 0x1_0000_0000) | 0,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    ...fakeSessions(options.sessions ?? {}, wellFormed),
   };
 }
 
-/** Messages in the packed layout. */
-export function packRequests(messages: Message[]): Uint8Array {
+const PRESENCES: readonly Presence[] = ["offline", "connected", "suspended"];
+
+function fakeSessions(sessions: TestSessions, wellFormed: (text: string) => string) {
+  const members = (channel: string) => sessions.members?.(wellFormed(channel)) ?? [];
+  return {
+    online: (uid: number) => PRESENCES.indexOf(sessions.online?.(uid) ?? "offline"),
+    connectionOf: (uid: number) => sessions.connectionOf?.(uid) ?? 0,
+    uidOf: (conn: number) => sessions.uidOf?.(conn) ?? 0,
+    address(conn: number) {
+      const address = sessions.address?.(conn);
+      if (address === undefined) throw new Error("it is gone");
+      return address;
+    },
+    count(what: number) {
+      const { connections = 0, bound = 0, suspended = 0 } = sessions.counts?.() ?? {};
+      return [connections, bound, suspended][what] ?? 0;
+    },
+    memberCount: (channel: string) => members(channel).length,
+    members: (channel: string, max: number) => new Uint8Array(new BigUint64Array(members(channel).slice(0, max).map(BigInt)).buffer),
+  };
+}
+
+/** Messages and events in the packed layout. */
+export function packRequests(requests: (Message | ConnectionEvent)[]): Uint8Array {
   const HEADER = 32;
-  const bodies = messages.map(({ body }) => (body instanceof Uint8Array ? body : new TextEncoder().encode(JSON.stringify(body))));
+  const bodies = requests.map(bodyOf);
   const out = new Uint8Array(bodies.reduce((size, body) => size + HEADER + body.length, 0));
   const view = new DataView(out.buffer);
   let at = 0;
-  messages.forEach((message, i) => {
+  requests.forEach((request, i) => {
     view.setUint32(at, HEADER + bodies[i].length, true);
     view.setUint16(at + 4, HEADER, true);
-    view.setBigUint64(at + 8, BigInt(message.conn ?? 1), true);
-    view.setBigInt64(at + 16, BigInt(message.uid ?? 0), true);
-    view.setInt32(at + 24, message.route, true);
-    view.setInt32(at + 28, message.seq ?? 0, true);
+    view.setBigUint64(at + 8, BigInt(request.conn ?? 1), true);
+    view.setBigInt64(at + 16, BigInt(request.uid ?? 0), true);
+    if ("event" in request) {
+      view.setUint8(at + 6, EVENT_NAMES.indexOf(request.event) + 1);
+    } else {
+      view.setUint8(at + 6, KIND_MESSAGE);
+      view.setInt32(at + 24, request.route, true);
+      view.setInt32(at + 28, request.seq ?? 0, true);
+    }
     out.set(bodies[i], at + HEADER);
     at += HEADER + bodies[i].length;
   });
   return out;
+}
+
+function bodyOf(request: Message | ConnectionEvent): Uint8Array {
+  if ("event" in request) return new TextEncoder().encode(request.detail ?? "");
+  return request.body instanceof Uint8Array ? request.body : new TextEncoder().encode(JSON.stringify(request.body));
 }
 
 /** Effects out of the packed layout. */
@@ -104,14 +190,59 @@ export function readEffects(bytes: Uint8Array): Effect[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const effects: Effect[] = [];
   for (let at = 0; at < bytes.length; at += view.getUint32(at, true)) {
-    const request = view.getUint32(at + 8, true);
-    const number = view.getInt32(at + 12, true);
     const body = bytes.slice(at + view.getUint16(at + 4, true), at + view.getUint32(at, true));
-    const kind = bytes[at + 6];
-    if (kind === KIND_REPLY) effects.push({ kind: "reply", request, body });
-    else if (kind === KIND_ERROR) effects.push({ kind: "error", request, code: number, text: new TextDecoder().decode(body) });
-    else if (kind === KIND_PUSH) effects.push({ kind: "push", request, conn: readU64(view, at + 16), route: number, body });
-    else throw new Error(`effect of kind ${kind}`);
+    effects.push(readEffect(view, at, body));
   }
   return effects;
+}
+
+function readEffect(view: DataView, at: number, body: Uint8Array): Effect {
+  const kind = view.getUint8(at + 6);
+  const flags = view.getUint8(at + 7);
+  const request = view.getUint32(at + 8, true);
+  const route = view.getInt32(at + 12, true);
+  const uids = (flags & 1) !== 0;
+  const target = readU64(view, at + 16);
+  const uid = readUid(view, at + 16);
+  const text = (from = 0, to = body.length) => new TextDecoder().decode(body.subarray(from, to));
+  switch (kind) {
+    case KIND_REPLY:
+      return { kind: "reply", request, body };
+    case KIND_ERROR:
+      return { kind: "error", request, code: route, text: text() };
+    case KIND_PUSH:
+      return uids ? { kind: "pushUid", request, uid, route, body } : { kind: "push", request, conn: target, route, body };
+    case KIND_MULTICAST: {
+      const words = new DataView(body.buffer, body.byteOffset, 8 * target);
+      const places = Array.from({ length: target }, (_, i) => 8 * i);
+      const message = body.slice(8 * target);
+      return uids
+        ? { kind: "multicastUids", request, uids: places.map((place) => readUid(words, place)), route, body: message }
+        : { kind: "multicast", request, conns: places.map((place) => readU64(words, place)), route, body: message };
+    }
+    case KIND_BROADCAST:
+      return { kind: "broadcast", request, bound: target === 1, route, body };
+    case KIND_PUBLISH:
+      return { kind: "publish", request, channel: text(0, target), route, body: body.slice(target) };
+    case KIND_SUBSCRIBE:
+      return uids ? { kind: "subscribeUid", request, channel: text(), uid } : { kind: "subscribe", request, channel: text(), conn: target };
+    case KIND_UNSUBSCRIBE:
+      return uids ? { kind: "unsubscribeUid", request, channel: text(), uid } : { kind: "unsubscribe", request, channel: text(), conn: target };
+    case KIND_BIND:
+      return { kind: "bind", request, uid: readUid(new DataView(body.buffer, body.byteOffset, body.length), 0), conn: target };
+    case KIND_UNBIND:
+      return uids ? { kind: "unbindUid", request, uid } : { kind: "unbind", request, conn: target };
+    case KIND_KICK: {
+      const how = { code: route, reason: text(), now: (flags & 2) !== 0 };
+      return uids ? { kind: "kickUid", request, uid, ...how } : { kind: "kick", request, conn: target, ...how };
+    }
+    default:
+      throw new Error(`effect of kind ${kind}`);
+  }
+}
+
+/** A number if it holds the uid exactly. */
+function readUid(view: DataView, at: number): Uid {
+  const uid = view.getBigInt64(at, true);
+  return BigInt.asIntN(54, uid) === uid ? Number(uid) : uid;
 }

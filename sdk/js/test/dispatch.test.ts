@@ -139,6 +139,26 @@ test("what has no json form, two replies and promises are failures of the handle
     (context) => context.push(-1, 1, 1),
     (context) => context.push(1.5, 1, 1),
     (context) => context.push(1, 2 ** 31, 1),
+    (context) => context.pushUid(0, 1, 1),
+    (context) => context.pushUid(2 ** 53, 1, 1),
+    (context) => context.bind(-1n),
+    (context) => context.bind(2n ** 63n),
+    (context) => context.bind(1, NaN),
+    (context) => context.multicast([1, -1], 1, 1),
+    (context) => context.multicastUids([1, 0n], 1, 1),
+    (context) => context.broadcast(0.5, 1),
+    (context) => context.publish("", 1, 1),
+    (context) => context.publish("é".repeat(128), 1, 1),
+    (context) => context.publish("room", NaN, 1),
+    (context) => context.publish("room", 1, circle),
+    (context) => context.subscribe("half \ud800"),
+    (context) => context.subscribe("two\nlines"),
+    (context) => context.unsubscribe(""),
+    (context) => context.kick(1, { code: 65536 }),
+    (context) => context.kickUid(1.5),
+    (context) => context.sessions.online(0),
+    (context) => context.sessions.online(2n ** 53n),
+    (context) => context.sessions.members("\ud800"),
   ];
   for (const handle of bad) {
     assert.deepEqual(host(handle).send(one), [{ kind: "error", request: 0, code: 1, text: "the handler failed" }], String(handle));
@@ -155,13 +175,17 @@ test("a context is over when its handler has returned", () => {
   assert.throws(() => kept?.reply(1), /the request is over/);
 });
 
-test("more effects than a call may make fail the request that makes them", () => {
+test("more effects than a request may make fail that request and no other", () => {
   const plugin = host((context, count) => {
     for (let i = 0; i < count; i++) context.push(i, 1, 1);
+    if (count > 4096) context.subscribe("room");
+    return count;
   });
-  const effects = plugin.send({ route: 1, body: 3999 }, { route: 1, body: 2 }, { route: 1, body: 0 }, { route: 2, body: 0 });
-  assert.equal(effects.length, 4001);
-  assert.deepEqual(effects.filter(({ kind }) => kind === "error").map(({ request }) => request), [1, 3]);
+  const effects = plugin.send(...[4096, 4097, 4096, 0, 4096].map((body) => ({ route: 1, body })));
+  assert.deepEqual(effects.filter(({ kind }) => kind === "error"), [{ kind: "error", request: 1, code: 1, text: "the handler failed" }]);
+  for (const [request, count] of [[0, 4097], [1, 1], [2, 4097], [3, 1], [4, 4097]]) {
+    assert.equal(effects.filter((effect) => effect.request === request).length, count);
+  }
 });
 
 test("a uid beyond 2^53 is exact as a bigint and refused as a number", () => {
@@ -193,6 +217,7 @@ test("the manifest names the routes", () => {
     version: "2",
     packed: 1,
     routes: [{ route: 5, name: "five", authorized: true }, { route: -1, internal: true }],
+    events: [],
   });
 });
 
@@ -202,5 +227,7 @@ test("a wrong definition is refused when the plugin is built", () => {
   assert.throws(() => definePlugin({ name: "t", version: "1", routes: { 1.5: { handle } } }), /route number/);
   assert.throws(() => definePlugin({ name: "t", version: "1", routes: { [2 ** 31]: { handle } } }), /route number/);
   assert.throws(() => definePlugin({ name: "t", version: "1", routes: { 1: {} as Route } }), /handle/);
+  assert.throws(() => definePlugin({ name: "t", version: "1", routes: {}, events: { closed: handle } as object }), /"closed" is not an event/);
+  assert.throws(() => definePlugin({ name: "t", version: "1", routes: {}, events: { bind: 1 } as object }), /no handler function/);
   assert.throws(() => new PluginError(0, "x"), RangeError);
 });

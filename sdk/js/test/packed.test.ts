@@ -2,21 +2,73 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { definePlugin } from "../src/index";
-import { packRequests, readEffects, testHost } from "../src/testing";
+import { type Context, definePlugin, type EventContext, PluginError, route } from "../src/index";
+import { type ConnectionEvent, type Message, packRequests, readEffects, testHost } from "../src/testing";
 
-function golden(): { request: Uint8Array; effects: Uint8Array } {
-  // Tests run from the folder of the package.
-  const lines = readFileSync("../../wit/packed-v1.golden", "utf8").trim().split("\n");
-  const hex = (name: string) => lines.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length).replaceAll(" ", "")).join("");
-  return { request: bytes(hex("request")), effects: bytes(hex("reply") + hex("push")) };
+// Tests run from the folder of the package. Names may begin with other names.
+const golden = new Map(
+  readFileSync("../../wit/packed-v1.golden", "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => [line.slice(0, line.indexOf(" ")), new Uint8Array(Buffer.from(line.slice(line.indexOf(" ")).replaceAll(" ", ""), "hex"))]),
+);
+
+function line(name: string): Uint8Array {
+  const bytes = golden.get(name);
+  assert.ok(bytes, `no golden line ${name}`);
+  return bytes;
 }
 
-function bytes(hex: string): Uint8Array {
-  return new Uint8Array(Buffer.from(hex, "hex"));
-}
+const text = (text: string) => new TextEncoder().encode(text);
+
+/** Requests by golden line, and what a handler sees of them. */
+const requests: Record<string, { sent: Message | ConnectionEvent; seen: unknown[] }> = {
+  request: { sent: { route: 7, conn: 5, uid: 9, seq: 2, body: text("hi") }, seen: [5, 9, 7, 2, "hi"] },
+  connect: { sent: { event: "connect", conn: 5, detail: "192.0.2.1:80" }, seen: [5, 0, { address: "192.0.2.1:80" }] },
+  "bind-event": { sent: { event: "bind", conn: 5, uid: 9 }, seen: [5, 9, {}] },
+  disconnect: { sent: { event: "disconnect", conn: 5, uid: 9, detail: "silence" }, seen: [5, 9, { cause: "silence" }] },
+  suspend: { sent: { event: "suspend", conn: 5, uid: 9, detail: "lost" }, seen: [5, 9, { cause: "lost" }] },
+  resume: { sent: { event: "resume", conn: 5, uid: 9, detail: "192.0.2.1:81" }, seen: [5, 9, { address: "192.0.2.1:81" }] },
+};
+
+/** Effects by golden line: how they are made, and how the test host tells them. The message is `!`. */
+const effects: Record<string, { make: (context: Context, message: unknown) => void; told: object }> = {
+  reply: { make: (context) => context.reply(text("yo")), told: { kind: "reply", body: text("yo") } },
+  error: {
+    make() {
+      throw new PluginError(1000, "no");
+    },
+    told: { kind: "error", code: 1000, text: "no" },
+  },
+  push: { make: (context, message) => context.push(6, 8, message), told: { kind: "push", conn: 6, route: 8 } },
+  "push-uid": { make: (context, message) => context.pushUid(9, 8, message), told: { kind: "pushUid", uid: 9, route: 8 } },
+  multicast: { make: (context, message) => context.multicast([5, 6], 8, message), told: { kind: "multicast", conns: [5, 6], route: 8 } },
+  "multicast-uids": {
+    make: (context, message) => context.multicastUids([9, 10n], 8, message),
+    told: { kind: "multicastUids", uids: [9, 10], route: 8 },
+  },
+  broadcast: { make: (context, message) => context.broadcast(8, message), told: { kind: "broadcast", bound: false, route: 8 } },
+  "broadcast-bound": {
+    make: (context, message) => context.broadcast(8, message, { bound: true }),
+    told: { kind: "broadcast", bound: true, route: 8 },
+  },
+  publish: { make: (context, message) => context.publish("room", 8, message), told: { kind: "publish", channel: "room", route: 8 } },
+  subscribe: { make: (context) => context.subscribe("room", 6), told: { kind: "subscribe", channel: "room", conn: 6 } },
+  "subscribe-uid": { make: (context) => context.subscribeUid("room", 9), told: { kind: "subscribeUid", channel: "room", uid: 9 } },
+  unsubscribe: { make: (context) => context.unsubscribe("room", 6), told: { kind: "unsubscribe", channel: "room", conn: 6 } },
+  "unsubscribe-all": { make: (context) => context.unsubscribe(undefined, 6), told: { kind: "unsubscribe", channel: "", conn: 6 } },
+  bind: { make: (context) => context.bind(9), told: { kind: "bind", uid: 9, conn: 5 } },
+  unbind: { make: (context) => context.unbind(), told: { kind: "unbind", conn: 5 } },
+  "unbind-uid": { make: (context) => context.unbindUid(9n), told: { kind: "unbindUid", uid: 9 } },
+  kick: {
+    make: (context) => context.kick(6, { code: 1001, reason: "bye" }),
+    told: { kind: "kick", conn: 6, code: 1001, reason: "bye", now: false },
+  },
+  "kick-uid-at-once": { make: (context) => context.kickUid(9, { now: true }), told: { kind: "kickUid", uid: 9, code: 0, reason: "", now: true } },
+};
 
 const seen: unknown[] = [];
+const see = ({ conn, uid }: EventContext, event: object) => seen.push(conn, uid, event);
 const plugin = definePlugin({
   name: "golden",
   version: "1",
@@ -25,24 +77,47 @@ const plugin = definePlugin({
       body: "bytes",
       handle(context, request) {
         seen.push(context.conn, context.uid, context.route, context.seq, Buffer.from(request).toString());
-        context.reply(new TextEncoder().encode("yo"));
-        context.push(6, 8, new TextEncoder().encode("!"));
+        context.reply(text("yo"));
+        context.push(6, 8, text("!"));
       },
     },
     9: { handle: (context) => [context.conn, String(context.uidBig), context.seq] },
   },
+  events: { connect: see, bind: see, disconnect: see, suspend: see, resume: see },
 });
 
-test("the golden request is read and the golden effects are written", () => {
-  const { request, effects } = golden();
-  seen.length = 0;
-  assert.deepEqual(Buffer.from(testHost(plugin).handleBatch(request)), Buffer.from(effects));
-  assert.deepEqual(seen, [5, 9, 7, 2, "hi"]);
+function making(make: (context: Context) => void): Uint8Array {
+  const routes = { 7: route({ body: "bytes", handle: (context) => void make(context) }) };
+  return testHost(definePlugin({ name: "golden", version: "1", routes })).handleBatch(line("request"));
+}
+
+test("every golden line has its test", () => {
+  assert.deepEqual([...golden.keys()].sort(), [...Object.keys(requests), ...Object.keys(effects)].sort());
 });
 
-test("the golden request comes out of the test host as well", () => {
-  const message = { route: 7, conn: 5, uid: 9, seq: 2, body: new TextEncoder().encode("hi") };
-  assert.deepEqual(Buffer.from(packRequests([message])), Buffer.from(golden().request));
+for (const [name, { sent, seen: expected }] of Object.entries(requests)) {
+  test(`golden request: ${name}`, () => {
+    seen.length = 0;
+    testHost(plugin).handleBatch(line(name));
+    assert.deepEqual(seen, expected);
+    assert.deepEqual(Buffer.from(packRequests([sent])), Buffer.from(line(name)));
+  });
+}
+
+for (const [name, { make, told }] of Object.entries(effects)) {
+  test(`golden effect: ${name}`, () => {
+    const made = making((context) => make(context, text("!")));
+    assert.deepEqual(Buffer.from(made), Buffer.from(line(name)));
+    const [effect] = readEffects(made);
+    assert.deepEqual(effect, { request: 0, ...("body" in effect ? { body: text("!") } : {}), ...told });
+    // The same as JSON, which takes another way until it is bytes.
+    const digit = making((context) => make(context, 1));
+    assert.deepEqual(Buffer.from(digit).toString("latin1").replace(/1$/, "!"), Buffer.from(line(name)).toString("latin1"));
+  });
+}
+
+test("several effects are written one after the other", () => {
+  assert.deepEqual(Buffer.from(testHost(plugin).handleBatch(line("request"))), Buffer.concat([line("reply"), line("push")]));
 });
 
 test("an empty batch has no effects", () => {
@@ -71,10 +146,10 @@ test("a request of an unknown kind is skipped and still counts", () => {
 });
 
 test("a view into a larger buffer is read in its own bounds", () => {
-  const { request, effects } = golden();
+  const request = line("request");
   const larger = Buffer.alloc(request.length + 7, 0xee);
   larger.set(request, 3);
-  assert.deepEqual(Buffer.from(testHost(plugin).handleBatch(larger.subarray(3, 3 + request.length))), Buffer.from(effects));
+  assert.deepEqual(Buffer.from(testHost(plugin).handleBatch(larger.subarray(3, 3 + request.length))), Buffer.concat([line("reply"), line("push")]));
 });
 
 test("a record that does not fit is refused", () => {

@@ -1,7 +1,7 @@
 //! One call of the host: a packed list of requests in, a packed list of effects out.
 
 use crate::requests::{Head, MESSAGE, MalformedBatch};
-use crate::{Ctx, Error, Game, code};
+use crate::{Ctx, Error, Event, EventKind, Game, code, log};
 
 /// Handles the requests in their order and appends their effects to `out`. A handler may change its body in place, and so `requests`.
 ///
@@ -26,6 +26,8 @@ fn handle_all<G: Game>(requests: &mut [u8], ctx: &mut Ctx) -> Result<(), Malform
             let body = rest.get_mut(head.header..head.size).ok_or(malformed)?;
             ctx.begin(request, &head);
             handle_one::<G>(ctx, head.route, body);
+        } else if !G::EVENTS.is_empty() {
+            handle_event::<G>(ctx, request, &head, rest).ok_or(malformed)?;
         }
         rest = rest.get_mut(head.size..).ok_or(malformed)?;
         request += 1;
@@ -43,4 +45,18 @@ fn handle_one<G: Game>(ctx: &mut Ctx, route: i32, body: &mut [u8]) {
     };
     ctx.effects().take_back(mark);
     ctx.fail(&error);
+}
+
+/// Handles an event, and skips a kind of a later host. An event has no answer: an error becomes a log line. None if its detail is not text.
+#[cold]
+fn handle_event<G: Game>(ctx: &mut Ctx, request: u32, head: &Head, record: &[u8]) -> Option<()> {
+    let Some(kind) = EventKind::of(head.kind) else { return Some(()) };
+    let detail = std::str::from_utf8(record.get(head.header..head.size)?).ok()?;
+    ctx.begin_event(request, head);
+    let mark = ctx.effects().mark();
+    if let Err(error) = G::event(ctx, Event { kind, detail }) {
+        ctx.effects().take_back(mark);
+        log::warn!("event {kind} of connection {}: {error}", head.conn);
+    }
+    Some(())
 }

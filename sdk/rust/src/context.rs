@@ -1,20 +1,26 @@
-//! What a handler sees of the world: who sent the message, and what it can do about it.
+//! What a handler sees of the world: whose message or event it handles, and what it can do about it.
+
+mod connections;
+mod messages;
 
 use std::time::Duration;
 
-use prost::Message;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Bytes, Codec, Decode, Encode, Json, Msgpack, Protobuf};
+use crate::codec::{Codec, Decode, Encode};
 use crate::effects::{Effect, Effects};
 use crate::requests::Head;
-use crate::{Error, Result, clock, config, random};
+use crate::{Body, Error, Result, clock, config, random};
 
-/// The message that is handled, and the effects of handling it.
+/// The longest name of a channel.
+const CHANNEL_BYTES_MAX: usize = 255;
+
+/// The message or event that is handled, and the effects of handling it.
 ///
-/// Effects are applied when the call returns. If the handler returns an error, its effects are taken back and the client gets the
-/// error; after a trap nothing of the whole call is applied.
+/// Effects are applied in their order when the call returns. If the handler returns an error, its effects are taken back and the client
+/// gets the error (that of an event becomes a log line); after a trap nothing of the whole call is applied.
+///
+/// Whoever is gone is skipped: sending to a connection that has ended, or to a uid that is offline, is not an error.
 #[derive(Debug)]
 pub struct Ctx {
     effects: Effects,
@@ -24,93 +30,39 @@ pub struct Ctx {
     route: i32,
     seq: i32,
     codec: Codec,
-    answered: bool,
+    answer: Answer,
 }
 
-/// Who sent the message.
+/// Whether the request can still be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Open,
+    Given,
+    /// It is an event.
+    Never,
+}
+
+/// Who sent the message, or whose event it is.
 impl Ctx {
     /// The connection; below 2^53, not reused while the gate lives.
     pub fn conn(&self) -> u64 {
         self.conn
     }
 
-    /// The account the connection is bound to, if it is bound.
+    /// The account the connection was bound to when the message came, or the event happened. A bind or unbind by this handler changes
+    /// nothing here.
     pub fn uid(&self) -> Option<i64> {
         (self.uid != 0).then_some(self.uid)
     }
 
-    /// The route, as the client sent it.
+    /// The route, as the client sent it; of no meaning in an event.
     pub fn route(&self) -> i32 {
         self.route
     }
 
-    /// The sequence number, as the client sent it. The reply carries it back.
+    /// The sequence number, as the client sent it; 0 in an event. The reply carries it back.
     pub fn seq(&self) -> i32 {
         self.seq
-    }
-}
-
-/// Effects.
-impl Ctx {
-    /// Answers the message before the handler returns, in the route's codec. For handlers that return `Result<()>`.
-    ///
-    /// # Errors
-    /// If the message was answered already, the value cannot be encoded, or the route's codec is `protobuf` or `bytes`: use
-    /// [`Ctx::reply_protobuf`] or [`Ctx::reply_bytes`].
-    pub fn reply<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        match self.codec {
-            Codec::Json => self.reply_as::<Json, T>(value),
-            Codec::Msgpack => self.reply_as::<Msgpack, T>(value),
-            Codec::Protobuf => Err(Error::handler("this route's codec is protobuf: use reply_protobuf")),
-            Codec::Bytes => Err(Error::handler("this route's codec is bytes: use reply_bytes")),
-        }
-    }
-
-    /// Answers the message with a protobuf message.
-    ///
-    /// # Errors
-    /// If the message was answered already.
-    pub fn reply_protobuf<T: Message>(&mut self, value: &T) -> Result<()> {
-        self.reply_as::<Protobuf, T>(value)
-    }
-
-    /// Answers the message with these bytes.
-    ///
-    /// # Errors
-    /// If the message was answered already.
-    pub fn reply_bytes(&mut self, body: &[u8]) -> Result<()> {
-        self.reply_as::<Bytes, [u8]>(body)
-    }
-
-    /// Sends a message with seq 0 to a connection, in the codec of the route that is handled. If the connection is gone, nothing
-    /// happens.
-    ///
-    /// # Errors
-    /// If the value cannot be encoded, or the route's codec is `protobuf` or `bytes`: use [`Ctx::push_protobuf`] or
-    /// [`Ctx::push_bytes`].
-    pub fn push<T: Serialize + ?Sized>(&mut self, conn: u64, route: i32, value: &T) -> Result<()> {
-        match self.codec {
-            Codec::Json => self.push_as::<Json, T>(conn, route, value),
-            Codec::Msgpack => self.push_as::<Msgpack, T>(conn, route, value),
-            Codec::Protobuf => Err(Error::handler("this route's codec is protobuf: use push_protobuf")),
-            Codec::Bytes => Err(Error::handler("this route's codec is bytes: use push_bytes")),
-        }
-    }
-
-    /// Sends a protobuf message with seq 0 to a connection.
-    ///
-    /// # Errors
-    /// If the message is larger than 4 GiB.
-    pub fn push_protobuf<T: Message>(&mut self, conn: u64, route: i32, value: &T) -> Result<()> {
-        self.push_as::<Protobuf, T>(conn, route, value)
-    }
-
-    /// Sends these bytes with seq 0 to a connection.
-    ///
-    /// # Errors
-    /// If there are more than 4 GiB of them.
-    pub fn push_bytes(&mut self, conn: u64, route: i32, body: &[u8]) -> Result<()> {
-        self.push_as::<Bytes, [u8]>(conn, route, body)
     }
 }
 
@@ -153,7 +105,7 @@ impl Ctx {
 /// What a batch does with its context.
 impl Ctx {
     pub(crate) fn open(out: Vec<u8>) -> Self {
-        Self { effects: Effects::from_bytes(out), request: 0, conn: 0, uid: 0, route: 0, seq: 0, codec: Codec::Json, answered: false }
+        Self { effects: Effects::from_bytes(out), request: 0, conn: 0, uid: 0, route: 0, seq: 0, codec: Codec::Json, answer: Answer::Open }
     }
 
     pub(crate) fn close(self) -> Vec<u8> {
@@ -167,7 +119,13 @@ impl Ctx {
         self.route = head.route;
         self.seq = head.seq;
         self.codec = Codec::Json;
-        self.answered = false;
+        self.answer = Answer::Open;
+    }
+
+    /// The same for an event, which nobody waits for.
+    pub(crate) fn begin_event(&mut self, request: u32, head: &Head) {
+        self.begin(request, head);
+        self.answer = Answer::Never;
     }
 
     pub(crate) fn effects(&mut self) -> &mut Effects {
@@ -175,37 +133,45 @@ impl Ctx {
     }
 
     pub(crate) fn fail(&mut self, error: &Error) {
-        let effect = Effect::Error { request: self.request, code: error.code() };
         let message = error.message().as_bytes();
         // Cannot fail: the message is already in memory, far below the 4 GiB a record holds.
-        let _ = self.effects.append(effect, |out| {
+        let _ = self.effects.append(self.request, |out| {
             out.extend_from_slice(message);
-            Ok(())
+            Ok(Effect::error(error.code()))
         });
-        self.answered = true;
+        self.answer = Answer::Given;
     }
 
     #[inline]
-    fn reply_as<C: Encode<T>, T: ?Sized>(&mut self, value: &T) -> Result<()> {
-        if self.answered {
-            return Err(Error::handler("the message is answered twice"));
+    fn reply_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+        if self.answer != Answer::Open {
+            return Err(self.unanswerable());
         }
-        self.effects.append(Effect::Reply { request: self.request }, |out| C::encode(value, out))?;
-        self.answered = true;
+        self.effects.append(self.request, |out| write(out).map(|()| Effect::REPLY))?;
+        self.answer = Answer::Given;
         Ok(())
     }
 
+    #[cold]
+    fn unanswerable(&self) -> Error {
+        Error::handler(if self.answer == Answer::Never { "an event has no answer" } else { "the message is answered twice" })
+    }
+
+    /// Appends any other effect; its body is `prefix` and then `body`.
     #[inline]
-    fn push_as<C: Encode<T>, T: ?Sized>(&mut self, conn: u64, route: i32, value: &T) -> Result<()> {
-        let effect = Effect::Push { request: self.request, conn, route };
-        self.effects.append(effect, |out| C::encode(value, out))
+    fn act(&mut self, effect: Effect, prefix: &[u8], body: impl Body) -> Result<()> {
+        let codec = self.codec;
+        self.effects.append(self.request, |out| {
+            out.extend_from_slice(prefix);
+            body.write(codec, out).map(|()| effect)
+        })
     }
 }
 
 /// For generated code only.
 #[doc(hidden)]
 impl Ctx {
-    /// Sets the codec of the route that is handled.
+    /// Sets the codec of the route or event that is handled.
     #[inline]
     pub fn __enter(&mut self, codec: Codec) {
         self.codec = codec;
@@ -218,11 +184,19 @@ impl Ctx {
 
     #[inline]
     pub fn __reply<C: Encode<T>, T>(&mut self, value: &T) -> Result<()> {
-        self.reply_as::<C, T>(value)
+        self.reply_with(|out| C::encode(value, out))
     }
 
     /// The list of effects as it is, to break it on purpose.
     pub fn __raw_effects(&mut self) -> &mut Vec<u8> {
         self.effects.bytes_mut()
+    }
+}
+
+/// The name of a channel, if the host takes it.
+fn channel_name(channel: &str) -> Result<&str> {
+    match channel.len() {
+        1..=CHANNEL_BYTES_MAX => Ok(channel),
+        bytes => Err(Error::handler(format!("the name of a channel has 1 to {CHANNEL_BYTES_MAX} bytes, not {bytes}"))),
     }
 }

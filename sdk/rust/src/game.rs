@@ -1,9 +1,9 @@
-//! What a plugin is to the SDK: routes, a name, and its life. `plugin!` and `#[route]` implement these traits.
+//! What a plugin is to the SDK: routes, events, a name, and its life. `plugin!` and `#[route]` implement these traits.
 
 use serde::Serialize;
 
 use crate::codec::Codec;
-use crate::{Ctx, Result};
+use crate::{Ctx, Event, EventKind, Result};
 
 /// What the host is told about a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,19 @@ pub trait Game {
     const VERSION: &'static str;
     /// All routes; their numbers differ.
     const ROUTES: &'static [RouteInfo];
+    /// The events of each event handler; no event has two.
+    const EVENTS: &'static [&'static [EventKind]] = &[];
 
     /// Calls the handler of a route. None if there is no such route.
     fn call(route: i32, ctx: &mut Ctx, body: &mut [u8]) -> Option<Result<()>>;
+
+    /// Calls the handler of an event, if there is one.
+    ///
+    /// # Errors
+    /// If the handler fails.
+    fn event(_ctx: &mut Ctx, _event: Event<'_>) -> Result<()> {
+        Ok(())
+    }
 
     /// Runs once, before the first message.
     ///
@@ -66,7 +76,8 @@ pub fn manifest<G: Game>() -> String {
         authorized: route.authorized,
         internal: route.internal,
     });
-    let manifest = Manifest { name: G::NAME, version: G::VERSION, packed: 1, routes: routes.collect() };
+    let events = G::EVENTS.iter().copied().flatten().map(|kind| kind.name());
+    let manifest = Manifest { name: G::NAME, version: G::VERSION, packed: 1, routes: routes.collect(), events: events.collect() };
     // Numbers, booleans and strings always have a json form; the host refuses an empty manifest and says so.
     simd_json::serde::to_string(&manifest).unwrap_or_default()
 }
@@ -77,6 +88,8 @@ struct Manifest {
     version: &'static str,
     packed: u32,
     routes: Vec<RouteEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<&'static str>,
 }
 
 #[derive(Serialize)]

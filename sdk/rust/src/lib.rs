@@ -28,8 +28,61 @@
 //! assert_eq!(outcome.reply(), Some(br#"{"message":"hello Ada"}"#.as_slice()));
 //! # }
 //! ```
+//!
+//! # Accounts, channels and events
+//!
+//! A plugin says who a connection is ([`Ctx::bind`]), sends to others ([`Ctx::push`], [`Ctx::publish`]), is told when connections
+//! come and go (`#[event]`), and may ask who is there ([`sessions`]).
+//!
+//! ```
+//! use duet_plugin::prelude::*;
+//! # fn check(token: &str) -> Result<i64> { Ok(token.parse()?) }
+//!
+//! /// Route of the news that somebody has come or gone.
+//! const NEWS: i32 = 3;
+//!
+//! #[derive(Serialize)]
+//! struct News {
+//!     uid: Option<i64>,
+//!     here: bool,
+//! }
+//!
+//! #[route(1)]
+//! fn login(ctx: &mut Ctx, token: &str) -> Result<i64> {
+//!     let uid = check(token)?;
+//!     ctx.bind(uid)?; // before the reply: if the bind is refused, the client gets error 13 and nothing else
+//!     Ok(uid)
+//! }
+//!
+//! #[route(2, authorized)]
+//! fn enter(ctx: &mut Ctx) -> Result<u64> {
+//!     ctx.publish("room:1", NEWS, &News { uid: ctx.uid(), here: true })?;
+//!     ctx.subscribe("room:1")?; // after the news, so that only the others get it
+//!     Ok(sessions::member_count("room:1"))
+//! }
+//!
+//! #[event(disconnect)]
+//! fn left(ctx: &mut Ctx, event: Event<'_>) -> Result<()> {
+//!     log::info!("{:?} has left: {}", ctx.uid(), event.detail);
+//!     ctx.publish("room:1", NEWS, &News { uid: ctx.uid(), here: false })
+//! }
+//!
+//! duet_plugin::plugin! { routes: [login, enter], events: [left] }
+//!
+//! # fn main() {
+//! use duet_plugin::testing::{Effect, Harness};
+//!
+//! let mut harness = Harness::<Plugin>::new();
+//! let outcome = harness.conn(7).send(1, r#""9""#);
+//! assert_eq!(outcome.effects(), [Effect::Bind { conn: 7, uid: 9 }]);
+//!
+//! let outcome = harness.uid(Some(9)).event(EventKind::Disconnect, "silence");
+//! assert_eq!(outcome.pushes()[0].body, br#"{"uid":9,"here":false}"#);
+//! # }
+//! ```
 
 mod batch;
+mod body;
 pub mod clock;
 pub mod codec;
 #[cfg(target_arch = "wasm32")]
@@ -39,22 +92,30 @@ pub mod config;
 mod context;
 mod effects;
 mod error;
+mod event;
 mod game;
 mod host;
 pub mod log;
 pub mod random;
 mod requests;
+pub mod sessions;
+mod target;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
 pub use batch::handle_batch;
+pub use body::{Body, Proto, Raw};
 pub use context::Ctx;
-pub use duet_plugin_macros::{plugin, route};
+pub use duet_plugin_macros::{event, plugin, route};
 pub use error::{Error, Result, code};
+#[doc(hidden)]
+pub use event::is_taken as __is_taken;
+pub use event::{Event, EventHandler, EventKind};
 #[doc(hidden)]
 pub use game::is_repeated as __is_repeated;
 pub use game::{Game, Route, RouteInfo, manifest};
 pub use requests::MalformedBatch;
+pub use target::Target;
 
 /// What a plugin usually needs: `use duet_plugin::prelude::*`.
 pub mod prelude {
@@ -62,5 +123,6 @@ pub mod prelude {
 
     pub use serde::{Deserialize, Serialize};
 
-    pub use crate::{Ctx, Error, Result, log, route};
+    pub use crate::Target::{self, Conn, Uid};
+    pub use crate::{Ctx, Error, Event, EventKind, Proto, Raw, Result, event, log, route, sessions};
 }

@@ -1,8 +1,9 @@
 //! Testing a plugin without a host.
 //!
-//! A [`Harness`] packs messages as the host does, hands them to the plugin's `handle_batch` and reads the effects. Clock, random
-//! numbers and configuration are what the test says.
+//! A [`Harness`] packs messages and events as the host does, hands them to the plugin's `handle_batch` and reads the effects. Clock,
+//! random numbers, configuration and what [`sessions`](crate::sessions) answers are what the test says.
 
+mod effect;
 mod outcome;
 
 use std::collections::HashMap;
@@ -11,17 +12,20 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use outcome::{Outcome, Push};
+pub use effect::{Effect, Push, To};
+pub use outcome::Outcome;
 
 use crate::codec::{Encode, Json};
+use crate::host::native::sessions::{Session, Sessions};
 use crate::host::native::{self, StandIn};
 use crate::log::Level;
 use crate::requests::{Head, MESSAGE};
-use crate::{Ctx, Game, Result, handle_batch};
+use crate::{Ctx, Event, EventKind, Game, Result, handle_batch};
 
 /// A plugin, and a host that does what the test says.
 ///
-/// It sends as connection 1 without uid, the clock stands at 1,000,000 seconds after 1970, and random numbers are the same in each run.
+/// It sends as connection 1 without uid, from the address `192.0.2.1:1000`. The clock stands at 1,000,000 seconds after 1970, and random
+/// numbers are the same in each run.
 #[derive(Debug)]
 pub struct Harness<G> {
     host: Option<StandIn>,
@@ -47,6 +51,7 @@ impl<G: Game> Harness<G> {
             monotonic: Duration::ZERO,
             random: 1,
             lines: Vec::new(),
+            sessions: Sessions::default(),
         };
         Self { host: Some(host), conn: 1, uid: 0, seq: 0, game: PhantomData }
     }
@@ -84,6 +89,26 @@ impl<G: Game> Harness<G> {
         self
     }
 
+    /// Adds a connection to those that `sessions` knows, or changes it. Who sends is known anyway; its binds and subscriptions are not
+    /// carried out.
+    pub fn session(&mut self, conn: u64, uid: Option<i64>, address: &str) -> &mut Self {
+        let session = Session { uid: uid.unwrap_or(0), address: address.to_owned(), suspended: false };
+        self.stand_in(|host| host.sessions.connections.insert(conn, session));
+        self
+    }
+
+    /// Says that a connection was lost, and may be resumed.
+    pub fn suspended(&mut self, conn: u64) -> &mut Self {
+        self.stand_in(|host| host.sessions.connections.entry(conn).or_default().suspended = true);
+        self
+    }
+
+    /// Says who the members of a channel are.
+    pub fn members(&mut self, channel: &str, conns: &[u64]) -> &mut Self {
+        self.stand_in(|host| host.sessions.channels.insert(channel.to_owned(), conns.to_vec()));
+        self
+    }
+
     fn stand_in<T>(&mut self, change: impl FnOnce(&mut StandIn) -> T) -> Option<T> {
         self.host.as_mut().map(change)
     }
@@ -109,14 +134,8 @@ impl<G: Game> Harness<G> {
     /// # Panics
     /// If the plugin makes effects the host would refuse.
     pub fn send(&mut self, route: i32, body: impl AsRef<[u8]>) -> Outcome {
-        self.seq += 1;
-        let mut requests = Vec::new();
-        self.head(route).append_message(body.as_ref(), &mut requests);
-        let mut effects = Vec::new();
-        let done = native::with(&mut self.host, || handle_batch::<G>(&mut requests, &mut effects));
-        #[allow(clippy::expect_used, reason = "the harness packed it")]
-        done.expect("the harness packs whole records");
-        Outcome::read(&effects)
+        let head = self.next_message(route);
+        Outcome::read(&self.handle(&head, body.as_ref()))
     }
 
     /// Sends one message with a json body.
@@ -130,13 +149,24 @@ impl<G: Game> Harness<G> {
         self.send(route, body)
     }
 
+    /// Tells of an event of the connection and returns what came of it. `detail` is the remote address or the cause. An event that the
+    /// plugin has no handler for does nothing: the host would not have told of it.
+    ///
+    /// # Panics
+    /// If the plugin makes effects the host would refuse.
+    pub fn event(&mut self, kind: EventKind, detail: &str) -> Outcome {
+        let (conn, uid) = (self.conn, self.uid);
+        self.stand_in(|host| host.sessions.happens(conn, uid, Event { kind, detail }));
+        let head = Head { size: 0, header: 0, kind: kind as u8, conn, uid, route: 0, seq: 0 };
+        Outcome::read_event(&self.handle(&head, detail.as_bytes()))
+    }
+
     /// Calls a function with a context, and returns its result and the effects it made: for testing a handler directly.
     ///
     /// # Panics
     /// If the function makes effects the host would refuse.
     pub fn call<T>(&mut self, function: impl FnOnce(&mut Ctx) -> T) -> (T, Outcome) {
-        self.seq += 1;
-        let head = self.head(0);
+        let head = self.next_message(0);
         native::with(&mut self.host, || {
             let mut ctx = Ctx::open(Vec::new());
             ctx.begin(0, &head);
@@ -150,7 +180,20 @@ impl<G: Game> Harness<G> {
         self.stand_in(|host| std::mem::take(&mut host.lines)).unwrap_or_default()
     }
 
-    fn head(&self, route: i32) -> Head {
-        Head { size: 0, header: 0, kind: MESSAGE, conn: self.conn, uid: self.uid, route, seq: self.seq }
+    fn next_message(&mut self, route: i32) -> Head {
+        let (conn, uid) = (self.conn, self.uid);
+        self.stand_in(|host| host.sessions.sends(conn, uid));
+        self.seq += 1;
+        Head { size: 0, header: 0, kind: MESSAGE, conn, uid, route, seq: self.seq }
+    }
+
+    fn handle(&mut self, head: &Head, body: &[u8]) -> Vec<u8> {
+        let mut requests = Vec::new();
+        head.append(body, &mut requests);
+        let mut effects = Vec::new();
+        let done = native::with(&mut self.host, || handle_batch::<G>(&mut requests, &mut effects));
+        #[allow(clippy::expect_used, reason = "the harness packed it")]
+        done.expect("the harness packs whole records");
+        effects
     }
 }

@@ -167,3 +167,21 @@ fn dotted_keys_and_inline_tables_are_tables_too() {
         assert_eq!(shown, "");
     }
 }
+
+#[test]
+fn a_list_is_read_item_by_item_and_the_first_wrong_item_is_named() {
+    let digits = |text: &str| text.parse::<u8>().ok();
+    let shown = mistakes("a = [\"1\", \"2\"]\nb = []\nc = [\n  \"1\",\n  \"x\",\n  \"y\",\n]\nd = \"1\"\ne = [1]", |root| {
+        assert_eq!(root.list("a", "digits", digits).or(Vec::new()), [1, 2]);
+        assert_eq!(root.list("b", "digits", digits).optional(), Some(vec![]));
+        assert_eq!(root.list("c", "digits", digits).or(vec![7]), [7]);
+        let _ = root.list("d", "digits", digits).optional();
+        let _ = root.list("e", "digits", digits).optional();
+        assert_eq!(root.list("f", "digits", digits).optional(), None);
+    });
+    let expected = "\
+duet.toml:5: c[1] = \"x\": allowed are digits
+duet.toml:8: d = \"1\": allowed are digits
+duet.toml:9: e[0] = 1: allowed are digits";
+    assert_eq!(shown, expected);
+}

@@ -1,24 +1,35 @@
-//! A gate with a stand-in for the plugins: what it does when they are busy, and what it sends for their effects.
+//! A gate with a stand-in for the plugins: what it does when they are busy, and what becomes of their effects.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duet_codec::{ByteOrder, Carrier, Cut, Format, Packet, Profile};
 use duet_core::{
-    ConnId, Dispatch, Effect, Egress, Full, PluginEntry, PublishError, Registry, Requests, Route, RouteEntry, RouteTable, Seq,
+    Action, ConnId, Dispatch, Effect, Egress, Full, Origin, PluginEntry, PublishError, Registry, RequestKind, Requests, Route, RouteEntry,
+    RouteTable, Seq,
 };
-use duet_gateway::{CloseReason, Connections, Gateway, GatewayOptions, ListenerOptions, Protocol};
+use duet_gateway::{Connections, Gateway, GatewayOptions, ListenerOptions, Protocol, Rates};
 use duet_session::{Heartbeat, Timeouts};
+use duet_transport::{GuardOptions, Rate};
 
-/// Echoes what it takes; takes nothing while it is full.
+mod effects;
+mod flow;
+mod limits;
+mod sessions;
+
+/// No event may take longer, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Echoes messages and keeps events; takes nothing while it is full.
 #[derive(Default)]
 struct Echo {
     connections: Arc<Connections>,
     state: Mutex<State>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -27,6 +38,8 @@ struct State {
     offers: usize,
     waiting: Option<Waker>,
     seen: Vec<ConnId>,
+    /// Everything in its order, as text: `connect 1`, `message 1 uid 9`, `disconnect 1 uid 9 kicked`.
+    log: Vec<String>,
 }
 
 impl Echo {
@@ -38,11 +51,20 @@ impl Echo {
         }
     }
 
-    /// Waits until the gate has offered something in vain.
-    fn wait_for_an_offer(&self) {
-        while self.state.lock().expect("state").offers == 0 {
-            std::thread::yield_now();
-        }
+    /// Waits until the state is as wanted.
+    fn wait<T>(&self, what: &str, wanted: impl Fn(&State) -> Option<T>) -> T {
+        let state = self.state.lock().expect("state");
+        let wait = self.changed.wait_timeout_while(state, PATIENCE, |state| wanted(state).is_none()).expect("state");
+        wanted(&wait.0).unwrap_or_else(|| panic!("{what} did not come: {:?}", wait.0.log))
+    }
+
+    /// Waits for a line of the log that begins like this, and returns it.
+    fn wait_for(&self, line: &str) -> String {
+        self.wait(line, |state| state.log.iter().find(|l| l.starts_with(line)).cloned())
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.state.lock().expect("state").log.clone()
     }
 }
 
@@ -51,13 +73,29 @@ impl Dispatch for Echo {
         {
             let mut state = self.state.lock().expect("state");
             state.offers += 1;
+            self.changed.notify_all();
             if state.full {
                 state.waiting = Some(waker.clone());
                 return Err(Full(requests));
             }
-            state.seen.extend(requests.iter().map(|r| r.conn));
+            for r in &requests {
+                let uid = r.uid.map(|uid| format!(" uid {uid}")).unwrap_or_default();
+                let cause = match r.kind {
+                    RequestKind::Disconnect | RequestKind::Suspend => format!(" {}", String::from_utf8_lossy(r.body)),
+                    _ => String::new(),
+                };
+                state.log.push(format!("{} {}{uid}{cause}", r.kind.name(), r.conn));
+                if r.kind == RequestKind::Message {
+                    state.seen.push(r.conn);
+                }
+            }
         }
-        let effects: Vec<_> = requests.iter().map(|r| Effect::Send { conn: r.conn, route: r.route, seq: r.seq, body: r.body }).collect();
+        let echo = |r: duet_core::Request<'_>| {
+            // Borrowed from the list, which lives until the end.
+            (r.kind == RequestKind::Message).then_some(Origin { conn: r.conn, route: r.route, seq: r.seq })
+        };
+        let effects: Vec<_> =
+            requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
         self.connections.apply(&effects);
         Ok(())
     }
@@ -80,12 +118,28 @@ impl Registry for Routes {
     fn routes(&self) -> Arc<RouteTable> {
         let entry = |route, authorized, internal| RouteEntry { route: Route(route), authorized, internal };
         let routes = vec![entry(1, false, false), entry(2, true, false), entry(3, false, true)];
-        Arc::new(RouteTable::new([&PluginEntry { name: "echo".into(), version: "1".into(), routes }]))
+        Arc::new(RouteTable::new([&PluginEntry { name: "echo".into(), version: "1".into(), routes, events: RequestKind::EVENTS.to_vec() }]))
     }
 }
 
 fn format() -> Format {
     Format::new(Profile::Due2, ByteOrder::Big, 2, 2, 65_536).expect("format")
+}
+
+/// The usual options without what limits clients.
+fn generous() -> GatewayOptions {
+    let plenty = Rate { per_second: 1e9, burst: 1e9 };
+    let guard = GuardOptions { connections_per_address: 10_000, connections_per_second: 1e9, burst: 1_000_000, ..GuardOptions::default() };
+    GatewayOptions { guard, rates: Rates { messages: plenty, bytes: plenty }, ..GatewayOptions::default() }
+}
+
+/// Waits until a number that no event tells is as wanted.
+fn wait_until(what: &str, wanted: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !wanted() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        std::thread::yield_now();
+    }
 }
 
 struct Gate {
@@ -96,26 +150,25 @@ struct Gate {
 
 impl Gate {
     fn open() -> Self {
+        Self::with(generous(), |_| {})
+    }
+
+    fn with(options: GatewayOptions, change: impl FnOnce(&mut ListenerOptions)) -> Self {
         let second = Duration::from_secs(1);
-        let listener = ListenerOptions {
-            protocol: Protocol::Tcp,
-            address: "127.0.0.1:0".parse().expect("address"),
-            format: format(),
-            timeouts: Timeouts {
-                first_packet: second * 15,
-                packet: second * 5,
-                write: second * 10,
-                heartbeat: Heartbeat::Respond,
-                heartbeat_interval: second * 10,
-            },
-            heartbeat_time: false,
-            error_packets: true,
+        let timeouts = Timeouts {
+            first_packet: second * 15,
+            authorize: Duration::ZERO,
+            packet: second * 5,
+            write: second * 10,
+            heartbeat: Heartbeat::Respond,
+            heartbeat_interval: second * 10,
         };
+        let mut listener = ListenerOptions::new(Protocol::Tcp, "127.0.0.1:0".parse().expect("address"), format(), timeouts);
+        change(&mut listener);
         let runtime = tokio::runtime::Runtime::new().expect("runtime");
-        let echo = Arc::new(Echo::default());
+        let echo = Arc::new(Echo { connections: Arc::new(Connections::new(options)), ..Echo::default() });
         let gateway = runtime.block_on(async {
-            let connections = Arc::clone(&echo.connections);
-            Gateway::open(&[listener], GatewayOptions::default(), connections, Arc::clone(&echo) as _, Arc::new(Routes)).expect("port")
+            Gateway::open(&[listener], Arc::clone(&echo.connections), Arc::clone(&echo) as _, Arc::new(Routes)).expect("port")
         });
         Self { echo, gateway: Some(gateway), runtime }
     }
@@ -123,8 +176,24 @@ impl Gate {
     fn connect(&self) -> TcpStream {
         let address = self.gateway.as_ref().expect("open").addresses()[0];
         let socket = TcpStream::connect(address).expect("connect");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+        socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
         socket
+    }
+
+    /// A connection and its id.
+    fn client(&self) -> (TcpStream, ConnId) {
+        let mut socket = self.connect();
+        send(&mut socket, 1, 1, b"who");
+        receive(&mut socket);
+        let conn = *self.echo.state.lock().expect("state").seen.last().expect("a message");
+        (socket, conn)
+    }
+
+    /// Applies effects as if a request of this connection had made them.
+    fn act(&self, conn: ConnId, actions: &[Action<'_>]) {
+        let origin = Origin { conn, route: Route(1), seq: Seq(77) };
+        let effects: Vec<_> = actions.iter().map(|action| Effect { origin, action: *action }).collect();
+        self.echo.connections.apply(&effects);
     }
 }
 
@@ -148,63 +217,15 @@ fn receive(socket: &mut TcpStream) -> (u8, i32, i32, Vec<u8>) {
     }
 }
 
-#[test]
-fn requests_for_which_there_is_no_room_wait_and_keep_their_order() {
-    let gate = Gate::open();
-    gate.echo.set_full(true);
-    let mut client = gate.connect();
-    for seq in 1..=50 {
-        send(&mut client, 1, seq, b"waits");
-    }
-    gate.echo.wait_for_an_offer();
-    for seq in 51..=100 {
-        send(&mut client, 1, seq, b"waits");
-    }
-    gate.echo.set_full(false);
-    for seq in 1..=100 {
-        assert_eq!(receive(&mut client), (0, 1, seq, b"waits".to_vec()));
-    }
+/// The code and text of an error packet, which must be the next packet; with its route and seq.
+fn receive_error(socket: &mut TcpStream) -> (i32, i32, u16, String) {
+    let (extcode, route, seq, body) = receive(socket);
+    assert_eq!(extcode, 1, "an error packet");
+    let (code, text) = format().decode_error(&body).expect("error");
+    (route, seq, code, text.to_owned())
 }
 
-#[test]
-fn route_flags_are_enforced_with_an_answer() {
-    let gate = Gate::open();
-    let mut client = gate.connect();
-    for (route, code) in [(2, 4), (3, 4), (4, 3)] {
-        send(&mut client, route, 7, b"x");
-        let (extcode, answered, seq, body) = receive(&mut client);
-        assert_eq!((extcode, answered, seq), (1, route, 7));
-        assert_eq!(format().decode_error(&body).expect("error").0, code);
-    }
-    assert!(gate.echo.state.lock().expect("state").seen.is_empty());
-}
-
-#[test]
-fn an_effect_for_a_connection_that_is_gone_does_nothing_and_a_large_one_is_an_error() {
-    let gate = Gate::open();
-    let mut client = gate.connect();
-    send(&mut client, 1, 1, b"hello");
-    receive(&mut client);
-    let conn = gate.echo.state.lock().expect("state").seen[0];
-    let to = |conn, body| Effect::Send { conn, route: Route(9), seq: Seq(5), body };
-    gate.echo.connections.apply(&[to(ConnId(1 << 40), b"nobody"), to(conn, &[0; 65_537]), to(conn, b"after")]);
-    let (extcode, route, seq, body) = receive(&mut client);
-    assert_eq!((extcode, route, seq), (1, 9, 5));
-    assert_eq!(format().decode_error(&body), Some((9, "too large")));
-    assert_eq!(receive(&mut client), (0, 9, 5, b"after".to_vec()));
-}
-
-#[test]
-fn a_drained_gate_says_goodbye_and_is_empty() {
-    let mut gate = Gate::open();
-    let mut client = gate.connect();
-    send(&mut client, 1, 1, b"hello");
-    receive(&mut client);
-    let gateway = gate.gateway.take().expect("open");
-    assert_eq!(gate.runtime.block_on(gateway.drain(Duration::from_secs(5))), 0, "an honest client is not cut off");
-    let (extcode, route, _, body) = receive(&mut client);
-    assert_eq!((extcode, route), (1, 0));
-    assert_eq!(format().decode_error(&body), Some((10, "going away")));
-    assert_eq!(client.read(&mut [0; 1]).expect("end"), 0);
-    assert_eq!(gate.echo.connections.stats().closed(CloseReason::GoingAway), 1);
+/// The end of the connection must be next.
+fn ended(socket: &mut TcpStream) -> bool {
+    matches!(socket.read(&mut [0; 1]), Ok(0))
 }

@@ -4,15 +4,13 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use duet_core::packed::{EffectKind, EffectRecord, put_effect};
-use duet_core::{ConnId, Route};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList, WasmStr};
 
-use super::{EFFECT_BYTES_MAX, HostState, PUSHES_MAX};
+use super::HostState;
 use crate::check::CONTRACT;
 
-type Cx<'a> = StoreContextMut<'a, HostState>;
+pub(super) type Cx<'a> = StoreContextMut<'a, HostState>;
 
 /// Largest `random.bytes`.
 const RANDOM_BYTES_MAX: u32 = 65_536;
@@ -56,23 +54,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
             Cow::Owned(text) => text.into_bytes(),
         },))
     })?;
-    linker.instance(&name("gateway"))?.func_wrap("push", |mut cx: Cx<'_>, (conn, route, body): (u64, i32, WasmList<u8>)| {
-        let mut effects = std::mem::take(&mut cx.data_mut().effects);
-        let state = cx.data();
-        let body = body.as_le_slice(&cx);
-        let fits = state.pushes < PUSHES_MAX && effects.len() + body.len() <= EFFECT_BYTES_MAX;
-        if fits {
-            let kind = EffectKind::Push(ConnId(conn), Route(route));
-            put_effect(&mut effects, &EffectRecord { request: state.request, kind, body });
-        }
-        let state = cx.data_mut();
-        state.effects = effects;
-        state.pushes += usize::from(fits);
-        Ok((fits
-            .then_some(())
-            .ok_or_else(|| format!("a request may make {PUSHES_MAX} pushes, and a call effects of {EFFECT_BYTES_MAX} bytes")),))
-    })?;
-    Ok(())
+    super::gateway::add_to_linker(&mut linker.instance(&name("gateway"))?)?;
+    super::sessions::add_to_linker(&mut linker.instance(&name("sessions"))?)
 }
 
 fn four_bytes() -> wasmtime::Result<[u8; 4]> {

@@ -6,7 +6,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use duet_core::{ConnId, Dispatch, Effect, Egress, ErrorCode, Full, Request, Requests, Route, Seq};
+use std::net::SocketAddr;
+
+use duet_core::{
+    Action, ConnId, Counts, Directory, Dispatch, Effect, Egress, ErrorCode, Full, Origin, Presence, Request, RequestKind, Requests, Route, Seq, Target,
+    Uid,
+};
 use duet_embedded::MemoryRegistry;
 use duet_runtime::{PluginOptions, Runtime, RuntimeOptions};
 use tempfile::TempDir;
@@ -35,7 +40,7 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let options = RuntimeOptions { cache: folder.path().join("cache"), ..options };
         let seen = Arc::<Seen>::default();
-        let runtime = Runtime::new(options, Arc::<MemoryRegistry>::default(), Arc::clone(&seen) as _).unwrap();
+        let runtime = Runtime::new(options, Arc::<MemoryRegistry>::default(), Arc::clone(&seen) as _, Arc::clone(&seen) as _).unwrap();
         Self { runtime, seen, folder }
     }
 
@@ -99,7 +104,7 @@ pub(crate) fn single() -> Vec<u8> {
 pub(crate) fn requests(list: &[(u64, i32, i32, &[u8])]) -> Requests {
     let mut requests = Requests::default();
     for &(conn, route, seq, body) in list {
-        requests.push(&Request { conn: ConnId(conn), uid: None, route: Route(route), seq: Seq(seq), body });
+        requests.push(&Request { kind: RequestKind::Message, conn: ConnId(conn), uid: None, route: Route(route), seq: Seq(seq), body });
     }
     requests
 }
@@ -119,18 +124,21 @@ pub(crate) fn left(result: Result<(), Full>) -> Vec<i32> {
 pub(crate) enum Sent {
     Message { conn: u64, route: i32, seq: i32, body: Vec<u8> },
     Error { conn: u64, route: i32, seq: i32, code: ErrorCode, text: String },
+    /// Any other effect as text, with the seq of its request.
+    Other(i32, String),
 }
 
 impl Sent {
     pub(crate) fn seq(&self) -> i32 {
         match self {
             Self::Message { seq, .. } | Self::Error { seq, .. } => *seq,
+            Self::Other(..) => 0,
         }
     }
 
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Message { .. } => None,
+            Self::Message { .. } | Self::Other(..) => None,
             Self::Error { code, .. } => Some(*code),
         }
     }
@@ -169,14 +177,51 @@ impl Seen {
 
 impl Egress for Seen {
     fn apply(&self, effects: &[Effect<'_>]) {
-        let sent = effects.iter().map(|effect| match *effect {
-            Effect::Send { conn, route, seq, body } => Sent::Message { conn: conn.0, route: route.0, seq: seq.0, body: body.to_vec() },
-            Effect::Refuse { conn, route, seq, code, message } => {
-                Sent::Error { conn: conn.0, route: route.0, seq: seq.0, code, text: message.to_owned() }
+        let sent = effects.iter().map(|&Effect { origin: Origin { conn, route, seq }, action }| match action {
+            Action::Reply(body) => Sent::Message { conn: conn.0, route: route.0, seq: seq.0, body: body.to_vec() },
+            Action::Push { to: Target::Conn(conn), route, body } => {
+                Sent::Message { conn: conn.0, route: route.0, seq: 0, body: body.to_vec() }
             }
+            Action::Error(code, text) => Sent::Error { conn: conn.0, route: route.0, seq: seq.0, code, text: text.to_owned() },
+            other => Sent::Other(seq.0, format!("{other:?}")),
         });
         self.sent.lock().unwrap().extend(sent);
         self.changed.notify_all();
+    }
+}
+
+/// What the tests' gate knows: connection 7 is uid 70's, and the only member of every channel.
+impl Directory for Seen {
+    fn presence(&self, uid: Uid) -> Presence {
+        match uid.0 {
+            70 => Presence::Connected,
+            71 => Presence::Suspended,
+            _ => Presence::Offline,
+        }
+    }
+
+    fn conn_of(&self, uid: Uid) -> Option<ConnId> {
+        (uid == Uid(70)).then_some(ConnId(7))
+    }
+
+    fn uid_of(&self, conn: ConnId) -> Option<Uid> {
+        (conn == ConnId(7)).then_some(Uid(70))
+    }
+
+    fn address(&self, conn: ConnId) -> Option<SocketAddr> {
+        (conn == ConnId(7)).then(|| SocketAddr::from(([192, 0, 2, 7], 77)))
+    }
+
+    fn counts(&self) -> Counts {
+        Counts { connections: 3, bound: 2, suspended: 1 }
+    }
+
+    fn member_count(&self, _channel: &str) -> usize {
+        1
+    }
+
+    fn members(&self, _channel: &str, max: usize) -> Vec<ConnId> {
+        [ConnId(7)].into_iter().take(max).collect()
     }
 }
 

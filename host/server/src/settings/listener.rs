@@ -1,12 +1,17 @@
 //! `[[listener]]`: where clients connect, each with its own profile.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use duet_config::{Place, Report, Table};
+use duet_config::{Field, Place, Report, Table};
+use duet_transport::{Origin, Origins};
 
 use super::codec::{self, ByteOrder, CodecSettings};
 use super::gateway::{self, GatewaySettings, Heartbeat};
+use super::kcp::KcpSettings;
+use super::route::in_line;
+use super::session::SessionSettings;
 
 /// The longest path of a WebSocket listener, in bytes.
 const PATH_BYTES_MAX: usize = 256;
@@ -22,12 +27,25 @@ pub(crate) struct ListenerSettings {
     pub(crate) profile: Profile,
     /// ws only: the path of the upgrade request; other paths are refused. Default `/`.
     pub(crate) path: String,
+    /// ws only: the web pages that may connect: `["same-host"]`, `["*"]` for all, or a list of origins such as
+    /// `"https://game.example"`; an empty list for none. Others are refused with 403. Clients that are no browsers may always.
+    /// Default `["same-host"]`: pages of the host that the request goes to.
+    pub(crate) origins: Origins,
+    /// tcp and ws: the certificate for TLS. Default none: no TLS.
+    pub(crate) tls: Option<TlsSettings>,
+    /// tcp and ws: whether peers in `limits.trusted_proxies`, which must not be empty then, begin with a PROXY protocol header
+    /// (v1 or v2). One that does not is closed. Default false.
+    pub(crate) proxy_protocol: bool,
+    /// `[listener.kcp]`, kcp only: how its sessions behave.
+    pub(crate) kcp: KcpSettings,
     /// As in `[codec]`.
     pub(crate) byte_order: ByteOrder,
     /// As in `[codec]`.
     pub(crate) route_bytes: u8,
     /// As in `[codec]`.
     pub(crate) seq_bytes: u8,
+    /// As in `[gateway]`.
+    pub(crate) authorize_timeout: Duration,
     /// As in `[gateway]`.
     pub(crate) heartbeat: Heartbeat,
     /// As in `[gateway]`.
@@ -36,6 +54,17 @@ pub(crate) struct ListenerSettings {
     pub(crate) heartbeat_time: bool,
     /// As in `[gateway]`.
     pub(crate) error_packets: bool,
+    /// As in `[gateway]`. A session can be resumed on the listener it came from.
+    pub(crate) sessions: SessionSettings,
+}
+
+/// The files of a certificate, read at start, on SIGHUP and when they change. Relative to the working directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsSettings {
+    /// `tls_cert`: the chain in PEM, the server's own certificate first.
+    pub(crate) certificate: PathBuf,
+    /// `tls_key`: its private key in PEM, without a password.
+    pub(crate) key: PathBuf,
 }
 
 /// What carries the packets of a listener.
@@ -45,6 +74,8 @@ pub(crate) enum Protocol {
     Tcp,
     /// One packet for each binary WebSocket message.
     Ws,
+    /// Packets one after the other on a KCP stream over UDP. It cannot be encrypted.
+    Kcp,
 }
 
 /// The dialect of the clients of a listener.
@@ -65,8 +96,14 @@ pub(super) fn defaults(codec: &CodecSettings, gateway: &GatewaySettings) -> Vec<
     vec![on(Protocol::Ws, 3553), on(Protocol::Tcp, 3554)]
 }
 
-/// Reads all listeners and checks that no two of them want the same address.
-pub(super) fn read_all(root: &mut Table<'_>, codec: &CodecSettings, gateway: &GatewaySettings, report: &Report) -> Vec<ListenerSettings> {
+/// Reads all listeners and checks that no two of them want the same address. `trusts` says whether there are trusted proxies.
+pub(super) fn read_all(
+    root: &mut Table<'_>,
+    codec: &CodecSettings,
+    gateway: &GatewaySettings,
+    trusts: bool,
+    report: &Report,
+) -> Vec<ListenerSettings> {
     let Some(tables) = root.tables("listener") else {
         return defaults(codec, gateway);
     };
@@ -74,17 +111,16 @@ pub(super) fn read_all(root: &mut Table<'_>, codec: &CodecSettings, gateway: &Ga
         root.mistake("listener", "allowed is at least one table, or no such key for the defaults");
     }
     let mut listeners = Vec::new();
-    let mut taken: Vec<(SocketAddr, Place)> = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
     for table in tables {
         let place = table.place("address");
-        let Some(listener) = ListenerSettings::read(table, codec, gateway) else {
+        let Some(listener) = ListenerSettings::read(table, codec, gateway, trusts) else {
             continue;
         };
-        if let Some((_, first)) = taken.iter().find(|(address, _)| collide(*address, listener.address)) {
-            let line = first.line.map(|line| format!(" in line {line}")).unwrap_or_default();
-            report.mistake(place.clone(), format!("taken by {}{line}: allowed is one listener for each address", first.key));
+        if let Some((_, first)) = listeners.iter().zip(&places).find(|(other, _)| collide(other, &listener)) {
+            report.mistake(place.clone(), format!("taken by {}: allowed is one listener for each address", in_line(first)));
         }
-        taken.push((listener.address, place));
+        places.push(place);
         listeners.push(listener);
     }
     listeners
@@ -104,19 +140,25 @@ impl ListenerSettings {
             address,
             profile,
             path: "/".into(),
+            origins: Origins::SameHost,
+            tls: None,
+            proxy_protocol: false,
+            kcp: KcpSettings::default(),
             byte_order: codec.byte_order,
             route_bytes: codec.route_bytes,
             seq_bytes: codec.seq_bytes,
+            authorize_timeout: gateway.authorize_timeout,
             heartbeat: gateway.heartbeat,
             heartbeat_interval: gateway.heartbeat_interval,
             heartbeat_time: gateway.heartbeat_time || profile == Profile::Seed,
             error_packets: gateway.error_packets,
+            sessions: gateway.sessions.clone(),
         }
     }
 
     /// `None` if there is no usable protocol or address.
-    fn read(mut table: Table<'_>, codec: &CodecSettings, gateway: &GatewaySettings) -> Option<ListenerSettings> {
-        let protocol = table.choice("protocol", &[("tcp", Protocol::Tcp), ("ws", Protocol::Ws)]).required();
+    fn read(mut table: Table<'_>, codec: &CodecSettings, gateway: &GatewaySettings, trusts: bool) -> Option<ListenerSettings> {
+        let protocol = table.choice("protocol", &Protocol::ALL.map(|protocol| (protocol.name(), protocol))).required();
         let address = table.socket_addr("address").required();
         let profiles = [("due2", Profile::Due2), ("seed", Profile::Seed)];
         let profile = table.choice("profile", &profiles).or(Profile::Due2);
@@ -125,37 +167,129 @@ impl ListenerSettings {
         let (protocol_read, address_read) = (protocol.unwrap_or(Protocol::Ws), address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into()));
         let default = ListenerSettings::new(protocol_read, address_read, profile, codec, gateway);
         let listener = ListenerSettings {
-            path: read_path(&mut table, protocol).unwrap_or(default.path),
+            path: path(&mut table, protocol).unwrap_or(default.path),
+            origins: origins(&mut table, protocol).unwrap_or(default.origins),
+            tls: tls(&mut table, protocol),
+            proxy_protocol: proxy_protocol(&mut table, protocol, trusts).or(default.proxy_protocol),
+            kcp: kcp(&mut table, protocol),
             byte_order: codec::byte_order(&mut table).or(default.byte_order),
             route_bytes: codec::route_bytes(&mut table).or(default.route_bytes),
             seq_bytes: codec::seq_bytes(&mut table).or(default.seq_bytes),
+            authorize_timeout: gateway::authorize_timeout(&mut table).or(default.authorize_timeout),
             heartbeat: gateway::heartbeat(&mut table).or(default.heartbeat),
             heartbeat_interval: gateway::heartbeat_interval(&mut table).or(default.heartbeat_interval),
             heartbeat_time: table.boolean("heartbeat_time").or(default.heartbeat_time),
             error_packets: table.boolean("error_packets").or(default.error_packets),
+            sessions: SessionSettings::read(&mut table, &default.sessions),
             ..default
         };
+        listener.check(&table);
         table.finish();
         protocol.and(address).map(|_| listener)
     }
+
+    /// Finds what is wrong together, be it from this table or from `[codec]` and `[gateway]`.
+    fn check(&self, table: &Table<'_>) {
+        let (route, bytes) = (self.sessions.session_route, self.route_bytes);
+        let bits = u32::from(bytes) * 8 - 1;
+        let routes = -(1_i64 << bits)..1_i64 << bits;
+        if self.sessions.resume && !routes.contains(&i64::from(route)) {
+            let (least, most) = (routes.start, routes.end - 1);
+            table.mistake("session_route", format!("{route} is not allowed: allowed are {least} to {most} with route_bytes = {bytes}"));
+        }
+        if self.protocol == Protocol::Kcp && self.heartbeat_interval.is_zero() {
+            let why = "clients of kcp leave without a goodbye and would be kept for ever";
+            table.mistake("heartbeat_interval", format!("allowed are 10ms to 1h with protocol kcp: {why}"));
+        }
+    }
 }
 
-fn read_path(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<String> {
+impl Protocol {
+    const ALL: [Protocol; 3] = [Protocol::Tcp, Protocol::Ws, Protocol::Kcp];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Ws => "ws",
+            Protocol::Kcp => "kcp",
+        }
+    }
+}
+
+fn path(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<String> {
     let is_path = |path: &String| {
         let plain = |b: u8| b.is_ascii_graphic() && b != b'?' && b != b'#';
         path.starts_with('/') && path.len() <= PATH_BYTES_MAX && path.bytes().all(plain)
     };
     let allowed = "paths that start with / and have no spaces, ? and #, up to 256 bytes";
-    let field = table.string("path").check(allowed, is_path);
-    if protocol == Some(Protocol::Tcp) {
-        return field.check("none with protocol tcp", |_| false).optional();
-    }
-    field.optional()
+    only(&[Protocol::Ws], protocol, table.string("path").check(allowed, is_path)).optional()
 }
 
-/// Whether two listeners cannot both be opened: a wildcard address takes its port on all addresses of its family.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+fn origins(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Origins> {
+    #[derive(PartialEq)]
+    enum Entry {
+        SameHost,
+        Any,
+        Origin(Origin),
+    }
+    let read = |text: &str| match text {
+        "same-host" => Some(Entry::SameHost),
+        "*" => Some(Entry::Any),
+        text => text.parse().ok().map(Entry::Origin),
+    };
+    let alone = |entries: &Vec<Entry>| entries.len() == 1 || entries.iter().all(|entry| matches!(entry, Entry::Origin(_)));
+    let allowed = "[\"same-host\"], [\"*\"], or origins such as \"https://game.example\", \"http://localhost:8080\"";
+    let mut entries = only(&[Protocol::Ws], protocol, table.list("origins", allowed, read).check(allowed, alone)).optional()?;
+    Some(match entries.as_mut_slice() {
+        [Entry::SameHost] => Origins::SameHost,
+        [Entry::Any] => Origins::Any,
+        _ => Origins::List(entries.into_iter().filter_map(|e| if let Entry::Origin(origin) = e { Some(origin) } else { None }).collect()),
+    })
+}
+
+/// Both files or none.
+fn tls(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<TlsSettings> {
+    let mut file = |key| {
+        let named = |name: &String| !name.trim().is_empty() && !name.contains('\0');
+        only(&[Protocol::Tcp, Protocol::Ws], protocol, table.string(key).check("names of a file", named)).optional()
+    };
+    let files = (file("tls_cert"), file("tls_key"));
+    match (table.has("tls_cert"), table.has("tls_key")) {
+        (true, false) => table.mistake("tls_cert", "allowed is only together with tls_key"),
+        (false, true) => table.mistake("tls_key", "allowed is only together with tls_cert"),
+        _ => {}
+    }
+    let (Some(certificate), Some(key)) = files else { return None };
+    Some(TlsSettings { certificate: certificate.into(), key: key.into() })
+}
+
+fn proxy_protocol<'d>(table: &mut Table<'d>, protocol: Option<Protocol>, trusts: bool) -> Field<'d, bool> {
+    let field = table.boolean("proxy_protocol").check("false while limits.trusted_proxies is empty", |on| !on || trusts);
+    only(&[Protocol::Tcp, Protocol::Ws], protocol, field)
+}
+
+fn kcp(table: &mut Table<'_>, protocol: Option<Protocol>) -> KcpSettings {
+    let kcp = KcpSettings::read(table.table("kcp"));
+    if let Some(protocol) = protocol.filter(|p| *p != Protocol::Kcp && table.has("kcp")) {
+        table.mistake("kcp", format!("allowed is none with protocol {}", protocol.name()));
+    }
+    kcp
+}
+
+/// Refuses a key that says nothing to the protocol of its listener.
+fn only<'d, T>(with: &[Protocol], protocol: Option<Protocol>, field: Field<'d, T>) -> Field<'d, T> {
+    match protocol {
+        Some(protocol) if !with.contains(&protocol) => field.check(format!("none with protocol {}", protocol.name()), |_| false),
+        _ => field,
+    }
+}
+
+/// Whether two listeners cannot both be opened: a wildcard address takes its port on all addresses of its family. The ports
+/// of udp are others than those of tcp.
+fn collide(a: &ListenerSettings, b: &ListenerSettings) -> bool {
     let wildcard = |ip: IpAddr| ip.is_unspecified();
-    let overlap = a.ip() == b.ip() || (a.is_ipv4() == b.is_ipv4() && (wildcard(a.ip()) || wildcard(b.ip())));
-    a.port() != 0 && a.port() == b.port() && overlap
+    let udp = |listener: &ListenerSettings| listener.protocol == Protocol::Kcp;
+    let (a_ip, b_ip) = (a.address.ip(), b.address.ip());
+    let overlap = a_ip == b_ip || (a_ip.is_ipv4() == b_ip.is_ipv4() && (wildcard(a_ip) || wildcard(b_ip)));
+    udp(a) == udp(b) && a.address.port() != 0 && a.address.port() == b.address.port() && overlap
 }

@@ -1,8 +1,13 @@
 //! Settings that are wrong, and ports that are taken.
 
+use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
 
-use crate::echo_server;
+use duet_testkit::{Peer, Wire};
+
+use crate::{ECHO, echo_server};
 
 #[test]
 fn all_five_mistakes_of_a_file_are_named_and_no_port_is_opened() {
@@ -34,7 +39,7 @@ handshake_timeout = 5
         ["duet.toml:2:", "drain_timout", "drain_timeout"],
         ["duet.toml:5:", "codec.route_bytes", "1, 2, 4"],
         ["duet.toml:6:", "codec.body_bytes_max", "1 to 16MiB"],
-        ["duet.toml:9:", "listener[0].protocol", "tcp, ws"],
+        ["duet.toml:9:", "listener[0].protocol", "tcp, ws, kcp"],
         ["duet.toml:13:", "gateway.handshake_timeout", "10ms to 1m"],
     ] {
         assert!(named(&parts), "{parts:?} are not in one line of:\n{}", refusal.stderr);
@@ -55,4 +60,71 @@ fn a_port_that_is_taken_is_named_with_the_process_that_holds_it() {
     }
     assert_eq!(refusal.stderr.matches("in use").count(), 1, "said once: {}", refusal.stderr);
     eprintln!("port in use: {}", refusal.stderr.lines().last().unwrap_or_default());
+}
+
+#[test]
+fn a_certificate_is_read_again_on_sighup_and_a_broken_one_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let issue = || {
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+        fs::write(&certificate, issued.cert.pem()).unwrap();
+    };
+    issue();
+    let tls = format!("tls_cert = \"{}\"\ntls_key = \"{}\"\n", certificate.display(), key.display());
+    let server = echo_server()
+        .listener(&format!("protocol = \"tcp\"\n{tls}"))
+        .listener(&format!("protocol = \"ws\"\naddress = \"0.0.0.0:0\"\n{tls}"))
+        .start();
+    assert!(server.url(0).starts_with("tls://127.0.0.1:") && server.url(1).starts_with("wss://0.0.0.0:"), "{}", server.banner());
+    assert_eq!(server.banner().matches(", certificate for ").count(), 2, "{}", server.banner());
+    let hang_up = || assert!(Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap().success());
+
+    fs::write(&certificate, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    hang_up();
+    let line = server.wait_for_log("the old certificate stays in use", Duration::from_secs(30));
+    assert!(line.contains("ERROR") && line.contains("cert.pem"), "{line}");
+    assert!(!server.log().contains("read again"), "{}", server.log());
+    issue();
+    hang_up();
+    let line = server.wait_for_log("the certificate was read again", Duration::from_secs(30));
+    assert!(line.contains("days_left="), "{line}");
+    assert!(!server.log().contains("without TLS"), "{}", server.log());
+    assert!(server.terminate().0.success());
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named_and_no_port_is_opened() {
+    // If the server tried to open the port, it would say that somebody holds it.
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let listener = format!("protocol = \"tcp\"\naddress = \"{address}\"\ntls_cert = \"lost.pem\"\ntls_key = \"lost.key\"\n");
+    let refusal = echo_server().listener(&listener).refused();
+    assert!(!refusal.status.success(), "{}", refusal.status);
+    assert!(refusal.stderr.contains(&format!("the tcp listener on {address}: cannot read lost.pem")), "{}", refusal.stderr);
+    assert!(!refusal.stderr.contains("cannot listen"), "{}", refusal.stderr);
+}
+
+#[test]
+fn a_listener_that_everybody_can_reach_without_tls_is_warned_of_once() {
+    let server = echo_server().listener("protocol = \"tcp\"\naddress = \"0.0.0.0:0\"\n").listener("protocol = \"kcp\"\n").start();
+    assert!(server.url(1).starts_with("kcp://127.0.0.1:"), "{}", server.banner());
+    let line = server.wait_for_log("without TLS", Duration::from_secs(5));
+    assert!(line.contains("WARN") && line.contains(server.url(0)), "{line}");
+    assert!(server.terminate().0.success());
+    assert_eq!(server.log().matches("without TLS").count(), 1, "{}", server.log());
+}
+
+#[test]
+fn what_was_refused_is_counted_in_the_last_line_of_the_log() {
+    let limits = "[limits]\nexempt = []\nmessages_per_second = 1\nmessages_burst = 20\n";
+    let server = echo_server().settings(limits).start();
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    let answered = (0..100).filter(|_| peer.call(ECHO, b"hello").is_ok()).count();
+    assert!((20..100).contains(&answered), "{answered}");
+    drop(peer);
+    assert!(server.terminate().0.success());
+    let line = server.wait_for_log("stopped", Duration::from_secs(5));
+    assert!(line.contains(&format!("refused=\"message_rate={}\"", 100 - answered)), "{line}");
 }

@@ -1,7 +1,9 @@
-//! The macros of `duet-plugin`: `#[route]` and `plugin!`. Use them from there.
+//! The macros of `duet-plugin`: `#[route]`, `#[event]` and `plugin!`. Use them from there.
 
+mod event;
 mod plugin;
 mod route;
+mod signature;
 
 use proc_macro::TokenStream;
 
@@ -25,11 +27,28 @@ pub fn route(arguments: TokenStream, function: TokenStream) -> TokenStream {
     route::expand(arguments.into(), function.into()).into()
 }
 
-/// Declares the plugin: its routes, and what runs when it starts and stops.
+/// Makes a function the handler of events of connections: `connect`, `bind`, `disconnect`, `suspend`, `resume`, one or several of them.
+///
+/// ```text
+/// #[event(disconnect, suspend)]
+/// fn left(ctx: &mut Ctx, event: Event<'_>) -> Result<()> { .. }
+/// ```
+///
+/// The function stays as it is and can be called in a test. It takes the context, which knows connection and uid, and the event, unless it
+/// ignores it. Nobody waits for an answer: an error takes back what the handler did and becomes a log line. An event has one handler.
+///
+/// `codec = ".."` behind the events says what messages it sends are written in; json if absent.
+#[proc_macro_attribute]
+pub fn event(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    event::expand(arguments.into(), function.into()).into()
+}
+
+/// Declares the plugin: its routes and events, and what runs when it starts and stops.
 ///
 /// ```text
 /// duet_plugin::plugin! {
 ///     routes: [greet, shop::buy],
+///     events: [left],     // optional
 ///     start: on_start,    // optional, fn() -> Result<()>
 ///     stop: on_stop,      // optional, fn()
 ///     name: "greet",      // optional, the crate's name if absent
@@ -37,7 +56,7 @@ pub fn route(arguments: TokenStream, function: TokenStream) -> TokenStream {
 /// ```
 ///
 /// It generates `pub struct Plugin` with `manifest`, `handle_batch`, `start` and `stop`, which also work natively, and the exports of the
-/// component. Two routes with the same number do not compile.
+/// component. Two routes with the same number, or two handlers of one event, do not compile.
 #[proc_macro]
 pub fn plugin(declaration: TokenStream) -> TokenStream {
     plugin::expand(declaration.into()).into()

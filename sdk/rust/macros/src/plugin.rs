@@ -17,6 +17,7 @@ pub(crate) fn expand(declaration: TokenStream) -> TokenStream {
 /// What is in the braces.
 struct Declaration {
     routes: Vec<Path>,
+    events: Vec<Path>,
     start: Option<Path>,
     stop: Option<Path>,
     name: Option<LitStr>,
@@ -24,21 +25,18 @@ struct Declaration {
 
 impl Parse for Declaration {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let (mut routes, mut start, mut stop, mut name) = (None, None, None, None);
+        let (mut routes, mut events, mut start, mut stop, mut name) = (None, None, None, None, None);
         while !input.is_empty() {
             let key: Ident = input.parse()?;
             input.parse::<Token![:]>()?;
             let repeated = match key.to_string().as_str() {
-                "routes" => {
-                    let list;
-                    bracketed!(list in input);
-                    routes.replace(Punctuated::<Path, Token![,]>::parse_terminated(&list)?).is_some()
-                }
+                "routes" => routes.replace(paths(input)?).is_some(),
+                "events" => events.replace(paths(input)?).is_some(),
                 "start" => start.replace(input.parse()?).is_some(),
                 "stop" => stop.replace(input.parse()?).is_some(),
                 "name" => name.replace(input.parse()?).is_some(),
                 other => {
-                    let known = "a plugin has `routes`, `start`, `stop` and `name`";
+                    let known = "a plugin has `routes`, `events`, `start`, `stop` and `name`";
                     return Err(Error::new(key.span(), format!("unknown key `{other}`: {known}")));
                 }
             };
@@ -50,15 +48,20 @@ impl Parse for Declaration {
             }
         }
         let missing = || Error::new(Span::call_site(), "name the plugin's routes: `routes: [greet]`");
-        let routes = routes.ok_or_else(missing)?.into_iter().collect();
-        Ok(Self { routes, start, stop, name })
+        Ok(Self { routes: routes.ok_or_else(missing)?, events: events.unwrap_or_default(), start, stop, name })
     }
+}
+
+fn paths(input: ParseStream<'_>) -> Result<Vec<Path>> {
+    let list;
+    bracketed!(list in input);
+    Ok(Punctuated::<Path, Token![,]>::parse_terminated(&list)?.into_iter().collect())
 }
 
 impl Declaration {
     fn expand(&self) -> TokenStream {
         let game = self.game();
-        let unique = self.check_numbers();
+        let unique = self.check_unique();
         quote! {
             /// The plugin of this crate.
             #[derive(Debug, Clone, Copy)]
@@ -118,6 +121,7 @@ impl Declaration {
             let call = quote_spanned! { stop.span()=> { let stop: fn() = #stop; stop() } };
             quote! { fn stop() { #call } }
         });
+        let events = self.events();
         quote! {
             impl ::duet_plugin::Game for Plugin {
                 const NAME: &'static str = #name;
@@ -139,26 +143,54 @@ impl Declaration {
                     }
                 }
 
+                #events
                 #start
                 #stop
             }
         }
     }
 
-    /// A check at compile time for each route, so that the error is at the route and names it.
-    fn check_numbers(&self) -> TokenStream {
-        let routes = &self.routes;
-        let checks = routes.iter().enumerate().map(|(index, route)| {
+    /// Nothing if there are none: then the compiler drops all that deals with events.
+    fn events(&self) -> TokenStream {
+        let events = &self.events;
+        if events.is_empty() {
+            return TokenStream::new();
+        }
+        quote! {
+            const EVENTS: &'static [&'static [::duet_plugin::EventKind]] = &[#(<#events as ::duet_plugin::EventHandler>::KINDS),*];
+
+            fn event(ctx: &mut ::duet_plugin::Ctx, event: ::duet_plugin::Event<'_>) -> ::duet_plugin::Result<()> {
+                #(if <#events as ::duet_plugin::EventHandler>::KINDS.contains(&event.kind) {
+                    return <#events as ::duet_plugin::EventHandler>::call(ctx, event);
+                })*
+                ::core::result::Result::Ok(())
+            }
+        }
+    }
+
+    /// A check at compile time for each route and event handler, so that the error is at its name.
+    fn check_unique(&self) -> TokenStream {
+        let Self { routes, events, .. } = self;
+        let routes_checked = routes.iter().enumerate().map(|(index, route)| {
             let name = route.to_token_stream().to_string().replace(' ', "");
             let message = format!("route `{name}` has the number of a route before it");
             quote_spanned! { route.span()=>
                 const _: () = ::core::assert!(!::duet_plugin::__is_repeated(NUMBERS, #index), #message);
             }
         });
+        let events_checked = events.iter().enumerate().map(|(index, handler)| {
+            let name = handler.to_token_stream().to_string().replace(' ', "");
+            let message = format!("event handler `{name}` has an event of a handler before it");
+            quote_spanned! { handler.span()=>
+                const _: () = ::core::assert!(!::duet_plugin::__is_taken(KINDS, #index), #message);
+            }
+        });
         quote! {
             const _: () = {
                 const NUMBERS: &[i32] = &[#(<#routes as ::duet_plugin::Route>::NUMBER),*];
-                #(#checks)*
+                #(#routes_checked)*
+                const KINDS: &[&[::duet_plugin::EventKind]] = &[#(<#events as ::duet_plugin::EventHandler>::KINDS),*];
+                #(#events_checked)*
             };
         }
     }
@@ -177,12 +209,13 @@ mod tests {
         assert_eq!(error(quote! {}), "name the plugin's routes: `routes: [greet]`");
         assert!(error(quote! { routes: [greet], begin: x }).starts_with("unknown key `begin`"));
         assert_eq!(error(quote! { routes: [a], routes: [b] }), "`routes` is given twice");
+        assert_eq!(error(quote! { routes: [a], events: [b], events: [c] }), "`events` is given twice");
     }
 
     #[test]
     fn a_trailing_comma_and_paths_are_fine() {
-        let declaration: Declaration = syn::parse2(quote! { routes: [greet, shop::buy,], start: on_start, }).unwrap();
-        assert_eq!(declaration.routes.len(), 2);
+        let declaration: Declaration = syn::parse2(quote! { routes: [greet, shop::buy,], events: [left,], start: on_start, }).unwrap();
+        assert_eq!((declaration.routes.len(), declaration.events.len()), (2, 1));
         assert!(declaration.start.is_some() && declaration.stop.is_none());
     }
 }

@@ -4,7 +4,11 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, Expr, FnArg, GenericArgument, GenericParam, Ident, ItemFn, LitStr, PathArguments, Result, ReturnType, Token, Type};
+use syn::{Error, Expr, Ident, ItemFn, LitStr, Result, Token};
+
+use crate::signature::{Role, Signature};
+
+const ROLE: Role = Role { noun: "a route", wanted: "a route is `fn name(ctx: &mut Ctx, req: Request) -> Result<Reply>`" };
 
 /// On an error the function stays, so that the error is the only one.
 #[allow(clippy::needless_pass_by_value, reason = "the shape of an attribute macro")]
@@ -21,7 +25,7 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> TokenStre
 fn expand_checked(arguments: TokenStream, function: &TokenStream) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(function.clone()).map_err(|error| Error::new(error.span(), "#[route] belongs on a function"))?;
     let Arguments { number, codec, authorized, internal } = syn::parse2(arguments)?;
-    let Signature { request, replies } = Signature::of(&function)?;
+    let Signature { argument: request, replies } = Signature::of(&function, &ROLE)?;
     let (name, visibility) = (&function.sig.ident, &function.vis);
     let text = name.to_string();
 
@@ -97,14 +101,7 @@ impl Parse for Arguments {
         while !input.is_empty() {
             let option = if input.peek(Ident) { input.fork().parse::<Ident>().ok() } else { None };
             match option.map(|option| option.to_string()).as_deref() {
-                Some("codec") => {
-                    input.parse::<Ident>()?;
-                    input.parse::<Token![=]>()?;
-                    let name: LitStr = input.parse()?;
-                    if codec.replace(codec_named(&name)?).is_some() {
-                        return Err(Error::new(name.span(), "the codec is given twice"));
-                    }
-                }
+                Some("codec") => read_codec(input, &mut codec)?,
                 Some("authorized") => flag(input, &mut authorized)?,
                 Some("internal") => flag(input, &mut internal)?,
                 Some(other) if input.peek2(Token![=]) => {
@@ -138,6 +135,17 @@ fn flag(input: ParseStream<'_>, flag: &mut bool) -> Result<()> {
     Ok(())
 }
 
+/// Reads `codec = ".."`.
+pub(crate) fn read_codec(input: ParseStream<'_>, codec: &mut Option<Ident>) -> Result<()> {
+    input.parse::<Ident>()?;
+    input.parse::<Token![=]>()?;
+    let name: LitStr = input.parse()?;
+    if codec.replace(codec_named(&name)?).is_some() {
+        return Err(Error::new(name.span(), "the codec is given twice"));
+    }
+    Ok(())
+}
+
 fn codec_named(name: &LitStr) -> Result<Ident> {
     match name.value().as_str() {
         "json" => Ok(format_ident!("Json")),
@@ -155,73 +163,6 @@ fn check_number(number: &Expr) -> Result<()> {
         syn::Lit::Int(int) if int.base10_parse::<i32>().is_ok() => Ok(()),
         syn::Lit::Int(_) => Err(Error::new(number.span(), "a route number is a signed 32-bit number")),
         _ => Err(Error::new(number.span(), "a route number is an integer: `#[route(1)]`")),
-    }
-}
-
-/// What the macro needs to know of a function.
-struct Signature<'a> {
-    /// Type of the request; None if the function takes the context only.
-    request: Option<&'a Type>,
-    /// False if it returns `Result<()>`.
-    replies: bool,
-}
-
-impl<'a> Signature<'a> {
-    fn of(function: &'a ItemFn) -> Result<Self> {
-        let sig = &function.sig;
-        if let Some(token) = &sig.asyncness {
-            return Err(Error::new(token.span(), "a route is not async: a call runs to its end"));
-        }
-        if let Some(token) = &sig.unsafety {
-            return Err(Error::new(token.span(), "a route is not unsafe"));
-        }
-        let lifetime = |parameter: &&GenericParam| matches!(parameter, GenericParam::Lifetime(_));
-        if let Some(parameter) = sig.generics.params.iter().find(|parameter| !lifetime(parameter)) {
-            return Err(Error::new(parameter.span(), "a route is not generic, but for lifetimes"));
-        }
-        let wanted = "a route is `fn name(ctx: &mut Ctx, req: Request) -> Result<Reply>`";
-        let mut inputs = sig.inputs.iter();
-        match inputs.next() {
-            Some(FnArg::Typed(ctx)) if is_ctx(&ctx.ty) => {}
-            Some(FnArg::Typed(other)) => {
-                return Err(Error::new(other.ty.span(), format!("the first argument is `ctx: &mut Ctx`; {wanted}")));
-            }
-            Some(FnArg::Receiver(this)) => {
-                return Err(Error::new(this.span(), format!("a route is a free function, not a method; {wanted}")));
-            }
-            None => return Err(Error::new(sig.paren_token.span.join(), format!("the context is missing; {wanted}"))),
-        }
-        let request = match inputs.next() {
-            Some(FnArg::Typed(request)) => Some(&*request.ty),
-            _ => None,
-        };
-        if let Some(more) = inputs.next() {
-            return Err(Error::new(more.span(), format!("one argument too many; {wanted}")));
-        }
-        Ok(Self { request, replies: !returns_unit(&sig.output, wanted)? })
-    }
-}
-
-/// `&mut` of something whose last name is `Ctx`.
-fn is_ctx(ty: &Type) -> bool {
-    let Type::Reference(reference) = ty else { return false };
-    let Type::Path(path) = &*reference.elem else { return false };
-    reference.mutability.is_some() && path.path.segments.last().is_some_and(|segment| segment.ident == "Ctx")
-}
-
-fn returns_unit(output: &ReturnType, wanted: &str) -> Result<bool> {
-    let ReturnType::Type(_, ty) = output else {
-        let hint = "return `Result<()>` if there is no reply";
-        return Err(Error::new(output.span(), format!("a route returns a result: {hint}; {wanted}")));
-    };
-    let wrong = || Error::new(ty.span(), format!("a route returns `Result<Reply>` or `Result<()>`; {wanted}"));
-    let Type::Path(path) = &**ty else { return Err(wrong()) };
-    let last = path.path.segments.last().filter(|segment| segment.ident == "Result").ok_or_else(wrong)?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return Err(wrong()) };
-    match arguments.args.first() {
-        Some(GenericArgument::Type(Type::Tuple(tuple))) => Ok(tuple.elems.is_empty()),
-        Some(GenericArgument::Type(_)) => Ok(false),
-        _ => Err(wrong()),
     }
 }
 
@@ -269,7 +210,7 @@ mod tests {
         assert!(wrong(quote! { fn a(&self, ctx: &mut Ctx) -> Result<()> {} }).contains("not a method"));
         assert!(wrong(quote! { fn a(ctx: &mut Ctx, a: A, b: B) -> Result<()> {} }).contains("too many"));
         assert!(wrong(quote! { fn a(ctx: &mut Ctx) {} }).contains("return `Result<()>`"));
-        assert!(wrong(quote! { fn a(ctx: &mut Ctx) -> Greeting {} }).contains("returns `Result<Reply>`"));
+        assert!(wrong(quote! { fn a(ctx: &mut Ctx) -> Greeting {} }).contains("returns `Result<..>`"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use crate::component::bindings::duet::plugin as host;
 use crate::log::Level;
 
+pub(crate) use host::sessions;
+
 pub(crate) fn log(level: Level, message: &str) {
     host::log::write(level as u32, message);
 }

@@ -1,4 +1,6 @@
-//! Stand-ins for the host: what a test set up, or else the system's clock, seeded random numbers, stderr and no configuration.
+//! Stand-ins for the host: what a test set up, or else the system's clock, seeded random numbers, stderr, no configuration and no sessions.
+
+pub(crate) mod sessions;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,6 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::log::Level;
+use sessions::Sessions;
 
 thread_local! {
     static STAND_IN: RefCell<Option<StandIn>> = const { RefCell::new(None) };
@@ -20,6 +23,7 @@ pub(crate) struct StandIn {
     pub(crate) monotonic: Duration,
     pub(crate) random: u64,
     pub(crate) lines: Vec<(Level, String)>,
+    pub(crate) sessions: Sessions,
 }
 
 /// Runs `call` with this host instead of the system.

@@ -1,39 +1,18 @@
-//! What came of a message.
+//! What came of a message or an event.
 
 use serde::de::DeserializeOwned;
 
+use super::effect::{Effect, Push, Record};
 use crate::Error;
 use crate::codec::{Decode, Json};
-use crate::effects::HEADER_BYTES;
-use crate::requests::field;
+use crate::effects::kind;
 
-/// A message to a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Push {
-    /// The connection.
-    pub conn: u64,
-    /// The route.
-    pub route: i32,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-impl Push {
-    /// The body as json.
-    ///
-    /// # Panics
-    /// If it is not a `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> T {
-        read_json(&self.body)
-    }
-}
-
-/// The effects of one message.
+/// The effects of one message or event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     reply: Option<Vec<u8>>,
     error: Option<Error>,
-    pushes: Vec<Push>,
+    effects: Vec<Effect>,
 }
 
 impl Outcome {
@@ -59,9 +38,14 @@ impl Outcome {
         self.error.as_ref()
     }
 
-    /// The pushes, in their order.
-    pub fn pushes(&self) -> &[Push] {
-        &self.pushes
+    /// Everything but reply and error, in its order.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    /// The messages among the effects: to one, to many, to all or to a channel.
+    pub fn pushes(&self) -> Vec<&Push> {
+        self.effects.iter().filter_map(|effect| if let Effect::Push(push) = effect { Some(push) } else { None }).collect()
     }
 
     /// Reads the effects of a call with one request, as strictly as a host.
@@ -69,39 +53,45 @@ impl Outcome {
     pub(crate) fn read(mut effects: &[u8]) -> Self {
         let mut outcome = Self::default();
         while !effects.is_empty() {
-            let size = u32::from_le_bytes(field(effects, 0)) as usize;
-            let header = usize::from(u16::from_le_bytes(field(effects, 4)));
-            let Some((record, rest)) = effects.split_at_checked(size).filter(|_| header >= HEADER_BYTES) else {
-                panic!("a malformed list of effects: {effects:?}");
-            };
-            let Some(body) = record.get(header..) else { panic!("a malformed effect: {record:?}") };
-            outcome.add(record, body);
+            let Some((record, rest)) = Record::split(effects) else { panic!("a malformed list of effects: {effects:?}") };
+            outcome.add(&record);
             effects = rest;
         }
         outcome
     }
 
+    /// The same for an event, which has no answer.
     #[allow(clippy::panic, reason = "a test fails by panicking")]
-    fn add(&mut self, record: &[u8], body: &[u8]) {
-        let [kind] = field(record, 6);
-        let route = i32::from_le_bytes(field(record, 12));
-        let answered = self.reply.is_some() || self.error.is_some();
-        assert!(u32::from_le_bytes(field(record, 8)) == 0, "an effect for a request that was not sent");
-        match kind {
-            0 | 1 if answered => panic!("a message was answered twice"),
-            0 => self.reply = Some(body.to_vec()),
-            1 => {
-                let code = u16::try_from(route).unwrap_or_else(|_| panic!("error code {route}"));
-                self.error = Some(Error::new(code, String::from_utf8_lossy(body)));
+    pub(crate) fn read_event(effects: &[u8]) -> Self {
+        let outcome = Self::read(effects);
+        assert!(!outcome.answered(), "an event was answered: {outcome:?}");
+        outcome
+    }
+
+    #[allow(clippy::panic, reason = "a test fails by panicking")]
+    fn add(&mut self, record: &Record<'_>) {
+        assert!(record.request == 0, "an effect for a request that was not sent: {record:?}");
+        match record.kind {
+            kind::REPLY | kind::ERROR if self.answered() => panic!("a message was answered twice"),
+            kind::REPLY => self.reply = Some(record.body.to_vec()),
+            kind::ERROR => {
+                let code = u16::try_from(record.route).unwrap_or_else(|_| panic!("error code {}", record.route));
+                self.error = Some(Error::new(code, String::from_utf8_lossy(record.body)));
             }
-            2 => self.pushes.push(Push { conn: u64::from_le_bytes(field(record, 16)), route, body: body.to_vec() }),
-            other => panic!("an effect of kind {other}, which the host does not know"),
+            _ => match record.effect() {
+                Some(effect) => self.effects.push(effect),
+                None => panic!("an effect that the host refuses: {record:?}"),
+            },
         }
+    }
+
+    fn answered(&self) -> bool {
+        self.reply.is_some() || self.error.is_some()
     }
 }
 
 #[allow(clippy::panic, reason = "a test fails by panicking")]
-fn read_json<T: DeserializeOwned>(body: &[u8]) -> T {
+pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> T {
     let mut bytes = body.to_vec();
     match Json::decode(&mut bytes) {
         Ok(value) => value,

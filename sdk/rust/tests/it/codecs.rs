@@ -18,12 +18,14 @@ struct Name<'a> {
 #[route(1, codec = "protobuf")]
 fn double(ctx: &mut Ctx, score: Score) -> Result<Score> {
     ctx.push_protobuf(1, 5, &score)?;
+    ctx.broadcast(5, Proto(&score))?;
     Ok(Score { points: score.points * 2 })
 }
 
 #[route(2, codec = "msgpack")]
 fn same<'a>(ctx: &mut Ctx, name: Name<'a>) -> Result<Name<'a>> {
     ctx.push(1, 5, &name)?;
+    ctx.publish("all", 5, Raw(b"\x00"))?;
     Ok(name)
 }
 
@@ -50,7 +52,10 @@ fn protobuf_bodies_are_read_and_written() {
     let mut harness = Harness::<Plugin>::new();
     let outcome = harness.send(1, Score { points: 21 }.encode_to_vec());
     assert_eq!(Score::decode(outcome.reply().unwrap()).unwrap().points, 42);
-    assert_eq!(outcome.pushes()[0].body, Score { points: 21 }.encode_to_vec());
+    for push in outcome.pushes() {
+        assert_eq!(push.body, Score { points: 21 }.encode_to_vec());
+    }
+    assert_eq!(outcome.pushes().len(), 2);
     let error = harness.send(1, [0xff]).error().unwrap().clone();
     assert_eq!(error.code(), duet_plugin::code::BAD_REQUEST);
 }
@@ -61,7 +66,7 @@ fn msgpack_structs_are_maps_with_field_names() {
     let body = b"\x81\xa4name\xa3Ada";
     let outcome = harness.send(2, body);
     assert_eq!(outcome.reply(), Some(body.as_slice()));
-    assert_eq!(outcome.pushes()[0].body, body);
+    assert_eq!((outcome.pushes()[0].body.as_slice(), outcome.pushes()[1].body.as_slice()), (body.as_slice(), b"\x00".as_slice()));
     assert_eq!(harness.send(2, b"\x80").error().unwrap().message(), "bad request: missing field `name`");
 }
 
@@ -73,7 +78,7 @@ fn bytes_come_as_they_are_and_may_be_changed_in_place() {
 }
 
 #[test]
-fn a_serde_reply_on_a_bytes_route_names_the_method_to_use() {
+fn a_serde_reply_on_a_bytes_route_says_what_to_send() {
     let outcome = Harness::<Plugin>::new().send(4, "");
-    assert_eq!(outcome.error().unwrap().message(), "this route's codec is bytes: use reply_bytes");
+    assert_eq!(outcome.error().unwrap().message(), "the codec here is bytes: send `Raw(&bytes)`");
 }

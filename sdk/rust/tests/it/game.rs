@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use duet_plugin::log::Level;
 use duet_plugin::prelude::*;
-use duet_plugin::testing::{Harness, Push};
+use duet_plugin::testing::{Harness, Push, To};
 use duet_plugin::{clock, code, config};
 
 const WHOAMI: i32 = 20;
@@ -85,7 +85,7 @@ fn harness() -> Harness<Plugin> {
 fn a_handler_replies_and_pushes() {
     let outcome = harness().conn(7).send(1, br#"{"name":"Ada"}"#);
     assert_eq!(outcome.json::<Greeting>(), Greeting { message: "hello Ada".to_owned() });
-    assert_eq!(outcome.pushes(), [Push { conn: 7, route: 2, body: br#"{"message":"pushed"}"#.to_vec() }]);
+    assert_eq!(outcome.pushes(), [&Push { to: To::One(Conn(7)), route: 2, body: br#"{"message":"pushed"}"#.to_vec() }]);
     assert_eq!(outcome.error(), None);
 }
 
@@ -100,7 +100,7 @@ fn a_handler_can_be_called_directly() {
 fn an_error_takes_back_the_effects_of_its_request() {
     let outcome = harness().send_json(-3, &5);
     assert_eq!(outcome.error(), Some(&Error::new(1000, "too expensive")));
-    assert_eq!((outcome.reply(), outcome.pushes()), (None, [].as_slice()));
+    assert_eq!((outcome.reply(), outcome.effects()), (None, [].as_slice()));
 }
 
 #[test]

@@ -3,4 +3,8 @@
 
 mod batch;
 mod codecs;
+mod effects;
+mod events;
 mod game;
+mod golden;
+mod lookups;

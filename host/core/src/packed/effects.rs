@@ -1,0 +1,241 @@
+//! Effect records: what a handler returns. Nothing in them is trusted.
+
+use super::{u32_at, u64_at};
+use crate::effect::{Action, Target, Targets};
+use crate::{ConnId, ErrorCode, Route, Uid};
+
+const HEADER: usize = 24;
+/// Bit of the flags: targets are uids.
+const UIDS: u8 = 1;
+/// Bit of the flags of a kick: at once.
+const AT_ONCE: u8 = 2;
+/// Longest name of a channel.
+const CHANNEL_BYTES_MAX: usize = 255;
+
+/// An effect as a plugin wrote it: not yet tied to the request it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EffectRecord<'a> {
+    /// Index of the request it belongs to.
+    pub request: usize,
+    /// What is to happen.
+    pub action: Action<'a>,
+}
+
+/// Why a list of effects was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EffectError {
+    /// A record is longer than the list, or shorter than its header.
+    #[error("effect record at byte {at} of the returned list does not fit: size {size}, header {header}")]
+    Misfit {
+        /// Where the record begins.
+        at: usize,
+        /// The size it claims.
+        size: usize,
+        /// The header it claims.
+        header: usize,
+    },
+    /// The host does not know this kind.
+    #[error("effect record at byte {at} has the unknown kind {kind}")]
+    UnknownKind {
+        /// Where the record begins.
+        at: usize,
+        /// The kind.
+        kind: u8,
+    },
+    /// A record carries an error code that is none.
+    #[error("effect record at byte {at} has error code {code}; allowed are 1 to 65,535 (0 in a kick)")]
+    BadCode {
+        /// Where the record begins.
+        at: usize,
+        /// The code.
+        code: i32,
+    },
+    /// What the kind needs is missing or out of its range.
+    #[error("effect record at byte {at} of kind {kind} has a wrong {part}")]
+    Wrong {
+        /// Where the record begins.
+        at: usize,
+        /// The kind.
+        kind: u8,
+        /// What is wrong, as `wit/packed.md` calls it.
+        part: &'static str,
+    },
+}
+
+/// Walks over effect records that a plugin wrote. Ends after the first error.
+#[derive(Debug)]
+pub struct EffectIter<'a> {
+    list: &'a [u8],
+    at: usize,
+}
+
+impl<'a> EffectIter<'a> {
+    /// Walks over the list a plugin returned.
+    pub const fn new(list: &'a [u8]) -> Self {
+        Self { list, at: 0 }
+    }
+
+    #[inline]
+    fn read(&self) -> Result<(EffectRecord<'a>, usize), EffectError> {
+        let at = self.at;
+        let rest = self.list.get(at..).unwrap_or_default();
+        let size = u32_at(rest, 0).unwrap_or(0) as usize;
+        let header = rest.get(4..).and_then(|r| r.first_chunk()).map_or(0, |b| usize::from(u16::from_le_bytes(*b)));
+        let misfit = EffectError::Misfit { at, size, header };
+        if header < HEADER || size < header {
+            return Err(misfit);
+        }
+        let record = rest.get(..size).ok_or(misfit)?;
+        let raw = match (record.get(6), record.get(7), u32_at(record, 8), u32_at(record, 12), u64_at(record, 16), record.get(header..)) {
+            (Some(&kind), Some(&flags), Some(request), Some(route), Some(target), Some(body)) => {
+                Raw { at, kind, flags, request: request as usize, route: route.cast_signed(), target, body }
+            }
+            _ => return Err(misfit),
+        };
+        Ok((EffectRecord { request: raw.request, action: raw.action()? }, size))
+    }
+}
+
+/// The fields of a record.
+struct Raw<'a> {
+    at: usize,
+    kind: u8,
+    flags: u8,
+    request: usize,
+    route: i32,
+    target: u64,
+    body: &'a [u8],
+}
+
+impl<'a> Raw<'a> {
+    #[inline]
+    fn action(&self) -> Result<Action<'a>, EffectError> {
+        let (route, body) = (Route(self.route), self.body);
+        let uids = self.flags & UIDS != 0;
+        let one = Target::new(self.target, uids);
+        Ok(match self.kind {
+            0 => Action::Reply(body),
+            1 => Action::Error(self.code(self.route)?, self.text(body)),
+            2 => Action::Push { to: one, route, body },
+            3 => {
+                let (ids, body) = self.split(self.target.checked_mul(8), "number of targets")?;
+                Action::Multicast { to: Targets::new(ids, uids), route, body }
+            }
+            4 => Action::Broadcast { bound_only: self.target == 1, route, body },
+            5 => {
+                let (channel, body) = self.split(Some(self.target), "channel")?;
+                Action::Publish { channel: self.channel(channel, false)?, route, body }
+            }
+            6 => Action::Subscribe(one, self.channel(body, false)?),
+            7 => Action::Unsubscribe(one, self.channel(body, true)?),
+            8 => {
+                let uid = u64_at(body, 0).filter(|_| body.len() == 8).map(u64::cast_signed).filter(|uid| *uid > 0);
+                Action::Bind(ConnId(self.target), Uid(uid.ok_or_else(|| self.wrong("uid"))?))
+            }
+            9 => Action::Unbind(one),
+            10 => {
+                let code = if self.route == 0 { ErrorCode::KICKED } else { self.code(self.route)? };
+                Action::Kick { who: one, code, text: self.text(body), at_once: self.flags & AT_ONCE != 0 }
+            }
+            kind => return Err(EffectError::UnknownKind { at: self.at, kind }),
+        })
+    }
+
+    fn wrong(&self, part: &'static str) -> EffectError {
+        EffectError::Wrong { at: self.at, kind: self.kind, part }
+    }
+
+    fn split(&self, at: Option<u64>, part: &'static str) -> Result<(&'a [u8], &'a [u8]), EffectError> {
+        let at = at.and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.body.split_at_checked(at)).ok_or_else(|| self.wrong(part))
+    }
+
+    fn channel(&self, name: &'a [u8], may_be_empty: bool) -> Result<&'a str, EffectError> {
+        let fits = name.len() <= CHANNEL_BYTES_MAX && (may_be_empty || !name.is_empty());
+        std::str::from_utf8(name).ok().filter(|_| fits).ok_or_else(|| self.wrong("channel"))
+    }
+
+    fn code(&self, code: i32) -> Result<ErrorCode, EffectError> {
+        match u16::try_from(code) {
+            Ok(code @ 1..) => Ok(ErrorCode(code)),
+            _ => Err(EffectError::BadCode { at: self.at, code }),
+        }
+    }
+
+    fn text(&self, text: &'a [u8]) -> &'a str {
+        std::str::from_utf8(text).unwrap_or("(message is not UTF-8)")
+    }
+}
+
+impl<'a> Iterator for EffectIter<'a> {
+    type Item = Result<EffectRecord<'a>, EffectError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.list.len() {
+            return None;
+        }
+        match self.read() {
+            Ok((record, size)) => {
+                self.at += size;
+                Some(Ok(record))
+            }
+            Err(error) => {
+                self.at = self.list.len();
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// Appends an effect record: for effects that the host collects itself, from imports and from plain handlers.
+pub fn put_effect(list: &mut Vec<u8>, effect: &EffectRecord<'_>) {
+    let id = |target: Target| match target {
+        Target::Conn(conn) => (conn.0, 0),
+        Target::Uid(uid) => (uid.0.cast_unsigned(), UIDS),
+    };
+    let uid_bytes;
+    let (kind, flags, route, target, before, body): (u8, u8, i32, u64, &[u8], &[u8]) = match effect.action {
+        Action::Reply(body) => (0, 0, 0, 0, &[], body),
+        Action::Error(code, text) => (1, 0, i32::from(code.0), 0, &[], text.as_bytes()),
+        Action::Push { to, route, body } => {
+            let (target, flags) = id(to);
+            (2, flags, route.0, target, &[], body)
+        }
+        Action::Multicast { to, route, body } => {
+            let (ids, uids) = to.parts();
+            (3, u8::from(uids), route.0, (ids.len() / 8) as u64, ids, body)
+        }
+        Action::Broadcast { bound_only, route, body } => (4, 0, route.0, u64::from(bound_only), &[], body),
+        Action::Publish { channel, route, body } => (5, 0, route.0, channel.len() as u64, channel.as_bytes(), body),
+        Action::Subscribe(who, channel) => {
+            let (target, flags) = id(who);
+            (6, flags, 0, target, &[], channel.as_bytes())
+        }
+        Action::Unsubscribe(who, channel) => {
+            let (target, flags) = id(who);
+            (7, flags, 0, target, &[], channel.as_bytes())
+        }
+        Action::Bind(conn, uid) => {
+            uid_bytes = uid.0.to_le_bytes();
+            (8, 0, 0, conn.0, &[], &uid_bytes)
+        }
+        Action::Unbind(who) => {
+            let (target, flags) = id(who);
+            (9, flags, 0, target, &[], &[])
+        }
+        Action::Kick { who, code, text, at_once } => {
+            let (target, flags) = id(who);
+            let code = if code == ErrorCode::KICKED { 0 } else { i32::from(code.0) };
+            (10, flags | if at_once { AT_ONCE } else { 0 }, code, target, &[], text.as_bytes())
+        }
+    };
+    list.extend_from_slice(&((HEADER + before.len() + body.len()) as u32).to_le_bytes());
+    list.extend_from_slice(&(HEADER as u16).to_le_bytes());
+    list.extend_from_slice(&[kind, flags]);
+    list.extend_from_slice(&(effect.request as u32).to_le_bytes());
+    list.extend_from_slice(&route.to_le_bytes());
+    list.extend_from_slice(&target.to_le_bytes());
+    list.extend_from_slice(before);
+    list.extend_from_slice(body);
+}

@@ -1,0 +1,195 @@
+//! Request records: what a handler gets, and what goes from thread to thread.
+
+use super::{u32_at, u64_at};
+use crate::{ConnId, Route, Seq, Uid};
+
+const HEADER: usize = 32;
+
+/// What a request record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum RequestKind {
+    /// A message of a client.
+    Message = 0,
+    /// A connection was opened.
+    Connect = 1,
+    /// It was bound to a uid.
+    Bind = 2,
+    /// It ended.
+    Disconnect = 3,
+    /// It was lost and may be resumed.
+    Suspend = 4,
+    /// It was resumed.
+    Resume = 5,
+}
+
+impl RequestKind {
+    /// The kinds that are events of a connection.
+    pub const EVENTS: [Self; 5] = [Self::Connect, Self::Bind, Self::Disconnect, Self::Suspend, Self::Resume];
+
+    /// Whether it is an event, which nobody answers.
+    pub const fn is_event(self) -> bool {
+        !matches!(self, Self::Message)
+    }
+
+    /// Name in a plugin's manifest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Connect => "connect",
+            Self::Bind => "bind",
+            Self::Disconnect => "disconnect",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+        }
+    }
+
+    const fn of(byte: u8) -> Self {
+        match byte {
+            1 => Self::Connect,
+            2 => Self::Bind,
+            3 => Self::Disconnect,
+            4 => Self::Suspend,
+            5 => Self::Resume,
+            _ => Self::Message,
+        }
+    }
+}
+
+/// A message of a client on its way to a handler, or an event of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// What it is about.
+    pub kind: RequestKind,
+    /// Connection it came from.
+    pub conn: ConnId,
+    /// Account of the connection, once bound.
+    pub uid: Option<Uid>,
+    /// As the client sent it.
+    pub route: Route,
+    /// As the client sent it.
+    pub seq: Seq,
+    /// As the client sent it; of an event, what `wit/packed.md` says.
+    pub body: &'a [u8],
+}
+
+impl Request<'_> {
+    /// Bytes of its record.
+    pub const fn record_bytes(&self) -> usize {
+        HEADER + self.body.len()
+    }
+}
+
+/// Request records, one after the other: what a handler gets, and what goes from thread to thread and from node to node.
+#[derive(Debug, Default)]
+pub struct Requests {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Requests {
+    /// An empty list with room for `bytes` bytes of records.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), count: 0 }
+    }
+
+    /// Appends a request.
+    #[inline]
+    pub fn push(&mut self, request: &Request<'_>) {
+        let size = request.record_bytes();
+        self.bytes.reserve(size);
+        let mut header = [0u8; HEADER];
+        let (head, ids) = header.split_at_mut(8);
+        head.copy_from_slice(&(size as u64 | (HEADER as u64) << 32 | (request.kind as u64) << 48).to_le_bytes());
+        for (to, from) in ids.chunks_exact_mut(8).zip([
+            request.conn.0.to_le_bytes(),
+            request.uid.map_or(0, |u| u.0).to_le_bytes(),
+            (u64::from(request.route.0.cast_unsigned()) | u64::from(request.seq.0.cast_unsigned()) << 32).to_le_bytes(),
+        ]) {
+            to.copy_from_slice(&from);
+        }
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(request.body);
+        self.count += 1;
+    }
+
+    /// Appends the records of another list.
+    pub fn append(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes);
+        self.count += other.count;
+    }
+
+    /// Removes all records, keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
+    /// Number of records.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The records as bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The requests in order.
+    pub fn iter(&self) -> RequestIter<'_> {
+        RequestIter { rest: &self.bytes }
+    }
+}
+
+impl<'a> IntoIterator for &'a Requests {
+    type Item = Request<'a>;
+    type IntoIter = RequestIter<'a>;
+
+    fn into_iter(self) -> RequestIter<'a> {
+        self.iter()
+    }
+}
+
+/// Walks over request records that the host wrote itself.
+#[derive(Clone, Debug)]
+pub struct RequestIter<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> RequestIter<'a> {
+    /// Walks over records that begin at the start of `bytes`.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// The bytes of the records that were not visited yet.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for RequestIter<'a> {
+    type Item = Request<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Request<'a>> {
+        let header: &[u8; HEADER] = self.rest.first_chunk()?;
+        let size = u32_at(header, 0)? as usize;
+        let (record, rest) = self.rest.split_at_checked(size)?;
+        self.rest = rest;
+        let uid = u64_at(header, 16)?.cast_signed();
+        Some(Request {
+            kind: RequestKind::of(*header.get(6)?),
+            conn: ConnId(u64_at(header, 8)?),
+            uid: (uid != 0).then_some(Uid(uid)),
+            route: Route(u32_at(header, 24)?.cast_signed()),
+            seq: Seq(u32_at(header, 28)?.cast_signed()),
+            body: record.get(HEADER..)?,
+        })
+    }
+}

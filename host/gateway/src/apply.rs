@@ -1,0 +1,282 @@
+//! From effects to packets: each is encoded once for each wire format, and each connection is written once for each call.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use duet_core::{Action, ConnId, Effect, Egress, ErrorCode, Origin, RequestKind, Route, Seq, Target, Uid};
+use duet_session::BindError;
+
+use crate::connection::Connection;
+use crate::outbox::{Overflow, Taken};
+use crate::profile::Profile;
+use crate::{CloseReason, Connections, Refusal};
+
+/// Memory that a thread keeps for encoding between batches.
+const SCRATCH_BYTES: usize = 256 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Egress for Connections {
+    fn apply(&self, effects: &[Effect<'_>]) {
+        SCRATCH.with_borrow_mut(|out| {
+            Application { connections: self, refused: None, touched: Vec::new() }.run(effects, out);
+            out.shrink_to(SCRATCH_BYTES);
+        });
+    }
+}
+
+/// One list of effects on its way.
+struct Application<'a> {
+    connections: &'a Connections,
+    /// The request whose bind was refused: what follows of it is dropped.
+    refused: Option<Origin>,
+    /// Connections with packets that are not written yet.
+    touched: Vec<Arc<Connection>>,
+}
+
+/// The connection that gets a packet of its own, if the effect is one.
+#[inline]
+fn direct(effect: &Effect<'_>) -> Option<ConnId> {
+    match effect.action {
+        Action::Reply(_) | Action::Error(..) => Some(effect.origin.conn),
+        Action::Push { to: Target::Conn(conn), .. } => Some(conn),
+        _ => None,
+    }
+}
+
+impl Application<'_> {
+    fn run(&mut self, effects: &[Effect<'_>], out: &mut Vec<u8>) {
+        // Effects in a row for the same connection are one write.
+        for run in effects.chunk_by(|a, b| direct(a).is_some_and(|conn| direct(b) == Some(conn))) {
+            let Some(first) = run.first() else { continue };
+            if self.refused.is_some() {
+                run.iter().for_each(|effect| self.unless_refused(effect, out));
+            } else if let Some(conn) = direct(first) {
+                self.send(conn, run, out);
+            } else {
+                self.act(first, out);
+            }
+        }
+        for connection in &self.touched {
+            connection.flush();
+        }
+    }
+
+    fn unless_refused(&mut self, effect: &Effect<'_>, out: &mut Vec<u8>) {
+        if self.refused == Some(effect.origin) {
+            return;
+        }
+        match direct(effect) {
+            Some(conn) => self.send(conn, std::slice::from_ref(effect), out),
+            None => self.act(effect, out),
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, run: &[Effect<'_>], out: &mut Vec<u8>) {
+        let map = self.connections.map.pin();
+        let Some(connection) = map.get(&conn).and_then(Weak::upgrade) else { return };
+        if connection.retains() || self.has_policy(run) {
+            for effect in run {
+                self.send_one(&connection, effect, out);
+            }
+            connection.flush();
+            return;
+        }
+        out.clear();
+        let packets: usize = run.iter().map(|effect| encode(&connection.profile, conn, effect, out)).sum();
+        connection.send(out, packets);
+    }
+
+    fn has_policy(&self, run: &[Effect<'_>]) -> bool {
+        let routes = &self.connections.options.routes;
+        !routes.is_empty() && run.iter().any(|e| matches!(e.action, Action::Push { route, .. } if routes.contains_key(&route)))
+    }
+
+    fn send_one(&self, connection: &Connection, effect: &Effect<'_>, out: &mut Vec<u8>) {
+        out.clear();
+        if encode(&connection.profile, connection.id, effect, out) > 0 {
+            let (route, overflow) = match effect.action {
+                Action::Push { route, .. } => (route, self.overflow(route, None)),
+                _ => (effect.origin.route, Overflow::Close),
+            };
+            self.count(connection.add(&Bytes::copy_from_slice(out), route, overflow));
+        }
+    }
+
+    fn count(&self, taken: Taken) {
+        if taken == Taken::Dropped {
+            self.connections.stats.refuse(Refusal::Overflow);
+        }
+    }
+
+    fn overflow(&self, route: Route, channel: Option<&str>) -> Overflow {
+        let options = &self.connections.options;
+        let of_channel = channel.and_then(|name| options.channels.iter().find(|(prefix, _)| name.starts_with(prefix)));
+        of_channel.map_or_else(|| options.routes.get(&route).map_or(Overflow::Close, |policy| policy.overflow), |(_, overflow)| *overflow)
+    }
+
+    fn target(&self, target: Target) -> Option<Arc<Connection>> {
+        let conn = match target {
+            Target::Conn(conn) => conn,
+            Target::Uid(uid) => self.connections.book().conn_of(uid)?,
+        };
+        self.connections.find(conn)
+    }
+
+    fn act(&mut self, effect: &Effect<'_>, out: &mut Vec<u8>) {
+        let connections = self.connections;
+        match effect.action {
+            Action::Reply(_) | Action::Error(..) => {}
+            Action::Push { to, .. } => {
+                if let Some(connection) = self.target(to) {
+                    self.send_one(&connection, effect, out);
+                    connection.flush();
+                }
+            }
+            Action::Multicast { to, route, body } => {
+                let mut all: Vec<_> = to.iter().collect();
+                if matches!(all.first(), Some(Target::Uid(_))) {
+                    let book = connections.book();
+                    for target in &mut all {
+                        if let Target::Uid(uid) = *target {
+                            *target = Target::Conn(book.conn_of(uid).unwrap_or(ConnId(0)));
+                        }
+                    }
+                }
+                let map = connections.map.pin();
+                let found = all.iter().filter_map(|target| match target {
+                    Target::Conn(conn) => map.get(conn).and_then(Weak::upgrade),
+                    Target::Uid(_) => None,
+                });
+                self.spread(found, route, body, self.overflow(route, None));
+            }
+            Action::Broadcast { bound_only, route, body } => {
+                let all = connections.all().into_iter().filter(|c| !bound_only || c.uid().is_some());
+                self.spread(all, route, body, self.overflow(route, None));
+            }
+            Action::Publish { channel, route, body } => {
+                let members: Vec<ConnId> = connections.book().members(channel).collect();
+                let map = connections.map.pin();
+                let found = members.iter().filter_map(|conn| map.get(conn).and_then(Weak::upgrade));
+                self.spread(found, route, body, self.overflow(route, Some(channel)));
+            }
+            Action::Subscribe(who, channel) => {
+                if let Some(connection) = self.target(who)
+                    && let Err(error) = connections.book().subscribe(connection.id, channel)
+                {
+                    connections.stats.refuse(Refusal::Channel);
+                    tracing::debug!(conn = %connection.id, channel, "not subscribed: {error}");
+                }
+            }
+            Action::Unsubscribe(who, channel) => {
+                let Some(connection) = self.target(who) else { return };
+                if channel.is_empty() {
+                    connections.book().unsubscribe_all(connection.id);
+                } else {
+                    connections.book().unsubscribe(connection.id, channel);
+                }
+            }
+            Action::Bind(conn, uid) => self.bind(effect.origin, conn, uid, out),
+            Action::Unbind(who) => {
+                if let Some(connection) = self.target(who) {
+                    let gone = {
+                        let mut book = connections.book();
+                        book.unbind(connection.id);
+                        book.state(connection.id).is_none()
+                    };
+                    connection.set_uid(None);
+                    connection.set_retains(false);
+                    connection.outbox().release();
+                    if gone {
+                        // It was suspended: nobody can come back to it any more.
+                        connection.cut(CloseReason::Expired);
+                    }
+                }
+            }
+            Action::Kick { who, code, text, at_once } => {
+                let Some(connection) = self.target(who) else { return };
+                connections.book().drain(connection.id);
+                if at_once {
+                    connection.cut(CloseReason::Kicked);
+                } else {
+                    connection.close_with(CloseReason::Kicked, Some(code), text);
+                }
+            }
+        }
+    }
+
+    /// One message for many: encoded once for each format, written when the whole list is through.
+    fn spread(&mut self, to: impl Iterator<Item = Arc<Connection>>, route: Route, body: &[u8], overflow: Overflow) {
+        let mut encoded: Vec<(Arc<Profile>, Option<Bytes>)> = Vec::new();
+        for connection in to {
+            let known = encoded.iter().position(|(profile, _)| Arc::ptr_eq(profile, &connection.profile));
+            let packet = match known.and_then(|at| encoded.get(at)) {
+                Some((_, packet)) => packet.clone(),
+                None => {
+                    let mut out = Vec::with_capacity(body.len() + 32);
+                    let count = message(&connection.profile, connection.id, route, Seq::PUSH, body, &mut out);
+                    let packet = (count > 0).then(|| Bytes::from(out));
+                    encoded.push((Arc::clone(&connection.profile), packet.clone()));
+                    packet
+                }
+            };
+            if let Some(packet) = packet {
+                self.count(connection.add(&packet, route, overflow));
+                self.touched.push(connection);
+            }
+        }
+    }
+
+    fn bind(&mut self, origin: Origin, conn: ConnId, uid: Uid, out: &mut Vec<u8>) {
+        let connections = self.connections;
+        let bound = connections.find(conn).ok_or(BindError::Gone).and_then(|connection| {
+            let bound = connections.book().bind(conn, uid, connection.profile.sessions.duplicate_login)?;
+            Ok((connection, bound))
+        });
+        match bound {
+            Ok((connection, bound)) => {
+                if let Some(old) = bound.replaced {
+                    connections.replace(old);
+                }
+                if bound.changed {
+                    connections.event(&connection, RequestKind::Bind, Some(uid), "");
+                    connection.set_uid(Some(uid));
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%conn, %uid, "not bound: {error}");
+                connections.stats.refuse(Refusal::DuplicateLogin);
+                let code = ErrorCode::ALREADY_ONLINE;
+                let refusal = Effect { origin, action: Action::Error(code, code.text()) };
+                self.send(origin.conn, &[refusal], out);
+                self.refused = Some(origin);
+            }
+        }
+    }
+}
+
+/// Appends the packet of an effect. Returns how many packets that made.
+#[inline]
+fn encode(profile: &Profile, conn: ConnId, effect: &Effect<'_>, out: &mut Vec<u8>) -> usize {
+    let Origin { route, seq, .. } = effect.origin;
+    match effect.action {
+        Action::Reply(body) => message(profile, conn, route, seq, body, out),
+        Action::Error(code, text) => profile.error(route, seq, code, text, out),
+        Action::Push { route, body, .. } => message(profile, conn, route, Seq::PUSH, body, out),
+        _ => 0,
+    }
+}
+
+#[inline]
+fn message(profile: &Profile, conn: ConnId, route: Route, seq: Seq, body: &[u8], out: &mut Vec<u8>) -> usize {
+    match profile.message(route, seq, body, out) {
+        Ok(()) => 1,
+        Err(error) => {
+            tracing::warn!(%conn, %route, "a message of a plugin cannot be sent: {error}");
+            profile.error(route, seq, ErrorCode::TOO_LARGE, ErrorCode::TOO_LARGE.text(), out)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Watches the memory of this process, so that the gate takes less before it is short.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use crate::MemoryMarks;
+use crate::gateway::Shared;
+
+/// How often memory is measured. A read of /proc takes some 10 us.
+const STEP: Duration = Duration::from_millis(100);
+
+/// How short memory is.
+#[derive(Debug, Default)]
+pub(crate) struct Load(AtomicU8);
+
+impl Load {
+    /// No new connections.
+    pub(crate) fn is_high(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= 1
+    }
+
+    /// No new messages.
+    pub(crate) fn is_critical(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= 2
+    }
+}
+
+/// Keeps [`Load`] up to date until it is dropped.
+pub(crate) async fn watch(shared: Arc<Shared>, marks: MemoryMarks) {
+    loop {
+        let Some(bytes) = resident() else {
+            tracing::warn!("the memory of this process cannot be read from /proc/self/statm: it is not watched");
+            return;
+        };
+        let level = u8::from(bytes > marks.high) + u8::from(bytes > marks.critical);
+        let before = shared.load.0.swap(level, Ordering::Relaxed);
+        if level != before {
+            let mib = bytes >> 20;
+            match level {
+                0 => tracing::info!(mib, "memory is enough again"),
+                1 => tracing::warn!(mib, "memory is short: no new connections"),
+                _ => tracing::error!(mib, "memory is very short: messages are answered busy"),
+            }
+        }
+        tokio::time::sleep(STEP).await;
+    }
+}
+
+/// Resident memory in bytes.
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}

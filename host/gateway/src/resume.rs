@@ -1,0 +1,128 @@
+//! What clients ask on the session route: a token, and to go on with the session of a lost connection.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use duet_core::{ErrorCode, RequestKind, Seq};
+use duet_session::Token;
+use serde::{Deserialize, Serialize};
+
+use crate::connection::Connection;
+use crate::retained::Retained;
+use crate::{CloseReason, Connections, Refusal};
+
+/// Longest question in bytes; the longest sensible one has about 80.
+const QUESTION_BYTES_MAX: usize = 256;
+
+/// What a client asks: nothing for a token, a token to resume.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Question {
+    token: Option<String>,
+    /// Packets the client got since it asked for its first token of this session.
+    received: u64,
+}
+
+/// What it is told.
+#[derive(Debug, Serialize)]
+struct Answer {
+    token: String,
+    ttl_ms: u64,
+    /// Packets the server took since then.
+    received: u64,
+}
+
+impl Connections {
+    /// Answers a packet on the session route. Returns the connection whose session goes on with this socket.
+    ///
+    /// # Errors
+    /// The code the client is told.
+    pub(crate) fn session_request(
+        &self,
+        asking: &Arc<Connection>,
+        seq: Seq,
+        body: &[u8],
+        may_resume: bool,
+    ) -> Result<Option<Arc<Connection>>, ErrorCode> {
+        if body.len() > QUESTION_BYTES_MAX {
+            return Err(ErrorCode::TOO_LARGE);
+        }
+        let question = match body {
+            b"" => Question::default(),
+            body => serde_json::from_slice(body).map_err(|_| ErrorCode::BAD_REQUEST)?,
+        };
+        match question.token {
+            None => self.issue(asking, seq).map(|()| None),
+            Some(_) if !may_resume => Err(ErrorCode::BAD_REQUEST),
+            Some(token) => {
+                let resumed = Token::from_hex(token.as_bytes()).and_then(|token| self.resume(asking, &token, question.received, seq));
+                if resumed.is_none() {
+                    self.stats.refuse(Refusal::Resume);
+                }
+                resumed.map(Some).ok_or(ErrorCode::SESSION_GONE)
+            }
+        }
+    }
+
+    fn issue(&self, connection: &Connection, seq: Seq) -> Result<(), ErrorCode> {
+        let token = fresh()?;
+        self.book().issue(connection.id, &token).map_err(|_| ErrorCode::NOT_AUTHORIZED)?;
+        let sessions = &connection.profile.sessions;
+        let answer = answer(connection, seq, &token, 0)?;
+        // Both sides count from this packet on: nothing may come between.
+        let mut outbox = connection.outbox();
+        let taken = outbox.send(&answer, 1, connection.limits());
+        outbox.retain(Retained::new(sessions.resume_packets, sessions.resume_bytes));
+        connection.set_retains(true);
+        drop(outbox);
+        connection.look_after(taken);
+        Ok(())
+    }
+
+    fn resume(&self, by: &Arc<Connection>, token: &Token, received: u64, seq: Seq) -> Option<Arc<Connection>> {
+        let fresh = fresh().ok()?;
+        let connection = {
+            let mut book = self.book();
+            let resumed = book.resume(by.id, token, &fresh, Instant::now()).ok()?;
+            let connection = self.find(resumed.conn).filter(|old| Arc::ptr_eq(&old.profile, &by.profile));
+            let Some(connection) = connection else {
+                book.end(resumed.conn);
+                return None;
+            };
+            let greeting = answer(&connection, seq, &fresh, connection.taken()).ok();
+            let went_on = greeting.and_then(|greeting| {
+                let writer = by.outbox().give_writer()?;
+                let resumed = connection.outbox().resume(writer, greeting, received);
+                resumed.map_err(|writer| by.outbox().take_writer_back(writer)).ok()
+            });
+            if went_on.is_none() {
+                // The token is used up, and what the client misses is no longer there: nobody can ever go on.
+                book.end(resumed.conn);
+                connection.cut(CloseReason::Expired);
+                return None;
+            }
+            connection.set_owner(by.id.0);
+            connection
+        };
+        connection.set_address(by.address());
+        self.event(by, RequestKind::Disconnect, None, CloseReason::Resumed.name());
+        self.event(&connection, RequestKind::Resume, connection.uid(), by.address());
+        Some(connection)
+    }
+}
+
+fn fresh() -> Result<Token, ErrorCode> {
+    let mut bytes = [0; Token::BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| ErrorCode::UNAVAILABLE)?;
+    Ok(Token::new(bytes))
+}
+
+fn answer(connection: &Connection, seq: Seq, token: &Token, received: u64) -> Result<Vec<u8>, ErrorCode> {
+    let sessions = &connection.profile.sessions;
+    let ttl_ms = u64::try_from(sessions.resume_timeout.as_millis()).unwrap_or(u64::MAX);
+    let body = serde_json::to_vec(&Answer { token: token.hex().to_string(), ttl_ms, received }).map_err(|_| ErrorCode::UNAVAILABLE)?;
+    let mut packet = Vec::new();
+    let route = sessions.route.ok_or(ErrorCode::UNKNOWN_ROUTE)?;
+    connection.profile.message(route, seq, &body, &mut packet).map_err(|_| ErrorCode::TOO_LARGE)?;
+    Ok(packet)
+}

@@ -1,0 +1,136 @@
+//! What becomes of effects.
+
+use duet_core::{Action, ConnId, Directory, ErrorCode, Presence, Route, Target, Targets, Uid};
+use duet_gateway::CloseReason;
+use duet_session::DuplicateLogin;
+
+use crate::{Gate, ended, generous, receive, receive_error, send, wait_until};
+
+fn push(to: Target, body: &[u8]) -> Action<'_> {
+    Action::Push { to, route: Route(9), body }
+}
+
+#[test]
+fn an_effect_for_a_connection_that_is_gone_does_nothing_and_a_large_one_is_an_error() {
+    let gate = Gate::open();
+    let (mut client, conn) = gate.client();
+    let large = [0; 65_537];
+    gate.act(conn, &[push(Target::Conn(ConnId(1 << 40)), b"nobody"), push(Target::Conn(conn), &large), push(Target::Conn(conn), b"after")]);
+    assert_eq!(receive_error(&mut client), (9, 0, 9, "too large".to_owned()));
+    assert_eq!(receive(&mut client), (0, 9, 0, b"after".to_vec()));
+}
+
+#[test]
+fn everybody_who_is_meant_gets_a_message_once_and_in_order() {
+    let gate = Gate::open();
+    let mut clients: Vec<_> = (0..5).map(|_| gate.client()).collect();
+    let conns: Vec<ConnId> = clients.iter().map(|c| c.1).collect();
+    let (first, bound) = (conns[0], [conns[1], conns[2]]);
+    let mut actions: Vec<Action<'_>> = bound.iter().zip([Uid(11), Uid(12)]).map(|(conn, uid)| Action::Bind(*conn, uid)).collect();
+    actions.extend(conns[2..].iter().map(|conn| Action::Subscribe(Target::Conn(*conn), "room")));
+    gate.act(first, &actions);
+    let some: Vec<u8> = [conns[0], conns[4], ConnId(999)].iter().flat_map(|c| c.0.to_le_bytes()).collect();
+    let uids: Vec<u8> = [12_i64, 13, 11].iter().flat_map(|u| u.to_le_bytes()).collect();
+    let route = Route(9);
+    gate.act(first, &[
+        Action::Broadcast { bound_only: false, route, body: b"all" },
+        push(Target::Conn(conns[4]), b"one"),
+        push(Target::Uid(Uid(11)), b"uid"),
+        Action::Multicast { to: Targets::new(&some, false), route, body: b"some" },
+        Action::Multicast { to: Targets::new(&uids, true), route, body: b"uids" },
+        Action::Broadcast { bound_only: true, route, body: b"bound" },
+        Action::Publish { channel: "room", route, body: b"room" },
+        Action::Unsubscribe(Target::Conn(conns[3]), "room"),
+        Action::Unsubscribe(Target::Uid(Uid(12)), ""),
+        Action::Publish { channel: "room", route, body: b"rest" },
+        Action::Publish { channel: "empty", route, body: b"nobody" },
+        Action::Broadcast { bound_only: false, route, body: b"end" },
+    ]);
+    let expected: [&[&str]; 5] = [
+        &["all", "some", "end"],
+        &["all", "uid", "uids", "bound", "end"],
+        &["all", "uids", "bound", "room", "end"],
+        &["all", "room", "end"],
+        &["all", "one", "some", "room", "rest", "end"],
+    ];
+    for ((client, _), expected) in clients.iter_mut().zip(expected) {
+        for body in expected {
+            assert_eq!(receive(client), (0, 9, 0, body.as_bytes().to_vec()));
+        }
+    }
+    let directory = &gate.echo.connections;
+    assert_eq!(directory.member_count("room"), 1);
+    assert_eq!(directory.members("room", 10), [conns[4]]);
+    assert_eq!(directory.member_count("empty"), 0);
+    assert_eq!((directory.counts().connections, directory.counts().bound), (5, 2));
+    assert_eq!(directory.conn_of(Uid(11)), Some(conns[1]));
+    assert_eq!(directory.uid_of(conns[2]), Some(Uid(12)));
+    assert_eq!(directory.presence(Uid(12)), Presence::Connected);
+    assert_eq!(directory.address(conns[0]), Some(clients[0].0.local_addr().expect("address")));
+    assert_eq!(directory.address(ConnId(999)), None);
+}
+
+#[test]
+fn a_bound_connection_may_use_authorized_routes_until_it_is_unbound() {
+    let gate = Gate::open();
+    let (mut client, conn) = gate.client();
+    gate.act(conn, &[Action::Bind(conn, Uid(9)), Action::Reply(b"in")]);
+    assert_eq!(receive(&mut client), (0, 1, 77, b"in".to_vec()));
+    send(&mut client, 2, 1, b"secret");
+    assert_eq!(receive(&mut client), (0, 2, 1, b"secret".to_vec()));
+    gate.act(conn, &[Action::Unbind(Target::Uid(Uid(9))), Action::Reply(b"out")]);
+    receive(&mut client);
+    send(&mut client, 2, 2, b"secret");
+    assert_eq!(receive_error(&mut client).2, ErrorCode::NOT_AUTHORIZED.0);
+    let id = conn.to_string();
+    let log = gate.echo.log();
+    assert_eq!(log, [format!("connect {id}"), format!("message {id}"), format!("bind {id} uid 9"), format!("message {id} uid 9")]);
+}
+
+#[test]
+fn a_second_login_replaces_the_first() {
+    let gate = Gate::open();
+    let (mut old, first) = gate.client();
+    let (mut new, second) = gate.client();
+    gate.act(first, &[Action::Bind(first, Uid(9))]);
+    gate.act(second, &[Action::Bind(second, Uid(9)), Action::Reply(b"in")]);
+    assert_eq!(receive_error(&mut old), (0, 0, 14, "replaced".to_owned()));
+    assert!(ended(&mut old));
+    assert_eq!(receive(&mut new).3, b"in");
+    gate.echo.wait_for(&format!("disconnect {first} uid 9 replaced"));
+    assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(second));
+    drop(old);
+    wait_until("the end", || gate.echo.connections.stats().closed(CloseReason::Replaced) == 1);
+}
+
+#[test]
+fn a_second_login_is_refused_with_all_that_follows_if_the_listener_says_so() {
+    let gate = Gate::with(generous(), |listener| listener.sessions.duplicate_login = DuplicateLogin::Reject);
+    let (mut old, first) = gate.client();
+    let (mut new, second) = gate.client();
+    gate.act(first, &[Action::Bind(first, Uid(9))]);
+    gate.act(second, &[push(Target::Conn(first), b"before"), Action::Bind(second, Uid(9)), push(Target::Conn(first), b"after"), Action::Reply(b"in")]);
+    assert_eq!(receive_error(&mut new), (1, 77, 13, "already online".to_owned()));
+    gate.act(second, &[push(Target::Conn(first), b"later"), Action::Reply(b"next")]);
+    assert_eq!(receive(&mut new).3, b"next");
+    assert_eq!(receive(&mut old).3, b"before");
+    assert_eq!(receive(&mut old).3, b"later");
+    assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(first));
+}
+
+#[test]
+fn a_kicked_client_gets_what_was_sent_before_and_the_reason() {
+    let gate = Gate::open();
+    let (mut client, conn) = gate.client();
+    let (mut other, second) = gate.client();
+    let kick = |who, at_once| Action::Kick { who, code: ErrorCode(1001), text: "cheater", at_once };
+    gate.act(conn, &[Action::Bind(conn, Uid(9)), push(Target::Conn(conn), b"last"), kick(Target::Uid(Uid(9)), false), push(Target::Conn(conn), b"late")]);
+    assert_eq!(receive(&mut client).3, b"last");
+    assert_eq!(receive_error(&mut client), (0, 0, 1001, "cheater".to_owned()));
+    assert!(ended(&mut client));
+    gate.echo.wait_for(&format!("disconnect {conn} uid 9 kicked"));
+    assert_eq!(gate.echo.connections.presence(Uid(9)), Presence::Offline);
+    gate.act(second, &[kick(Target::Conn(second), true)]);
+    gate.echo.wait_for(&format!("disconnect {second} kicked"));
+    assert!(!matches!(std::io::Read::read(&mut other, &mut [0; 16]), Ok(1..)), "nothing more is sent");
+}

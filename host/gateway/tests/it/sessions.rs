@@ -1,0 +1,186 @@
+//! Lost connections and those who come back.
+
+use std::net::TcpStream;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use duet_core::{Action, ConnId, Directory, ErrorCode, Presence, Route, Target, Uid};
+use duet_gateway::{CloseReason, Refusal};
+
+use crate::{Gate, ended, format, generous, receive, receive_error, send};
+
+const SESSION: i32 = -1;
+
+/// What a client is told on the session route: token and packets the server took.
+fn told(body: &[u8]) -> (String, u64) {
+    let answer: serde_json::Value = serde_json::from_slice(body).expect("json");
+    (answer["token"].as_str().expect("token").to_owned(), answer["received"].as_u64().expect("count"))
+}
+
+/// Asks for a token.
+fn token(client: &mut TcpStream) -> String {
+    send(client, SESSION, 5, b"{}");
+    let (extcode, route, seq, body) = receive(client);
+    assert_eq!((extcode, route, seq), (0, SESSION, 5));
+    assert_eq!(told(&body).1, 0);
+    told(&body).0
+}
+
+/// Tries to go on with a session.
+fn resume(gate: &Gate, token: &str, received: u64) -> Result<(TcpStream, String, u64), u16> {
+    let mut client = gate.connect();
+    send(&mut client, SESSION, 6, format!(r#"{{"token":"{token}","received":{received}}}"#).as_bytes());
+    let (extcode, route, seq, body) = receive(&mut client);
+    assert_eq!((route, seq), (SESSION, 6));
+    if extcode == 1 {
+        return Err(format().decode_error(&body).expect("error").0);
+    }
+    let (token, taken) = told(&body);
+    Ok((client, token, taken))
+}
+
+/// A client that is bound and has a token.
+fn logged_in(gate: &Gate, uid: i64) -> (TcpStream, ConnId, String) {
+    let (mut client, conn) = gate.client();
+    gate.act(conn, &[Action::Bind(conn, Uid(uid)), Action::Reply(b"in")]);
+    receive(&mut client);
+    let token = token(&mut client);
+    (client, conn, token)
+}
+
+fn push(gate: &Gate, conn: ConnId, n: u32) {
+    gate.act(conn, &[Action::Push { to: Target::Conn(conn), route: Route(9), body: &n.to_le_bytes() }]);
+}
+
+fn numbers(client: &mut TcpStream, count: usize) -> Vec<u32> {
+    (0..count).map(|_| u32::from_le_bytes(receive(client).3[..4].try_into().expect("number"))).collect()
+}
+
+#[test]
+fn a_lost_client_gets_what_it_missed_and_nothing_twice() {
+    let gate = Gate::open();
+    let (mut client, conn, token) = logged_in(&gate, 9);
+    gate.act(conn, &[Action::Subscribe(Target::Conn(conn), "room")]);
+    (0..10).for_each(|n| push(&gate, conn, n));
+    assert_eq!(numbers(&mut client, 4), [0, 1, 2, 3]);
+    send(&mut client, 1, 8, b"one");
+    // Six pushes and the echo are on their way and never looked at.
+    gate.echo.wait("the message", |state| (state.log.last()? == &format!("message {conn} uid 9")).then_some(()));
+    drop(client);
+    gate.echo.wait_for(&format!("suspend {conn} uid 9"));
+    assert_eq!(gate.echo.connections.presence(Uid(9)), Presence::Suspended);
+    gate.act(conn, &[Action::Publish { channel: "room", route: Route(9), body: &10_u32.to_le_bytes() }]);
+    let (mut client, second, taken) = resume(&gate, &token, 4).expect("resumed");
+    assert_eq!(taken, 1, "the server took one message");
+    assert_eq!(numbers(&mut client, 6), [4, 5, 6, 7, 8, 9]);
+    assert_eq!(receive(&mut client), (0, 1, 8, b"one".to_vec()));
+    assert_eq!(numbers(&mut client, 1), [10]);
+    send(&mut client, 2, 9, b"still bound");
+    assert_eq!(receive(&mut client), (0, 2, 9, b"still bound".to_vec()));
+    gate.echo.wait_for(&format!("resume {conn} uid 9"));
+    // The first token is used up; the second works once more, counted from the beginning.
+    assert_eq!(resume(&gate, &token, 4).expect_err("used"), ErrorCode::SESSION_GONE.0);
+    let (mut third, ..) = resume(&gate, &second, 13).expect("the old connection was still there");
+    assert!(ended(&mut client), "it was taken over");
+    push(&gate, conn, 99);
+    assert_eq!(numbers(&mut third, 1), [99]);
+    assert_eq!(gate.echo.connections.counts().bound, 1);
+    let log = gate.echo.log();
+    let of_session: Vec<&str> =
+        log.iter().filter(|l| l.split(' ').nth(1) == Some(&conn.to_string())).map(|l| l.split(' ').next().expect("kind")).collect();
+    assert_eq!(of_session, ["connect", "message", "bind", "message", "suspend", "resume", "message", "resume"]);
+}
+
+#[test]
+fn a_session_nobody_comes_back_to_ends() {
+    let gate = Gate::with(generous(), |listener| listener.sessions.resume_timeout = Duration::from_millis(200));
+    let (client, conn, token) = logged_in(&gate, 9);
+    drop(client);
+    gate.echo.wait_for(&format!("disconnect {conn} uid 9 expired"));
+    assert_eq!(resume(&gate, &token, 0).expect_err("expired"), ErrorCode::SESSION_GONE.0);
+    assert_eq!(gate.echo.connections.presence(Uid(9)), Presence::Offline);
+    assert_eq!(gate.echo.connections.stats().refused(Refusal::Resume), 1);
+}
+
+#[test]
+fn whoever_did_not_ask_is_not_kept() {
+    let gate = Gate::open();
+    let (client, conn) = gate.client();
+    gate.act(conn, &[Action::Bind(conn, Uid(9))]);
+    drop(client);
+    gate.echo.wait_for(&format!("disconnect {conn} uid 9 client_left"));
+    let mut anonymous = gate.connect();
+    send(&mut anonymous, SESSION, 5, b"{}");
+    assert_eq!(receive_error(&mut anonymous), (SESSION, 5, 4, "not authorized".to_owned()));
+    for (body, code) in [("{", 2), (r#"{"token":"0","more":1}"#, 2), (&"x".repeat(257), 9), (r#"{"token":"zz"}"#, 11)] {
+        send(&mut anonymous, SESSION, 6, body.as_bytes());
+        assert_eq!(receive_error(&mut anonymous).2, code, "{body}");
+    }
+}
+
+#[test]
+fn a_gap_that_is_no_longer_kept_ends_the_session() {
+    let gate = Gate::with(generous(), |listener| listener.sessions.resume_packets = 5);
+    let (client, conn, token) = logged_in(&gate, 9);
+    drop(client);
+    gate.echo.wait_for(&format!("suspend {conn}"));
+    (0..6).for_each(|n| push(&gate, conn, n));
+    assert_eq!(resume(&gate, &token, 0).expect_err("the first is gone"), ErrorCode::SESSION_GONE.0);
+    gate.echo.wait_for(&format!("disconnect {conn} uid 9 expired"));
+    // A number nobody can have received is refused as well.
+    let (client, conn, token) = logged_in(&gate, 10);
+    drop(client);
+    gate.echo.wait_for(&format!("suspend {conn}"));
+    assert_eq!(resume(&gate, &token, 1).expect_err("too many"), ErrorCode::SESSION_GONE.0);
+}
+
+#[test]
+fn a_login_elsewhere_ends_a_suspended_session() {
+    let gate = Gate::open();
+    let (client, conn, token) = logged_in(&gate, 9);
+    drop(client);
+    gate.echo.wait_for(&format!("suspend {conn}"));
+    let (_other, second) = gate.client();
+    gate.act(second, &[Action::Bind(second, Uid(9))]);
+    gate.echo.wait_for(&format!("disconnect {conn} uid 9 replaced"));
+    assert_eq!(resume(&gate, &token, 0).expect_err("void"), ErrorCode::SESSION_GONE.0);
+    assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(second));
+}
+
+#[test]
+fn of_many_who_resume_at_once_one_wins() {
+    let gate = Gate::open();
+    let (client, conn, token) = logged_in(&gate, 9);
+    push(&gate, conn, 7);
+    drop(client);
+    gate.echo.wait_for(&format!("suspend {conn}"));
+    let many = 200;
+    let barrier = Barrier::new(many);
+    let won: Vec<_> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..many)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    resume(&gate, &token, 0)
+                })
+            })
+            .collect();
+        tries.into_iter().filter_map(|t| t.join().expect("no panic").ok()).collect()
+    });
+    let [(mut client, ..)] = <[_; 1]>::try_from(won).map_err(|won| won.len()).expect("exactly one winner");
+    assert_eq!(numbers(&mut client, 1), [7]);
+    assert_eq!(gate.echo.connections.stats().refused(Refusal::Resume), many as u64 - 1);
+    eprintln!("resume: {many} connections with one token, 1 winner");
+}
+
+#[test]
+fn a_drain_ends_suspended_sessions_at_once() {
+    let mut gate = Gate::open();
+    let (client, conn, _token) = logged_in(&gate, 9);
+    drop(client);
+    gate.echo.wait_for(&format!("suspend {conn}"));
+    let gateway = gate.gateway.take().expect("open");
+    assert_eq!(gate.runtime.block_on(gateway.drain(Duration::from_secs(10))), 0);
+    gate.echo.wait_for(&format!("disconnect {conn} uid 9 going_away"));
+    assert_eq!(gate.echo.connections.stats().closed(CloseReason::GoingAway), 1);
+}

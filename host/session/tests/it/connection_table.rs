@@ -1,0 +1,123 @@
+//! Every event in every state of a connection.
+
+use std::time::{Duration, Instant};
+
+use duet_session::{Event, Heartbeat, Session, State, Timeouts};
+
+/// Defines [`EVENTS`] from a match, so that an event that is not listed does not compile.
+macro_rules! events {
+    ($($event:ident),*) => {
+        const EVENTS: &[Event] = &[$(Event::$event),*];
+
+        const fn listed(event: Event) -> bool {
+            match event {
+                $(Event::$event)|* => true,
+            }
+        }
+    };
+}
+events!(Packet, PartialBegun, PartialDone, WriteBlocked, WriteProgress, WriteDone, HeartbeatSent, Bound, Unbound, Drain);
+
+/// What a connection is doing when the event comes.
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    /// Nothing.
+    Quiet,
+    /// Bound; a packet was begun.
+    Reading,
+    /// Bound; bytes wait.
+    Writing,
+}
+
+/// What follows from an event at second 1: state, next deadline, what is due then.
+/// By what the connection does, then by the state it is in.
+fn expected(event: Event) -> [[&'static str; 3]; 3] {
+    let active = "Active 20 Authorize";
+    let closing = "Draining 1 Closing";
+    match event {
+        Event::Packet => {
+            [[active, active, closing], ["Active 5 Packet", "Active 5 Packet", closing], ["Active 3 Write", "Active 3 Write", closing]]
+        }
+        Event::PartialBegun => [
+            ["Opened 6 Packet", "Active 6 Packet", closing],
+            ["Opened 5 Packet", "Active 5 Packet", closing],
+            ["Opened 3 Write", "Active 3 Write", closing],
+        ],
+        Event::PartialDone => [
+            ["Opened 20 Authorize", active, closing],
+            ["Opened 30 FirstPacket", "Active 40 Silence", closing],
+            ["Opened 3 Write", "Active 3 Write", closing],
+        ],
+        Event::WriteBlocked => [
+            ["Opened 4 Write", "Active 4 Write", closing],
+            ["Opened 4 Write", "Active 4 Write", closing],
+            ["Opened 3 Write", "Active 3 Write", closing],
+        ],
+        Event::WriteProgress => [
+            ["Opened 4 Write", "Active 4 Write", closing],
+            ["Opened 4 Write", "Active 4 Write", closing],
+            ["Opened 4 Write", "Active 4 Write", closing],
+        ],
+        Event::WriteDone => [
+            ["Opened 20 Authorize", active, closing],
+            ["Opened 5 Packet", "Active 5 Packet", closing],
+            ["Opened 30 FirstPacket", "Active 40 Silence", closing],
+        ],
+        Event::HeartbeatSent | Event::Unbound => [
+            ["Opened 20 Authorize", active, closing],
+            ["Opened 5 Packet", "Active 5 Packet", closing],
+            ["Opened 3 Write", "Active 3 Write", closing],
+        ],
+        Event::Bound => [
+            ["Opened 30 FirstPacket", "Active 40 Silence", closing],
+            ["Opened 5 Packet", "Active 5 Packet", closing],
+            ["Opened 3 Write", "Active 3 Write", closing],
+        ],
+        Event::Drain => [["Draining 2 Closing", "Draining 2 Closing", closing]; 3],
+    }
+}
+
+fn connection(state: State, doing: Doing, t: Instant) -> Session {
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts {
+        first_packet: second * 30,
+        authorize: second * 20,
+        packet: second * 5,
+        write: second * 3,
+        heartbeat: Heartbeat::Respond,
+        heartbeat_interval: second * 20,
+    };
+    let mut connection = Session::new(timeouts, t);
+    match state {
+        State::Opened => {}
+        State::Active => connection.on(Event::Packet, t),
+        State::Draining => connection.on(Event::Drain, t),
+    }
+    let events: &[Event] = match doing {
+        Doing::Quiet => &[],
+        Doing::Reading => &[Event::Bound, Event::PartialBegun],
+        Doing::Writing => &[Event::Bound, Event::WriteBlocked],
+    };
+    for event in events {
+        connection.on(*event, t);
+    }
+    assert_eq!(connection.state(), state);
+    connection
+}
+
+#[test]
+fn every_event_in_every_state_does_what_the_table_says() {
+    let t = Instant::now();
+    for event in EVENTS.iter().copied().filter(|event| listed(*event)) {
+        for (doing, row) in [Doing::Quiet, Doing::Reading, Doing::Writing].into_iter().zip(expected(event)) {
+            for (state, expected) in [State::Opened, State::Active, State::Draining].into_iter().zip(row) {
+                let mut connection = connection(state, doing, t);
+                connection.on(event, t + Duration::from_secs(1));
+                let next = connection.next_deadline().unwrap();
+                let due = connection.due(next).unwrap();
+                let found = format!("{:?} {} {due:?}", connection.state(), (next - t).as_secs());
+                assert_eq!(found, expected, "{event:?} in {state:?}, {doing:?}");
+            }
+        }
+    }
+}

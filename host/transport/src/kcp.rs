@@ -1,0 +1,160 @@
+//! A listener for KCP: a byte stream over UDP that clients open without asking, and servers only after a proof.
+//!
+//! **Proof of address.** A first datagram makes no state. It is answered with one segment: number 0, a cookie as its timestamp, the greeting
+//! as its data. A client of any KCP library acknowledges that segment and thereby returns the cookie; only then is there a session. The
+//! client's own first segment is left unacknowledged, so the client sends it again. An answer is never longer than what it answers.
+//!
+//! **Who comes late.** KCP has no goodbye. A client that outlives its session is never greeted again: only a client whose own segment 0 is
+//! unacknowledged is, and only one that has received nothing but the greeting can return a cookie. Cookies that were issued before a session
+//! ended open none for the same address and conversation. Such a client hears nothing until its own heartbeat or resend limit ends it.
+//!
+//! **Bounds.** A session holds at most two receive windows (in order and out of order) and two send windows. Without unacknowledged data it
+//! has no timer.
+
+mod cookie;
+mod driver;
+mod ended;
+mod halves;
+mod port;
+mod segment;
+mod session;
+mod stats;
+mod timers;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+use self::cookie::Cookies;
+use self::driver::Driver;
+pub use self::halves::{KcpReader, KcpWriter};
+use self::port::Port;
+pub use self::stats::KcpStats;
+use crate::BindError;
+use crate::listener::Transport;
+
+/// Proved sessions that wait for [`KcpListener::accept`]. Further clients have to try again.
+const ACCEPTED_MAX: usize = 256;
+/// What is asked of the kernel for the one socket of all sessions; it may give less.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// How sessions behave. The client has options of its own; the two need not be equal.
+#[derive(Clone, Copy, Debug)]
+pub struct KcpOptions {
+    /// Longest datagram that is sent, in bytes, 50 to 1,500. 1,400 fits through tunnels.
+    pub mtu: usize,
+    /// Resends sooner: after at least 30 ms instead of 100, and waits 1.5 times as long each time instead of twice.
+    pub nodelay: bool,
+    /// How often unacknowledged data is looked after, 10 ms to 5 s.
+    pub interval: Duration,
+    /// A segment is resent at once when this many later ones were acknowledged. 0: never.
+    pub resend: u32,
+    /// No congestion control: a lost datagram does not slow the session down.
+    pub nc: bool,
+    /// Most segments in flight. As many again may wait.
+    pub send_window: u16,
+    /// Most segments that are kept for a reader that does not read, at least 128. As many again may have arrived out of order.
+    pub receive_window: u16,
+    /// Acknowledges what was read from the socket at once, rather than at the next interval.
+    pub ack_no_delay: bool,
+    /// Small writes that wait are joined into full segments.
+    pub stream: bool,
+    /// Most sessions, those that linger included. Further clients are not answered.
+    pub sessions_max: usize,
+    /// A session is dead when data was unacknowledged and nothing was heard for so long.
+    pub dead_link: Duration,
+    /// How long a session that was shut down still resends and acknowledges.
+    pub linger: Duration,
+}
+
+impl Default for KcpOptions {
+    /// For games. 128 segments of 1,376 bytes in flight are 1.7 MB/s for each player at 100 ms, and bound a hostile session to 0.8 MB.
+    fn default() -> Self {
+        Self {
+            mtu: 1400,
+            nodelay: true,
+            interval: Duration::from_millis(10),
+            resend: 2,
+            nc: true,
+            send_window: 128,
+            receive_window: 128,
+            ack_no_delay: true,
+            stream: true,
+            sessions_max: 10_000,
+            dead_link: Duration::from_secs(15),
+            linger: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A UDP port on which KCP is spoken. Sessions outlive it.
+pub struct KcpListener {
+    port: Arc<Port>,
+    accepted: mpsc::Receiver<(KcpReader, KcpWriter, SocketAddr)>,
+}
+
+impl KcpListener {
+    /// Listens on an address, in the tokio runtime of the caller. `greeting` is the first that each client receives: one whole packet
+    /// that clients ignore, such as a heartbeat. It has to be short, for a client whose first datagram is shorter than 24 bytes and the
+    /// greeting is not answered.
+    ///
+    /// # Errors
+    /// [`BindError`]; if the port is in use, it names the process that holds it where that can be found out.
+    pub fn bind(address: SocketAddr, options: KcpOptions, greeting: Vec<u8>) -> Result<Self, BindError> {
+        let open = || {
+            let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+            socket.set_nonblocking(true)?;
+            let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+            let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+            socket.bind(&address.into())?;
+            Ok((UdpSocket::from_std(socket.into())?, Cookies::new()?))
+        };
+        let (socket, cookies) = open().map_err(|cause| BindError::new(address, cause, Transport::Udp))?;
+        let port = Arc::new(Port::new(socket, options));
+        let (sender, accepted) = mpsc::channel(ACCEPTED_MAX);
+        tokio::spawn(Driver::new(Arc::clone(&port), cookies, greeting, sender).run());
+        Ok(Self { port, accepted })
+    }
+
+    /// The address, with the port that was really taken.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.port.local_addr()
+    }
+
+    /// The next session whose client has proved its address. Safe to drop while it waits.
+    pub async fn accept(&mut self) -> (KcpReader, KcpWriter, SocketAddr) {
+        match self.accepted.recv().await {
+            Some(session) => session,
+            // The driver ends before its listener only if the runtime is going away, and this task with it.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What happened on this port so far.
+    pub fn stats(&self) -> Arc<KcpStats> {
+        Arc::clone(self.port.stats())
+    }
+}
+
+impl Drop for KcpListener {
+    /// No further sessions; those that exist go on.
+    fn drop(&mut self) {
+        self.accepted.close();
+        self.port.timers().wake();
+    }
+}
+
+impl fmt::Debug for KcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KcpListener").field("address", &self.local_addr()).finish_non_exhaustive()
+    }
+}

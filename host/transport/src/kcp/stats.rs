@@ -1,0 +1,70 @@
+//! Counters of a KCP port.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// What happened on a KCP port since it was opened. Read with any ordering; the counters are not of one moment.
+#[derive(Debug, Default)]
+pub struct KcpStats {
+    /// Datagrams received.
+    pub datagrams_in: AtomicU64,
+    /// Datagrams sent.
+    pub datagrams_out: AtomicU64,
+    /// Bytes received, without headers of UDP.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent, without headers of UDP.
+    pub bytes_out: AtomicU64,
+    /// Bytes of datagrams without a session, also those that open one.
+    pub unproved_bytes_in: AtomicU64,
+    /// Bytes of greetings.
+    pub unproved_bytes_out: AtomicU64,
+    /// Datagrams that the socket did not take, which KCP sends again.
+    pub unsent: AtomicU64,
+    /// Sessions now, those that linger included.
+    pub sessions: AtomicUsize,
+    /// Sessions opened.
+    pub sessions_opened: AtomicU64,
+    /// Sessions whose client stopped acknowledging.
+    pub sessions_dead: AtomicU64,
+    /// Datagrams that are not KCP, or not possible in their session.
+    pub refused_malformed: AtomicU64,
+    /// Parity and out-of-band frames of clients with error correction, which are not used.
+    pub ignored_frames: AtomicU64,
+    /// Datagrams without a session that neither begin one nor return a good cookie.
+    pub refused_stray: AtomicU64,
+    /// First datagrams that are shorter than their answer would be.
+    pub refused_short: AtomicU64,
+    /// Good cookies of sessions that have ended.
+    pub refused_ended: AtomicU64,
+    /// Good cookies for which there was no room: too many sessions, too many to accept, or the listener is gone.
+    pub refused_full: AtomicU64,
+}
+
+/// Why a datagram is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Malformed,
+    Ignored,
+    Stray,
+    Short,
+    Ended,
+    Full,
+}
+
+impl KcpStats {
+    pub(super) fn refused(&self, refusal: Refusal) {
+        let counter = match refusal {
+            Refusal::Malformed => &self.refused_malformed,
+            Refusal::Ignored => &self.ignored_frames,
+            Refusal::Stray => &self.refused_stray,
+            Refusal::Short => &self.refused_short,
+            Refusal::Ended => &self.refused_ended,
+            Refusal::Full => &self.refused_full,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Adds a length to a counter of bytes.
+pub(super) fn add(counter: &AtomicU64, bytes: usize) {
+    counter.fetch_add(bytes as u64, Ordering::Relaxed);
+}

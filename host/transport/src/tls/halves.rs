@@ -1,0 +1,165 @@
+//! The two directions of a TLS connection. They share its keys, and the sockets tell them when to go on.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use rustls::ServerConnection;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::TlsStream;
+
+/// Most that is read from a socket at once. Shared by all connections of a thread. What stays with a connection is rustls's: the
+/// beginning of an unfinished record, in a buffer of 4 KiB that grows to 18 KiB under large records and shrinks at the next read.
+const CIPHERTEXT_BYTES: usize = 32 << 10;
+
+thread_local! {
+    static CIPHERTEXT: RefCell<Box<[u8]>> = RefCell::new(vec![0; CIPHERTEXT_BYTES].into_boxed_slice());
+}
+
+/// What a client sends over TLS.
+#[derive(Debug)]
+pub struct TlsReader {
+    tcp: OwnedReadHalf,
+    session: Session,
+}
+
+/// What a client gets over TLS.
+#[derive(Debug)]
+pub struct TlsWriter {
+    tcp: OwnedWriteHalf,
+    session: Session,
+}
+
+/// Locked only for as long as it takes to encrypt or decrypt what is there; nobody waits for the network with it.
+#[derive(Clone, Debug)]
+struct Session(Arc<Mutex<ServerConnection>>);
+
+/// A socket as rustls writes to it.
+struct Socket<'a>(&'a TcpStream);
+
+/// Takes a connection apart after its handshake.
+pub(crate) fn split(stream: TlsStream) -> (TlsReader, TlsWriter) {
+    let (tcp, connection) = stream.into_inner();
+    let (read, write) = tcp.into_split();
+    let session = Session(Arc::new(Mutex::new(connection)));
+    (TlsReader { tcp: read, session: session.clone() }, TlsWriter { tcp: write, session })
+}
+
+impl TlsReader {
+    /// Reads what is there. Nothing read is the end: the client said so, or its socket ended without a word. The latter is no error
+    /// here, because game clients vanish, and nothing can be cut off unseen: packets have a size.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        while buf.filled().len() == before && !take_plaintext(&mut self.session.lock(), buf)? {
+            let tcp_ended = CIPHERTEXT.with_borrow_mut(|ciphertext| {
+                // Never more than `buf` has room for: what does not fit is then less than one record, and rustls holds that much (16 KiB).
+                let room = ciphertext.len().min(buf.remaining());
+                let mut input = ReadBuf::new(ciphertext.get_mut(..room).unwrap_or_default());
+                ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut input))?;
+                self.decrypt(input.filled(), buf)?;
+                Poll::Ready(io::Result::Ok(input.filled().is_empty()))
+            });
+            if ready!(tcp_ended)? {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn decrypt(&self, mut ciphertext: &[u8], buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let mut session = self.session.lock();
+        // It takes 4 KiB at a time, and nothing after the client's farewell.
+        while !ciphertext.is_empty() && session.read_tls(&mut ciphertext)? > 0 {
+            let processed = session.process_new_packets();
+            // New keys are confirmed and mistakes are answered, if the socket takes it now; otherwise with the next write, which also
+            // is the one to notice a socket that is gone: what was read before is still good.
+            let _ = push(self.tcp.as_ref(), &mut session);
+            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+            take_plaintext(&mut session, buf)?;
+        }
+        Ok(())
+    }
+}
+
+impl TlsWriter {
+    /// Encrypts as much as rustls holds at most (64 KiB), and writes what the socket takes of it. Nothing is taken as long as
+    /// something of the last time is held.
+    pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut session = self.session.lock();
+        if !push(self.tcp(), &mut session)? {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let taken = session.writer().write_vectored(bufs)?;
+        push(self.tcp(), &mut session)?;
+        Ok(taken)
+    }
+
+    pub(crate) fn try_flush(&self) -> io::Result<bool> {
+        push(self.tcp(), &mut self.session.lock())
+    }
+
+    /// Says good-bye, once, behind everything that was written.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        let mut session = self.session.lock();
+        session.send_close_notify();
+        if push(self.tcp(), &mut session)? { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
+    }
+
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        self.tcp.as_ref()
+    }
+}
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, ServerConnection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.try_write(data)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Moves what is decrypted. True if there was something, or if nothing will come any more.
+fn take_plaintext(session: &mut ServerConnection, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
+    if buf.remaining() == 0 {
+        return Ok(true);
+    }
+    match session.reader().read(buf.initialize_unfilled()) {
+        Ok(bytes) => {
+            buf.advance(bytes);
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes ciphertext until there is none or the socket takes no more. True if there is none.
+fn push(tcp: &TcpStream, session: &mut ServerConnection) -> io::Result<bool> {
+    while session.wants_write() {
+        match session.write_tls(&mut Socket(tcp)) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}

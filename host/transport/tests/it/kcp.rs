@@ -1,0 +1,13 @@
+//! The KCP listener against clients of other makers, bad networks and hostile peers.
+
+mod alone;
+mod echo;
+mod go;
+mod limits;
+mod loss;
+mod measure;
+mod network;
+mod proof;
+mod raw;
+mod relay;
+mod server;
