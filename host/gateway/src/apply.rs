@@ -224,8 +224,11 @@ impl Application<'_> {
                 }
             };
             if let Some(packet) = packet {
-                self.count(connection.add(&packet, route, overflow));
-                self.touched.push(connection);
+                let taken = connection.add(&packet, route, overflow);
+                self.count(taken);
+                if taken == Taken::Added {
+                    self.touched.push(connection);
+                }
             }
         }
     }
@@ -249,7 +252,7 @@ impl Application<'_> {
             Err(error) => {
                 tracing::debug!(%conn, %uid, "not bound: {error}");
                 connections.stats.refuse(Refusal::DuplicateLogin);
-                let code = ErrorCode::ALREADY_ONLINE;
+                let code = if matches!(error, BindError::AlreadyOnline(_)) { ErrorCode::ALREADY_ONLINE } else { ErrorCode::SESSION_GONE };
                 let refusal = Effect { origin, action: Action::Error(code, code.text()) };
                 self.send(origin.conn, &[refusal], out);
                 self.refused = Some(origin);

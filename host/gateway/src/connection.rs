@@ -135,6 +135,9 @@ impl Connection {
     pub(crate) fn flush(&self) {
         let taken = {
             let mut outbox = self.outbox();
+            if outbox.is_blocked() {
+                return;
+            }
             match outbox.flush() {
                 Ok(Flushed::All) => Taken::Done,
                 Ok(Flushed::Blocked { .. }) => Taken::Wake,
@@ -174,8 +177,10 @@ impl Connection {
 
     /// Notes an event. The connection's task hands it on, before what it reads later.
     pub(crate) fn event(&self, kind: RequestKind, uid: Option<Uid>, body: &str) {
-        lock(&self.events).push(&Request { kind, conn: self.id, uid, route: Route(0), seq: Seq(0), body: body.as_bytes() });
+        let mut events = lock(&self.events);
+        events.push(&Request { kind, conn: self.id, uid, route: Route(0), seq: Seq(0), body: body.as_bytes() });
         self.has_events.store(true, Ordering::Release);
+        drop(events);
         self.task.wake();
     }
 

@@ -20,6 +20,10 @@ pub(crate) struct Outbox {
     packets: usize,
     bytes: usize,
     state: Sending,
+    /// Packets were added since the last flush.
+    added: bool,
+    /// The socket took no more at the last flush. The connection's task tries again when it does.
+    blocked: bool,
     /// Sent packets that may have to be sent again, if the client asked for it.
     retained: Option<Box<Retained>>,
 }
@@ -74,8 +78,10 @@ pub enum Overflow {
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// Written, or kept behind others that the task looks after already.
+    /// Written, or kept behind others that somebody looks after already.
     Done,
+    /// Added as the first since the last flush, which somebody has to do.
+    Added,
     /// The connection's task has to look after it.
     Wake,
     /// It was dropped, or took another's place, as its route's policy says.
@@ -89,7 +95,7 @@ const PIECES: usize = 32;
 
 impl Outbox {
     pub(crate) const fn new(writer: Writer) -> Self {
-        Self { writer: Some(writer), chunks: VecDeque::new(), packets: 0, bytes: 0, state: Sending::Open, retained: None }
+        Self { writer: Some(writer), chunks: VecDeque::new(), packets: 0, bytes: 0, state: Sending::Open, added: false, blocked: false, retained: None }
     }
 
     pub(crate) const fn state(&self) -> Sending {
@@ -137,7 +143,7 @@ impl Outbox {
             }
             return Taken::Dropped;
         }
-        if self.packets >= UNTRIED_PACKETS && self.flush().is_err() {
+        if self.packets >= UNTRIED_PACKETS && !self.blocked && self.flush().is_err() {
             return self.lost();
         }
         if self.is_over(1, packet.len(), limits) {
@@ -148,10 +154,11 @@ impl Outbox {
             return Taken::Dropped;
         }
         let number = self.retained.as_mut().map_or(0, |retained| retained.push(packet.clone()));
-        if self.writer.is_some() {
-            self.keep(packet.clone(), 1, (overflow == Overflow::KeepLatest).then_some((route, number)));
+        if self.writer.is_none() {
+            return Taken::Done;
         }
-        Taken::Done
+        self.keep(packet.clone(), 1, (overflow == Overflow::KeepLatest).then_some((route, number)));
+        if std::mem::replace(&mut self.added, true) { Taken::Done } else { Taken::Added }
     }
 
     fn is_over(&self, packets: usize, bytes: usize, limits: OutboxLimits) -> bool {
@@ -188,10 +195,23 @@ impl Outbox {
     fn forget(&mut self) {
         self.chunks = VecDeque::new();
         (self.packets, self.bytes) = (0, 0);
+        (self.added, self.blocked) = (false, false);
+    }
+
+    /// Whether the task waits for the socket to take more.
+    pub(crate) const fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     /// Writes what waits, as far as the socket takes it.
     pub(crate) fn flush(&mut self) -> io::Result<Flushed> {
+        self.added = false;
+        let flushed = self.write_waiting()?;
+        self.blocked = flushed != Flushed::All;
+        Ok(flushed)
+    }
+
+    fn write_waiting(&mut self) -> io::Result<Flushed> {
         let Some(writer) = &self.writer else { return Ok(Flushed::All) };
         let mut progress = false;
         while !self.chunks.is_empty() {

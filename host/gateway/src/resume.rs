@@ -69,11 +69,12 @@ impl Connections {
         self.book().issue(connection.id, &token).map_err(|_| ErrorCode::NOT_AUTHORIZED)?;
         let sessions = &connection.profile.sessions;
         let answer = answer(connection, seq, &token, 0)?;
+        // Known to all before the client can know it.
+        connection.set_retains(true);
         // Both sides count from this packet on: nothing may come between.
         let mut outbox = connection.outbox();
         let taken = outbox.send(&answer, 1, connection.limits());
         outbox.retain(Retained::new(sessions.resume_packets, sessions.resume_bytes));
-        connection.set_retains(true);
         drop(outbox);
         connection.look_after(taken);
         Ok(())

@@ -101,10 +101,16 @@ impl Reader {
             self.bound = bound;
             self.session.on(if bound { Event::Bound } else { Event::Unbound }, Instant::now());
         }
+        // Writing comes first: a connection that is to end must not be read any more.
+        if let Poll::Ready(reason) = self.poll_write(cx) {
+            return Poll::Ready(reason);
+        }
         if let Poll::Ready(reason) = self.poll_read(cx, shared) {
             return Poll::Ready(reason);
         }
-        if let Poll::Ready(reason) = self.poll_write(cx) {
+        if self.ended.is_some()
+            && let Poll::Ready(reason) = self.poll_write(cx)
+        {
             return Poll::Ready(reason);
         }
         self.poll_clock(cx, clock)

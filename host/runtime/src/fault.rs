@@ -23,7 +23,7 @@ pub(crate) enum Fault {
     #[error("returned an effect for request {request} of a call with {requests}, a second answer to it, or an answer to an event")]
     Answer { request: usize, requests: usize },
     /// The list is too long.
-    #[error("returned more than {0} effects for each request")]
+    #[error("returned more than {0} effects for one request")]
     TooManyEffects(usize),
     /// A new instance could not be made.
     #[error("no new instance: {0}")]

@@ -52,20 +52,26 @@ impl Plugin {
     /// Applies the effects of a call that returned.
     pub(crate) fn apply(&self, egress: &dyn Egress, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
         let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
-        let mut answered = 0u64;
+        // A call has at most 64 requests.
+        let (mut answered, mut made) = (0u64, [0usize; 64]);
         let mut effects = Vec::with_capacity(asked.len());
         for record in EffectIter::new(list) {
             let EffectRecord { request, action } = record?;
             let contradiction = Fault::Answer { request, requests: asked.len() };
-            let Some(&Request { kind, conn, route, seq, .. }) = asked.get(request) else { return Err(contradiction) };
+            let (Some(&Request { kind, conn, route, seq, .. }), Some(made)) = (asked.get(request), made.get_mut(request)) else {
+                return Err(contradiction);
+            };
             if let Action::Reply(_) | Action::Error(..) = action {
-                let bit = 1 << (request & 63);
+                let bit = 1 << request;
                 if answered & bit != 0 || kind.is_event() {
                     return Err(contradiction);
                 }
                 answered |= bit;
-            } else if effects.len() >= (EFFECTS_MAX + 1) * asked.len() {
-                return Err(Fault::TooManyEffects(EFFECTS_MAX));
+            } else {
+                *made += 1;
+                if *made > EFFECTS_MAX {
+                    return Err(Fault::TooManyEffects(EFFECTS_MAX));
+                }
             }
             effects.push(Effect { origin: Origin { conn, route, seq }, action });
         }
@@ -75,8 +81,8 @@ impl Plugin {
 
     /// Notes a fault: one log line, and the end of service for a while if it was one too many.
     pub(crate) fn fault(&self, fault: &Fault, request: Option<&Request<'_>>) {
-        let (route, body) = request.map_or((0, String::new()), |r| (r.route.0, hex(r.body)));
-        tracing::warn!(plugin = %self.name, version = %self.version, route, body, "plugin fault: {}", one_line(&fault.to_string()));
+        let (kind, route, body) = request.map_or(("", 0, String::new()), |r| (r.kind.name(), r.route.0, hex(r.body)));
+        tracing::warn!(plugin = %self.name, version = %self.version, kind, route, body, "plugin fault: {}", one_line(&fault.to_string()));
         if let Some(time) = self.health.fault(Instant::now()) {
             tracing::error!(plugin = %self.name, version = %self.version, faults = self.health.faults(), "out of service for {time:?} after repeated faults");
         }

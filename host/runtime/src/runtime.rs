@@ -28,6 +28,15 @@ struct Served {
     events: Vec<(Vec<RequestKind>, Arc<Plugin>)>,
 }
 
+impl Served {
+    /// What stands in the route of an event, where it has no meaning, while the gateway keeps the copy that is for this inbox. Plugins
+    /// are only ever added, so it stays the same.
+    fn mark(&self, inbox: &Arc<Inbox>) -> Route {
+        let at = self.events.iter().position(|(_, plugin)| plugin.inboxes.iter().any(|own| Arc::ptr_eq(own, inbox)));
+        Route(at.map_or(0, |at| at as i32 + 1))
+    }
+}
+
 /// Runs the plugins of a process.
 pub struct Runtime {
     options: Arc<RuntimeOptions>,
@@ -239,15 +248,14 @@ impl Runtime {
                 add(&mut groups, target(served, &request), &request);
                 continue;
             }
-            // An event goes to all who want it. The route, of no meaning in an event, says whom a copy is for, should it be given back.
-            for ((kinds, plugin), number) in served.events.iter().zip(1..) {
-                let for_it = request.route == Route(0) || request.route == Route(number);
-                if for_it
+            // An event goes to all who want it. A copy that was given back carries the mark of the one it is for.
+            for ((kinds, plugin), mark) in served.events.iter().zip(1..) {
+                if [Route(0), Route(mark)].contains(&request.route)
                     && kinds.contains(&request.kind)
                     && !plugin.is_quarantined()
                     && let Some(inbox) = plugin.inbox_for(&request)
                 {
-                    add(&mut groups, Target::Inbox(inbox), &Request { route: Route(number), ..request });
+                    add(&mut groups, Target::Inbox(inbox), &Request { route: Route(0), ..request });
                 }
             }
         }
@@ -257,7 +265,8 @@ impl Runtime {
                 Target::Refused(code) => refuse(&*self.shared.egress, group.iter(), code),
                 Target::Inbox(inbox) => {
                     if let Err(Full(group)) = self.offer(inbox, group, waker) {
-                        left.append(&group);
+                        let route = served.mark(inbox);
+                        group.iter().for_each(|r| left.push(&if r.kind.is_event() { Request { route, ..r } } else { r }));
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! `gateway`: effects that a guest makes by calling instead of returning them.
 
-use duet_core::packed::{EffectIter, EffectRecord, put_effect};
+use duet_core::packed::{EffectError, EffectIter, EffectRecord, put_effect};
 use duet_core::{Action, ConnId, ErrorCode, Route, Target, Targets, Uid};
 use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
 
@@ -97,7 +97,10 @@ impl Kept {
         put_effect(&mut self.list, &EffectRecord { request: self.request, action });
         if let Some(Err(error)) = EffectIter::new(self.list.get(before..).unwrap_or_default()).next() {
             self.list.truncate(before);
-            return Err(error.to_string());
+            return Err(match error {
+                EffectError::Wrong { part, .. } => format!("wrong {part}: a channel's name has 1 to 255 bytes, a uid is above 0"),
+                other => other.to_string(),
+            });
         }
         self.count += 1;
         Ok(())

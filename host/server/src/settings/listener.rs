@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use duet_config::{Field, Place, Report, Table};
-use duet_transport::{Origin, Origins};
+use duet_transport::Origins;
 
 use super::codec::{self, ByteOrder, CodecSettings};
 use super::gateway::{self, GatewaySettings, Heartbeat};
@@ -226,25 +226,21 @@ fn path(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<String> {
 }
 
 fn origins(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Origins> {
-    #[derive(PartialEq)]
-    enum Entry {
-        SameHost,
-        Any,
-        Origin(Origin),
-    }
     let read = |text: &str| match text {
-        "same-host" => Some(Entry::SameHost),
-        "*" => Some(Entry::Any),
-        text => text.parse().ok().map(Entry::Origin),
+        "same-host" => Some(Origins::SameHost),
+        "*" => Some(Origins::Any),
+        text => text.parse().ok().map(|origin| Origins::List(vec![origin])),
     };
-    let alone = |entries: &Vec<Entry>| entries.len() == 1 || entries.iter().all(|entry| matches!(entry, Entry::Origin(_)));
+    let alone = |entries: &Vec<Origins>| entries.len() == 1 || entries.iter().all(|entry| matches!(entry, Origins::List(_)));
     let allowed = "[\"same-host\"], [\"*\"], or origins such as \"https://game.example\", \"http://localhost:8080\"";
-    let mut entries = only(&[Protocol::Ws], protocol, table.list("origins", allowed, read).check(allowed, alone)).optional()?;
-    Some(match entries.as_mut_slice() {
-        [Entry::SameHost] => Origins::SameHost,
-        [Entry::Any] => Origins::Any,
-        _ => Origins::List(entries.into_iter().filter_map(|e| if let Entry::Origin(origin) = e { Some(origin) } else { None }).collect()),
-    })
+    let mut origins = Vec::new();
+    for entry in only(&[Protocol::Ws], protocol, table.list("origins", allowed, read).check(allowed, alone)).optional()? {
+        match entry {
+            Origins::List(one) => origins.extend(one),
+            alone => return Some(alone),
+        }
+    }
+    Some(Origins::List(origins))
 }
 
 /// Both files or none.

@@ -142,7 +142,7 @@ mod tests {
         let settings = Settings::default();
         let options = GatewayOptions { memory: None, ..gateway(&settings).unwrap() };
         let expected = GatewayOptions {
-            guard: GuardOptions { exempt: settings.limits.exempt.clone(), ..GuardOptions::default() },
+            guard: GuardOptions { exempt: settings.limits.exempt, ..GuardOptions::default() },
             ..GatewayOptions::default()
         };
         assert_eq!(format!("{options:?}"), format!("{expected:?}"));

@@ -160,8 +160,10 @@ fn drain_timeout(server: &Server, name: &str) {
 }
 
 fn assert_farewell(peer: &mut Peer) {
-    let farewell = Message::Error { route: 0, seq: 0, code: GOING_AWAY, text: "going away".to_owned() };
-    assert_eq!(peer.next(), farewell, "{}", peer.wire().name());
+    let farewell = peer.next();
+    let Message::Error { route: 0, seq: 0, code: GOING_AWAY, text } = &farewell else { panic!("{farewell:?}, {}", peer.wire().name()) };
+    let retry_after = text.strip_prefix("going away; retry-after-ms=").and_then(|ms| ms.parse::<u32>().ok());
+    assert!(retry_after.is_some_and(|ms| ms < 5000), "{text}");
     assert_eq!(peer.next(), Message::Closed((peer.wire().carrier == Carrier::Ws).then_some(1001)), "{}", peer.wire().name());
 }
 

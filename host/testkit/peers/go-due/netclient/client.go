@@ -1,21 +1,16 @@
-// Package netclient is a network.Client for due over TCP or WebSocket. due's own clients are modules of their own that
-// the Go module proxy does not serve; this one behaves as they do: a heartbeat every interval (the first after one
+// Package netclient is a network.Client for due over TCP, TLS, WebSocket or KCP. due's own clients are modules of their own
+// that the Go module proxy does not serve; this one behaves as they do: a heartbeat every interval (the first after one
 // interval), a close of its own when nothing came for two intervals, no reconnect, no close frame on ws.
 package netclient
 
 import (
 	"errors"
-	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dobyte/due/v2/network"
-	"github.com/gorilla/websocket"
 )
-
-const dialTimeout = 3 * time.Second
 
 // Stats counts what a client has seen on all its connections.
 type Stats struct {
@@ -27,13 +22,14 @@ type Stats struct {
 	Silences atomic.Int64
 }
 
-// Client dials connections of one protocol, "tcp" or "ws".
+// Client dials connections of one protocol.
 type Client struct {
 	// Stats is live while connections are open.
 	Stats Stats
 
-	protocol  string
+	protocol  Protocol
 	interval  time.Duration
+	conns     sync.Map // ID to *conn
 	nextID    atomic.Int64
 	connect   network.ConnectHandler
 	leave     network.DisconnectHandler
@@ -44,11 +40,8 @@ type Client struct {
 }
 
 // New makes a client; an interval of 0 switches heartbeats off.
-func New(protocol string, interval time.Duration) (*Client, error) {
-	if protocol != "tcp" && protocol != "ws" {
-		return nil, errors.New("the protocol is tcp or ws, not " + protocol)
-	}
-	return &Client{protocol: protocol, interval: interval}, nil
+func New(protocol Protocol, interval time.Duration) *Client {
+	return &Client{protocol: protocol, interval: interval}
 }
 
 // OnRaw sets a function that sees every packet as it came, heartbeats too, before due does.
@@ -64,35 +57,27 @@ func (c *Client) CloseReason() string {
 	return text
 }
 
-// Dial opens a connection to a host:port; ws also takes a whole URL.
+// Dial opens a connection to a host:port; ws and wss also take a whole URL.
 func (c *Client) Dial(addr ...string) (network.Conn, error) {
 	if len(addr) == 0 || addr[0] == "" {
 		return nil, errors.New("no address")
 	}
-	var s socket
-	switch c.protocol {
-	case "tcp":
-		sock, err := net.DialTimeout("tcp", addr[0], dialTimeout)
-		if err != nil {
-			return nil, err
-		}
-		s = tcpSocket{sock}
-	default:
-		url := addr[0]
-		if !strings.Contains(url, "://") {
-			url = "ws://" + url + "/"
-		}
-		sock, _, err := (&websocket.Dialer{HandshakeTimeout: dialTimeout}).Dial(url, nil)
-		if err != nil {
-			return nil, err
-		}
-		s = wsSocket{sock}
+	sock, err := c.protocol.dial(addr[0])
+	if err != nil {
+		return nil, err
 	}
-	return open(c, c.nextID.Add(1), s), nil
+	return open(c, c.nextID.Add(1), sock), nil
 }
 
-// Protocol is "tcp" or "ws".
-func (c *Client) Protocol() string { return c.protocol }
+// Cut ends a connection as a broken network does: on tcp with a reset, on kcp without a word.
+func (c *Client) Cut(id int64) {
+	if found, ok := c.conns.Load(id); ok {
+		found.(*conn).cut()
+	}
+}
+
+// Protocol is its name.
+func (c *Client) Protocol() string { return c.protocol.Name }
 
 // OnConnect sets what is called when a connection is open.
 func (c *Client) OnConnect(h network.ConnectHandler) { c.connect = h }

@@ -30,6 +30,7 @@ type conn struct {
 func open(client *Client, id int64, sock socket) *conn {
 	c := &conn{id: id, client: client, sock: sock, queue: make(chan []byte, queueLen), gone: make(chan struct{}), opened: time.Now()}
 	client.closeText.Store("")
+	client.conns.Store(id, c)
 	go c.readLoop()
 	go c.writeLoop()
 	if client.connect != nil {
@@ -109,8 +110,16 @@ func (c *conn) heartbeat() bool {
 	return true
 }
 
+func (c *conn) cut() {
+	if tcp, ok := c.sock.under().(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	c.shut("cut")
+}
+
 func (c *conn) shut(reason string) {
 	c.once.Do(func() {
+		c.client.conns.Delete(c.id)
 		c.client.closeText.Store(reason)
 		close(c.gone)
 		_ = c.sock.close()
@@ -159,10 +168,10 @@ func (c *conn) UID() int64                    { return c.uid.Load() }
 func (c *conn) Bind(uid int64)                { c.uid.Store(uid) }
 func (c *conn) Unbind()                       { c.uid.Store(0) }
 func (c *conn) Attr() network.Attr            { return &c.attrs }
-func (c *conn) LocalAddr() (net.Addr, error)  { return c.sock.local(), nil }
-func (c *conn) RemoteAddr() (net.Addr, error) { return c.sock.remote(), nil }
-func (c *conn) LocalIP() (string, error)      { return ip(c.sock.local()) }
-func (c *conn) RemoteIP() (string, error)     { return ip(c.sock.remote()) }
+func (c *conn) LocalAddr() (net.Addr, error)  { return c.sock.under().LocalAddr(), nil }
+func (c *conn) RemoteAddr() (net.Addr, error) { return c.sock.under().RemoteAddr(), nil }
+func (c *conn) LocalIP() (string, error)      { return ip(c.sock.under().LocalAddr()) }
+func (c *conn) RemoteIP() (string, error)     { return ip(c.sock.under().RemoteAddr()) }
 
 func ip(addr net.Addr) (string, error) {
 	host, _, err := net.SplitHostPort(addr.String())
