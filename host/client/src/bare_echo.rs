@@ -1,13 +1,14 @@
 //! The floors that every figure stands beside: servers that send back what they read and do nothing else.
 //!
-//! Both run until an error of the listener and own their connections: dropping the future ends them all.
+//! They run until an error of the listener and own their connections: dropping the future ends them all.
 
 use std::io;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
+use tokio_kcp::{KcpConfig, KcpListener, KcpNoDelayConfig};
 use tokio_tungstenite::tungstenite;
 
 /// One read of a client that pipelines.
@@ -43,6 +44,28 @@ pub async fn ws(listener: TcpListener) -> io::Result<()> {
     }
 }
 
+/// Echoes the bytes of KCP sessions by tokio_kcp with the usual settings of games: what a server on that library can do at best.
+///
+/// # Errors
+/// The socket cannot be used any more.
+pub async fn kcp(socket: UdpSocket) -> io::Result<()> {
+    let nodelay = KcpNoDelayConfig::fastest();
+    let config = KcpConfig { nodelay, flush_write: true, flush_acks_input: true, stream: true, ..KcpConfig::default() };
+    let mut listener = KcpListener::from_socket(config, socket).await.map_err(io::Error::other)?;
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, _) = accepted.map_err(io::Error::other)?;
+                sessions.spawn(async move {
+                    drop(echo_bytes(stream).await);
+                });
+            }
+            Some(_) = sessions.join_next() => {}
+        }
+    }
+}
+
 /// The next connection; meanwhile those that ended are forgotten.
 async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>) -> io::Result<TcpStream> {
     loop {
@@ -57,7 +80,7 @@ async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>) -> io::Re
     }
 }
 
-async fn echo_bytes(mut stream: TcpStream) -> io::Result<()> {
+async fn echo_bytes(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let count = stream.read(&mut buffer).await?;

@@ -1,10 +1,13 @@
-//! A connection to a Duet or due server: send, request, receive, heartbeats.
+//! A connection to a Duet or due server: send, request, receive, heartbeats, and a session that outlives it.
 
+mod ledger;
 mod pending;
+mod session;
 mod tasks;
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,38 +19,12 @@ use tokio::time;
 use crate::endpoint::Endpoint;
 use crate::error::{ClientError, CloseReason};
 use crate::link;
+use crate::options::ClientOptions;
 use crate::seq::seq_max;
-use pending::{Pending, Refusal};
+use ledger::Ledger;
+use pending::{Pending, Refusal, Ticket};
 
-/// Deadlines and bounds of a [`Client`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientOptions {
-    /// How long connecting, with the ws upgrade, may take. Default 3 s.
-    pub dial_timeout: Duration,
-    /// A heartbeat is sent each time this has passed; none if absent. Default 10 s.
-    pub heartbeat_interval: Option<Duration>,
-    /// The connection is given up when nothing was received for this long. Default never, since a server may have its heartbeats off.
-    pub silence_timeout: Option<Duration>,
-    /// The connection is given up when the peer does not take what is written within this time. Default 5 s.
-    pub write_timeout: Duration,
-    /// Received packets that wait for [`Client::recv`]. More are dropped and counted, so that answers to requests are never held up. Default 1,024.
-    pub inbox_packets_max: usize,
-    /// Packets that wait to be written; a further send waits. Default 256.
-    pub outbox_packets_max: usize,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        Self {
-            dial_timeout: Duration::from_secs(3),
-            heartbeat_interval: Some(Duration::from_secs(10)),
-            silence_timeout: None,
-            write_timeout: Duration::from_secs(5),
-            inbox_packets_max: 1_024,
-            outbox_packets_max: 256,
-        }
-    }
-}
+pub use session::Session;
 
 /// An answer: a packet with the route and the seq of what was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,11 +82,14 @@ pub enum Incoming {
 #[derive(Debug)]
 pub struct Client {
     shared: Arc<Shared>,
-    outbox: mpsc::Sender<Vec<u8>>,
+    outbox: mpsc::Sender<Bytes>,
     inbox: mpsc::Receiver<Incoming>,
-    write_timeout: Duration,
+    /// Received on an earlier connection of the session and not taken yet.
+    earlier: VecDeque<Incoming>,
+    endpoint: Endpoint,
+    options: ClientOptions,
     // Dropping the set ends both tasks.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 /// What the handle and the two tasks of a connection share.
@@ -118,6 +98,7 @@ struct Shared {
     format: Format,
     carrier: Carrier,
     pending: Pending,
+    ledger: Mutex<Ledger>,
     end: watch::Sender<Option<CloseReason>>,
     dropped: AtomicU64,
 }
@@ -126,20 +107,25 @@ impl Client {
     /// Connects and starts the two tasks of the connection on the current tokio runtime.
     ///
     /// # Errors
-    /// The address cannot be reached in time, or the server does not agree to the ws upgrade.
+    /// The address cannot be reached in time, the certificate is not good, or the server does not agree to the ws upgrade. Over kcp
+    /// nobody is asked before the first packet.
     pub async fn connect(endpoint: &Endpoint, format: Format, options: ClientOptions) -> Result<Self, ClientError> {
-        let dialled = time::timeout(options.dial_timeout, link::dial(endpoint, &format)).await;
+        let dialled = time::timeout(options.dial_timeout, link::dial(endpoint, &format, &options)).await;
         let (reader, writer) = dialled.map_err(|_| ClientError::DialTimeout { endpoint: endpoint.clone() })??;
-        let carrier = endpoint.transport().carrier();
-        let pending = Pending::new(seq_max(&format));
-        let shared = Arc::new(Shared { format, carrier, pending, end: watch::Sender::new(None), dropped: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            format,
+            carrier: endpoint.transport().carrier(),
+            pending: Pending::new(seq_max(&format)),
+            ledger: Mutex::new(Ledger::new(options.session_packets_max)),
+            end: watch::Sender::new(None),
+            dropped: AtomicU64::new(0),
+        });
         let (outbox, to_write) = mpsc::channel(options.outbox_packets_max.max(1));
         let (received, inbox) = mpsc::channel(options.inbox_packets_max.max(1));
-        let write_timeout = options.write_timeout;
         let mut tasks = JoinSet::new();
         tasks.spawn(tasks::read(Arc::clone(&shared), reader, received, options.silence_timeout));
-        tasks.spawn(tasks::write(Arc::clone(&shared), writer, to_write, options));
-        Ok(Self { shared, outbox, inbox, write_timeout, _tasks: tasks })
+        tasks.spawn(tasks::write(Arc::clone(&shared), writer, to_write, options.clone()));
+        Ok(Self { shared, outbox, inbox, earlier: VecDeque::new(), endpoint: endpoint.clone(), options, tasks })
     }
 
     /// Sends one packet and does not wait for an answer; one is delivered by [`recv`](Self::recv).
@@ -147,9 +133,15 @@ impl Client {
     /// # Errors
     /// The packet does not fit the format, or the connection has ended.
     pub async fn send(&self, route: i32, seq: i32, body: &[u8]) -> Result<(), ClientError> {
-        let mut packet = Vec::with_capacity(body.len() + 16);
-        self.shared.format.encode(self.shared.carrier, route, seq, body, &mut packet)?;
-        self.outbox.send(packet).await.map_err(|_| self.closed())
+        let packet = self.encode(route, seq, body)?;
+        // The ledger has to see packets in the order in which they are written.
+        let place = self.outbox.reserve().await.map_err(|_| self.closed())?;
+        let mut ledger = self.shared.ledger();
+        if route != self.options.session_route {
+            ledger.sent(route, seq, &packet);
+        }
+        place.send(packet);
+        Ok(())
     }
 
     /// Sends a packet with a seq of its own and waits at most `timeout` for the answer with the same route and seq.
@@ -157,13 +149,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Refused`] for an error packet, [`ClientError::Timeout`] without an answer, and what [`send`](Self::send) can fail with.
     pub async fn request(&self, route: i32, body: &[u8], timeout: Duration) -> Result<Reply, ClientError> {
-        let mut ticket = self.shared.pending.open(route)?.ok_or_else(|| self.closed())?;
-        let answered = async {
-            self.send(route, ticket.seq(), body).await?;
-            let answer = ticket.answer().await.ok_or_else(|| self.closed())?;
-            answer.map_err(|Refusal { code, message }| ClientError::Refused { code, message })
-        };
-        time::timeout(timeout, answered).await.unwrap_or(Err(ClientError::Timeout { route }))
+        let ticket = self.shared.pending.open(route)?.ok_or_else(|| self.closed())?;
+        let seq = ticket.seq();
+        self.answered(ticket, timeout, self.send(route, seq, body)).await
     }
 
     /// A seq that no request waits for: what the next request would have used. Never 0, but for a format without a seq.
@@ -176,6 +164,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Closed`] with the reason once the connection has ended and everything received was delivered.
     pub async fn recv(&mut self) -> Result<Incoming, ClientError> {
+        if let Some(incoming) = self.earlier.pop_front() {
+            return Ok(incoming);
+        }
         self.inbox.recv().await.ok_or_else(|| self.closed())
     }
 
@@ -185,16 +176,38 @@ impl Client {
     }
 
     /// Sends what is queued, says good-bye (a ws close frame with 1000, or the end of the tcp stream) and waits for the peer's end,
-    /// at most `write_timeout`. Returns how the connection ended.
+    /// at most `write_timeout`. Over kcp there is no good-bye: what is queued has arrived, that is all. Returns how the connection ended.
     pub async fn close(self) -> CloseReason {
         let mut end = self.shared.end.subscribe();
         drop(self.outbox);
         drop(self.inbox);
-        let ended = time::timeout(self.write_timeout, end.wait_for(Option::is_some)).await;
+        let ended = time::timeout(self.options.write_timeout, end.wait_for(Option::is_some)).await;
         match ended {
             Ok(Ok(reason)) => reason.clone().unwrap_or(CloseReason::Local),
             Ok(Err(_)) | Err(_) => CloseReason::Local,
         }
+    }
+
+    fn encode(&self, route: i32, seq: i32, body: &[u8]) -> Result<Bytes, ClientError> {
+        let mut packet = Vec::with_capacity(body.len() + 16);
+        self.shared.format.encode(self.shared.carrier, route, seq, body, &mut packet)?;
+        Ok(packet.into())
+    }
+
+    /// Sends and waits for the answer that the ticket is for.
+    async fn answered(
+        &self,
+        mut ticket: Ticket<'_>,
+        timeout: Duration,
+        sent: impl Future<Output = Result<(), ClientError>>,
+    ) -> Result<Reply, ClientError> {
+        let route = ticket.route();
+        let answered = async {
+            sent.await?;
+            let answer = ticket.answer().await.ok_or_else(|| self.closed())?;
+            answer.map_err(|Refusal { code, message }| ClientError::Refused { code, message })
+        };
+        time::timeout(timeout, answered).await.unwrap_or(Err(ClientError::Timeout { route }))
     }
 
     fn closed(&self) -> ClientError {
@@ -203,8 +216,13 @@ impl Client {
 }
 
 impl Shared {
-    /// Ends the connection; the first reason stands. Requests that wait are woken.
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the connection; the first reason stands, or what the server said in its last packet. Requests that wait are woken.
     fn end(&self, reason: CloseReason) {
+        let reason = self.ledger().take_farewell().unwrap_or(reason);
         self.end.send_if_modified(|end| {
             let first = end.is_none();
             end.get_or_insert(reason);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::time::{self, Instant};
 
-use crate::client::{Client, Incoming, Reply};
+use crate::client::{Client, Incoming, Reply, Session};
 use crate::error::{ClientError, CloseReason};
-use command::{Command, body_text};
+use command::{Command, Message, body_text};
 
 pub use command::CommandError;
 
@@ -80,8 +80,12 @@ pub enum ConsoleError {
 /// one of these. Without SEQ, or with `-` in its place, the next free seq is taken; a body that begins with a number needs that `-`. A command
 /// with seq 0 has no answer. Empty lines and those that begin with `#` are passed over.
 ///
+/// `session` asks for a token. `resume` drops the connection and goes on with another one; without a session that is a mistake. A connection
+/// that is lost ends the run, unless there is a session: then `resume` may follow.
+///
 /// Lines of the output are `> ROUTE SEQ BODY`, `< reply ROUTE SEQ BODY`, `< push ROUTE BODY`, `< error ROUTE SEQ CODE MESSAGE`,
-/// `< heartbeat [UNIX_MS]`, `< extcode EXTCODE ROUTE SEQ BODY` and `! MISTAKE`; their bodies can be used as input again.
+/// `< heartbeat [UNIX_MS]`, `< extcode EXTCODE ROUTE SEQ BODY`, `< session TOKEN TTL_MS RECEIVED`, `< resumed TOKEN TTL_MS RECEIVED` and
+/// `! MISTAKE`; their bodies can be used as input again.
 ///
 /// # Errors
 /// Input, output or connection end early. In one-shot mode also when the command is wrong, refused or not answered.
@@ -92,19 +96,23 @@ pub async fn run(
     options: &ConsoleOptions,
 ) -> Result<(), ConsoleError> {
     let mut lines = input.lines();
-    let mut console = Console { out, options, unanswered: HashSet::new(), end_at: None };
+    let mut console = Console { out, options, unanswered: HashSet::new(), end_at: None, lost: None };
     loop {
         tokio::select! {
             () = at(console.end_at) => return console.finish(),
-            incoming = client.recv() => match incoming {
+            incoming = client.recv(), if console.lost.is_none() => match incoming {
                 Ok(incoming) => console.show(incoming)?,
+                Err(ClientError::Closed(reason)) if console.may_resume(client, &reason) => console.lose(reason)?,
                 Err(ClientError::Closed(reason)) => return console.closed(reason),
                 Err(error) => return Err(ConsoleError::Send(error)),
             },
             line = lines.next_line(), if console.end_at.is_none() => match line.map_err(ConsoleError::Input)? {
                 Some(line) => console.obey(client, &line).await?,
                 None if options.one_shot => return Err(ConsoleError::Nothing),
-                None => console.end_input(),
+                None => match console.lost.take() {
+                    Some(reason) => return Err(ConsoleError::Closed(reason)),
+                    None => console.end_input(),
+                },
             },
         }
     }
@@ -115,29 +123,56 @@ struct Console<'a, W> {
     options: &'a ConsoleOptions,
     unanswered: HashSet<(i32, i32)>,
     end_at: Option<Instant>,
+    /// Why there is no connection, while its session may be resumed.
+    lost: Option<CloseReason>,
 }
 
 impl<W: io::Write> Console<'_, W> {
-    async fn obey(&mut self, client: &Client, line: &str) -> Result<(), ConsoleError> {
-        let sent = match Command::parse(line) {
+    async fn obey(&mut self, client: &mut Client, line: &str) -> Result<(), ConsoleError> {
+        let obeyed = match Command::parse(line) {
             Ok(None) => return Ok(()),
-            Ok(Some(command)) => self.send(client, command).await,
+            Ok(Some(Command::Send(message))) => self.send(client, message).await,
+            Ok(Some(Command::Session)) => self.open_session(client).await,
+            Ok(Some(Command::Resume)) => self.resume(client).await,
             Err(error) => Err(error.into()),
         };
-        match sent {
-            Ok(()) if self.options.one_shot => self.end_input(),
-            Ok(()) => {}
-            Err(ConsoleError::Send(ClientError::Closed(reason))) => return Err(ConsoleError::Closed(reason)),
-            Err(ConsoleError::Command(error)) if !self.options.one_shot => self.write(format_args!("! {error}"))?,
-            Err(ConsoleError::Send(ClientError::Encode(error))) if !self.options.one_shot => self.write(format_args!("! {error}"))?,
+        let interactive = !self.options.one_shot;
+        match obeyed {
+            Ok(()) if interactive => {}
+            Ok(()) => self.end_input(),
+            // With a session the end is told by receiving, and `resume` may follow.
+            Err(ConsoleError::Send(ClientError::Closed(reason))) if !interactive || client.session().is_none() => {
+                return Err(ConsoleError::Closed(reason));
+            }
+            Err(ConsoleError::Command(error)) if interactive => self.write(format_args!("! {error}"))?,
+            Err(ConsoleError::Send(ClientError::Encode(error))) if interactive => self.write(format_args!("! {error}"))?,
+            Err(ConsoleError::Send(error)) if interactive => self.write(format_args!("! {error}"))?,
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    async fn send(&mut self, client: &Client, command: Command) -> Result<(), ConsoleError> {
-        let body = command.body.read()?;
-        let (route, seq) = (command.route, command.seq.unwrap_or_else(|| client.next_seq()));
+    async fn open_session(&mut self, client: &Client) -> Result<(), ConsoleError> {
+        let session = client.open_session(self.options.reply_timeout).await.map_err(ConsoleError::Send)?;
+        self.write_session("session", Some(session))
+    }
+
+    async fn resume(&mut self, client: &mut Client) -> Result<(), ConsoleError> {
+        client.reconnect().await.map_err(ConsoleError::Send)?;
+        self.lost = None;
+        self.write_session("resumed", client.session())
+    }
+
+    fn write_session(&mut self, what: &str, session: Option<Session>) -> Result<(), ConsoleError> {
+        let Some(session) = session else { return Ok(()) };
+        // Escaped as all that a server says.
+        let token = session.token().escape_debug();
+        self.write(format_args!("< {what} {token} {} {}", session.ttl().as_millis(), session.received()))
+    }
+
+    async fn send(&mut self, client: &Client, message: Message) -> Result<(), ConsoleError> {
+        let body = message.body.read()?;
+        let (route, seq) = (message.route, message.seq.unwrap_or_else(|| client.next_seq()));
         client.send(route, seq, &body).await.map_err(ConsoleError::Send)?;
         if seq != 0 {
             self.unanswered.insert((route, seq));
@@ -197,6 +232,18 @@ impl<W: io::Write> Console<'_, W> {
             }
             self.write(format_args!("! {error}"))?;
         }
+        Ok(())
+    }
+
+    /// Whether it makes sense to wait for `resume`.
+    fn may_resume(&self, client: &Client, reason: &CloseReason) -> bool {
+        let lost = !reason.is_final();
+        lost && !self.options.one_shot && self.end_at.is_none() && client.session().is_some()
+    }
+
+    fn lose(&mut self, reason: CloseReason) -> Result<(), ConsoleError> {
+        self.write(format_args!("! the connection is closed: {reason}; `resume` goes on with its session"))?;
+        self.lost = Some(reason);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What can go wrong for a client, and why a connection ended.
 
 use std::io;
+use std::time::Duration;
 
 use duet_codec::EncodeError;
 use tokio_tungstenite::tungstenite;
@@ -18,7 +19,7 @@ pub enum ClientError {
         /// What the system said.
         source: io::Error,
     },
-    /// Connection and upgrade together took longer than `dial_timeout`.
+    /// Connection, TLS and upgrade together took longer than `dial_timeout`.
     #[error("no connection to {endpoint} within the dial timeout")]
     DialTimeout {
         /// Where the client wanted to go.
@@ -32,6 +33,9 @@ pub enum ClientError {
         /// What was wrong with the answer.
         source: Box<tungstenite::Error>,
     },
+    /// The certificates to trust cannot be used.
+    #[error("TLS cannot be set up: {0}")]
+    Trust(String),
     /// Route, seq or body do not fit the format; nothing was sent.
     #[error("the packet does not fit the format")]
     Encode(#[from] EncodeError),
@@ -61,6 +65,21 @@ pub enum ClientError {
     /// The connection has ended.
     #[error("the connection is closed: {0}")]
     Closed(CloseReason),
+    /// There is no session to resume: none was opened, or it was taken.
+    #[error("there is no session; open one first")]
+    NoSession,
+    /// The server does not know the session any more: log in anew.
+    #[error("the session is gone; log in anew")]
+    SessionGone,
+    /// The server went on with the session, but it lacks messages that are not kept any more.
+    #[error("{lost} messages are lost: the server did not get them, and they are not kept any more")]
+    SessionGap {
+        /// How many.
+        lost: u64,
+    },
+    /// The answer about the session is none.
+    #[error("the answer about the session is not understood")]
+    SessionAnswer,
 }
 
 /// Why a connection ended.
@@ -89,17 +108,94 @@ pub enum CloseReason {
     /// The peer did not take a packet within `write_timeout`.
     #[error("the server stopped reading")]
     WriteTimeout,
+    /// The server is stopping; the session, if any, goes with it.
+    #[error("the server is going away{}", retry_text(*.retry_after))]
+    GoingAway {
+        /// How long the server asks to wait before connecting anew.
+        retry_after: Option<Duration>,
+    },
+    /// The game threw this client out.
+    #[error("kicked: {0}")]
+    Kicked(String),
+    /// The account logged in on another connection.
+    #[error("replaced by another login")]
+    Replaced,
+    /// The server said why in an error packet with another code: its own, or one that the game kicks with.
+    #[error("the server ended it with code {code}: {message}")]
+    Refused {
+        /// The error code.
+        code: u16,
+        /// The text; may be empty.
+        message: String,
+    },
     /// This side closed.
     #[error("closed by this side")]
     Local,
 }
 
 impl CloseReason {
-    /// The ws close code of the peer, if it sent one.
+    /// The ws close code of the peer, if it sent one and nothing more telling.
     pub fn close_code(&self) -> Option<u16> {
         match self {
             Self::CloseFrame { code, .. } => Some(*code),
             _ => None,
         }
+    }
+
+    /// Whether the session ended with the connection: the server said so.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::GoingAway { .. } | Self::Kicked(_) | Self::Replaced | Self::Refused { .. })
+    }
+
+    /// What an error packet on route 0 with seq 0 says about the end that follows it. `None` if it is no such farewell.
+    pub(crate) fn of_farewell(code: u16, message: &str) -> Option<Self> {
+        match code {
+            NOT_AUTHORIZED | BUSY | CODE_OF_PLUGINS.. => Some(Self::Refused { code, message: message.to_owned() }),
+            GOING_AWAY => Some(Self::GoingAway { retry_after: retry_after(message) }),
+            KICKED => Some(Self::Kicked(message.to_owned())),
+            REPLACED => Some(Self::Replaced),
+            _ => None,
+        }
+    }
+}
+
+const NOT_AUTHORIZED: u16 = 4;
+const BUSY: u16 = 5;
+const GOING_AWAY: u16 = 10;
+/// The answer to a token that is not good any more.
+pub(crate) const SESSION_GONE: u16 = 11;
+const KICKED: u16 = 12;
+const REPLACED: u16 = 14;
+/// From here on codes are the game's, with which it kicks.
+const CODE_OF_PLUGINS: u16 = 1_000;
+
+fn retry_after(message: &str) -> Option<Duration> {
+    let (_, behind) = message.split_once("retry-after-ms=")?;
+    let digits = behind.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().map(Duration::from_millis)
+}
+
+fn retry_text(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |time| format!("; connect anew in {} ms", time.as_millis()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn farewells_are_told_by_their_code() {
+        let going = CloseReason::of_farewell(10, "going away; retry-after-ms=1500").unwrap();
+        assert_eq!(going, CloseReason::GoingAway { retry_after: Some(Duration::from_millis(1_500)) });
+        assert_eq!(going.to_string(), "the server is going away; connect anew in 1500 ms");
+        for text in ["going away", "retry-after-ms=", "retry-after-ms=99999999999999999999"] {
+            assert_eq!(CloseReason::of_farewell(10, text), Some(CloseReason::GoingAway { retry_after: None }), "{text}");
+        }
+        assert_eq!(CloseReason::of_farewell(12, "cheater"), Some(CloseReason::Kicked("cheater".to_owned())));
+        assert_eq!(CloseReason::of_farewell(14, "replaced"), Some(CloseReason::Replaced));
+        for code in [4, 5, 1_000, u16::MAX] {
+            assert!(matches!(CloseReason::of_farewell(code, "x"), Some(CloseReason::Refused { code: c, .. }) if c == code));
+        }
+        assert_eq!(CloseReason::of_farewell(3, "unknown route"), None);
     }
 }

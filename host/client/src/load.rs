@@ -1,10 +1,17 @@
 //! The load generator: one thread, edge-triggered readiness, a window of outstanding requests on each connection, every reply checked.
+//! Beside it, other loads of the same make: broadcasts to many, connecting over and over, connections that only live.
 
+mod broadcast;
 mod connection;
+mod connects;
 mod dial;
 mod frames;
 mod idle;
+mod inlet;
+mod kcp;
+mod line;
 mod outstanding;
+mod process;
 mod report;
 mod run;
 mod tally;
@@ -15,11 +22,17 @@ use std::time::Duration;
 
 use duet_codec::{EncodeError, Format};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Transport};
+use dial::{Dial, Dialler, KcpDialler};
 use frames::Frames;
+use line::Line;
 use run::Run;
 
-pub use idle::{IdleOptions, IdleProgress, IdleReport, hold_idle};
+pub use broadcast::{Audience, BroadcastOptions, broadcast};
+pub use connects::{ConnectsOptions, connects};
+pub use idle::{IdleOptions, IdleProgress, IdleReport, ServerCost, hold_idle};
+pub use kcp::Loss;
+pub use process::ProcessError;
 pub use report::{LoadReport, LoadTable};
 
 /// What to send, to whom, and for how long.
@@ -47,6 +60,8 @@ pub struct LoadOptions {
     pub drain: Duration,
     /// How long one connection may take to open, with the ws upgrade. Default 3 s.
     pub dial_timeout: Duration,
+    /// Datagrams that get lost, over kcp. Default none.
+    pub loss: Loss,
 }
 
 impl LoadOptions {
@@ -64,6 +79,7 @@ impl LoadOptions {
             duration: Duration::from_secs(10),
             drain: Duration::from_secs(2),
             dial_timeout: Duration::from_secs(3),
+            loss: Loss::default(),
         }
     }
 }
@@ -133,6 +149,12 @@ pub enum LoadError {
     /// The system's readiness queue failed.
     #[error("waiting for the sockets failed")]
     Poll(#[source] io::Error),
+    /// Figures of the server's process cannot be had.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The first answers, without which nothing can be measured, did not come.
+    #[error("{0}")]
+    Setup(String),
     /// Every connection ended before the time was over.
     #[error("all connections ended; the last because {0}")]
     AllEnded(String),
@@ -151,5 +173,42 @@ pub fn run(options: &LoadOptions, progress: impl FnMut(&Progress)) -> Result<Loa
     if frames.seq_max().is_some_and(|max| options.window > max as usize) {
         return Err(LoadError::Options("the window is larger than the seqs that the format can tell apart"));
     }
-    Run::open(options, frames, progress)?.go(options)
+    let dial_error = |source| LoadError::Dial { number: 1, endpoint: options.endpoint.clone(), source };
+    match options.endpoint.transport() {
+        Transport::Kcp => {
+            let dialler = KcpDialler::new(&options.endpoint, options.loss, options.connections).map_err(dial_error)?;
+            go(options, dialler, frames, progress)
+        }
+        _ if options.loss.part > 0.0 => Err(LoadError::Options("only datagrams of kcp can be lost")),
+        transport => {
+            need_plain(transport)?;
+            let dialler = Dialler::new(&options.endpoint, options.dial_timeout, options.connections).map_err(dial_error)?;
+            go(options, dialler, frames, progress)
+        }
+    }
+}
+
+fn go<L: Line>(
+    options: &LoadOptions,
+    dialler: impl Dial<Line = L>,
+    frames: Frames,
+    progress: impl FnMut(&Progress),
+) -> Result<LoadReport, LoadError> {
+    Run::open(options, dialler, frames, progress)?.go(options)
+}
+
+/// What TLS costs is the library's, not the server's, so the generator has none.
+fn need_plain(transport: Transport) -> Result<(), LoadError> {
+    if transport.is_secure() {
+        return Err(LoadError::Options("the load generator has no TLS; measure behind tcp, ws or kcp"));
+    }
+    Ok(())
+}
+
+/// What broadcasts and connecting over and over need.
+fn need_stream(transport: Transport) -> Result<(), LoadError> {
+    if transport == Transport::Kcp {
+        return Err(LoadError::Options("this load is for tcp and ws only"));
+    }
+    need_plain(transport)
 }

@@ -11,7 +11,7 @@ pub struct Effect<'a> {
     pub action: Action<'a>,
 }
 
-/// Where a request came from: what its answer needs.
+/// A request of a call, with what its answer needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Who asked.
@@ -20,6 +20,10 @@ pub struct Origin {
     pub route: Route,
     /// Sequence number of the request.
     pub seq: Seq,
+    /// Its place among the requests of the call. Route and seq may be those of another.
+    pub index: usize,
+    /// It is an event, which has no answer.
+    pub is_event: bool,
 }
 
 /// What is to happen. Who is gone is skipped.

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use duet_core::{ErrorCode, Route, Seq};
 use duet_transport::{
-    KcpListener, Listener, Permit, ProxyError, Reader, Refusal as GuardRefusal, Stream, Tls, TlsAcceptError, TlsError, UpgradeError, Writer, read_proxy_header,
-    upgrade,
+    KcpListener, Listener, Permit, ProxyError, Reader, Refusal as GuardRefusal, Stream, Tls, TlsAcceptError, TlsError, UpgradeError,
+    Writer, read_proxy_header, upgrade,
 };
 use tokio::net::TcpStream;
 

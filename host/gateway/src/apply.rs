@@ -78,16 +78,17 @@ impl Application<'_> {
     fn send(&mut self, conn: ConnId, run: &[Effect<'_>], out: &mut Vec<u8>) {
         let map = self.connections.map.pin();
         let Some(connection) = map.get(&conn).and_then(Weak::upgrade) else { return };
-        if connection.retains() || self.has_policy(run) {
-            for effect in run {
-                self.send_one(&connection, effect, out);
+        if !connection.retains() && !self.has_policy(run) {
+            out.clear();
+            let packets: usize = run.iter().map(|effect| encode(&connection.profile, conn, effect, out)).sum();
+            if connection.send_unless_retained(out, packets) {
+                return;
             }
-            connection.flush();
-            return;
         }
-        out.clear();
-        let packets: usize = run.iter().map(|effect| encode(&connection.profile, conn, effect, out)).sum();
-        connection.send(out, packets);
+        for effect in run {
+            self.send_one(&connection, effect, out);
+        }
+        connection.flush();
     }
 
     fn has_policy(&self, run: &[Effect<'_>]) -> bool {
@@ -253,8 +254,10 @@ impl Application<'_> {
                 tracing::debug!(%conn, %uid, "not bound: {error}");
                 connections.stats.refuse(Refusal::DuplicateLogin);
                 let code = if matches!(error, BindError::AlreadyOnline(_)) { ErrorCode::ALREADY_ONLINE } else { ErrorCode::SESSION_GONE };
-                let refusal = Effect { origin, action: Action::Error(code, code.text()) };
-                self.send(origin.conn, &[refusal], out);
+                if !origin.is_event {
+                    let refusal = Effect { origin, action: Action::Error(code, code.text()) };
+                    self.send(origin.conn, &[refusal], out);
+                }
                 self.refused = Some(origin);
             }
         }

@@ -124,6 +124,20 @@ impl Connection {
         self.look_after(taken);
     }
 
+    /// The same for packets that are not kept either, unless the client asked for a token meanwhile: then nothing is sent, and it is false.
+    pub(crate) fn send_unless_retained(&self, data: &[u8], packets: usize) -> bool {
+        let taken = {
+            let mut outbox = self.outbox();
+            // Asked under the lock: behind the answer with the token the client counts everything.
+            if outbox.is_retaining() {
+                return false;
+            }
+            if data.is_empty() { Taken::Done } else { outbox.send(data, packets, self.limits) }
+        };
+        self.look_after(taken);
+        true
+    }
+
     /// Adds a packet that others may share, without writing it. [`Connection::flush`] follows.
     pub(crate) fn add(&self, packet: &Bytes, route: Route, overflow: Overflow) -> Taken {
         let taken = self.outbox().add(packet, route, overflow, self.limits);

@@ -103,8 +103,7 @@ impl Gateway {
     ) -> Result<Self, OpenError> {
         connections.set_registry(Arc::clone(&registry));
         let guard = Guard::new(connections.options.guard.clone());
-        let shared =
-            Arc::new(Shared { dispatch, registry, connections, guard, load: Load::default(), stopping: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { dispatch, registry, connections, guard, load: Load::default(), stopping: AtomicBool::new(false) });
         let mut opened = Vec::new();
         for listener in listeners {
             let profile = Arc::new(Profile::new(listener));

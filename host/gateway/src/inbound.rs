@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use duet_codec::ws::{Opcode, encode_close, encode_frame};
 use duet_codec::{Cut, DecodeError, Packet, WsDecoder, WsEvent};
-use bytes::Bytes;
 use duet_core::{ConnId, ErrorCode, Request, RequestKind, Requests, Route, RouteTable, Seq, Uid};
 use duet_session::Heartbeat;
 

@@ -96,10 +96,7 @@ impl Default for GatewayOptions {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self {
-            messages: Rate { per_second: 50.0, burst: 100.0 },
-            bytes: Rate { per_second: 256.0 * 1024.0, burst: 1024.0 * 1024.0 },
-        }
+        Self { messages: Rate { per_second: 50.0, burst: 100.0 }, bytes: Rate { per_second: 256.0 * 1024.0, burst: 1024.0 * 1024.0 } }
     }
 }
 

@@ -95,7 +95,16 @@ const PIECES: usize = 32;
 
 impl Outbox {
     pub(crate) const fn new(writer: Writer) -> Self {
-        Self { writer: Some(writer), chunks: VecDeque::new(), packets: 0, bytes: 0, state: Sending::Open, added: false, blocked: false, retained: None }
+        Self {
+            writer: Some(writer),
+            chunks: VecDeque::new(),
+            packets: 0,
+            bytes: 0,
+            state: Sending::Open,
+            added: false,
+            blocked: false,
+            retained: None,
+        }
     }
 
     pub(crate) const fn state(&self) -> Sending {
@@ -130,7 +139,10 @@ impl Outbox {
 
     /// Adds one packet of a route without writing it: [`Outbox::flush`] follows. What waits is tried first when it has become much.
     pub(crate) fn add(&mut self, packet: &Bytes, route: Route, overflow: Overflow, limits: OutboxLimits) -> Taken {
-        if self.state != Sending::Open {
+        if let Sending::Closing(reason) | Sending::Closed(reason) = self.state {
+            if reason.is_loss() {
+                self.miss(packet);
+            }
             return Taken::Done;
         }
         if overflow == Overflow::KeepLatest
@@ -144,6 +156,7 @@ impl Outbox {
             return Taken::Dropped;
         }
         if self.packets >= UNTRIED_PACKETS && !self.blocked && self.flush().is_err() {
+            self.miss(packet);
             return self.lost();
         }
         if self.is_over(1, packet.len(), limits) {
@@ -159,6 +172,13 @@ impl Outbox {
         }
         self.keep(packet.clone(), 1, (overflow == Overflow::KeepLatest).then_some((route, number)));
         if std::mem::replace(&mut self.added, true) { Taken::Done } else { Taken::Added }
+    }
+
+    /// Keeps a packet for a client that was lost and may come back for it.
+    fn miss(&mut self, packet: &Bytes) {
+        if let Some(retained) = &mut self.retained {
+            retained.push(packet.clone());
+        }
     }
 
     fn is_over(&self, packets: usize, bytes: usize, limits: OutboxLimits) -> bool {
@@ -245,6 +265,11 @@ impl Outbox {
     /// From now on packets are kept, and counted from 0.
     pub(crate) fn retain(&mut self, retained: Retained) {
         self.retained = Some(Box::new(retained));
+    }
+
+    /// Whether packets are kept.
+    pub(crate) const fn is_retaining(&self) -> bool {
+        self.retained.is_some()
     }
 
     /// Keeps no packets any more.

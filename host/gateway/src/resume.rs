@@ -85,12 +85,13 @@ impl Connections {
         let connection = {
             let mut book = self.book();
             let resumed = book.resume(by.id, token, &fresh, Instant::now()).ok()?;
-            let connection = self.find(resumed.conn).filter(|old| Arc::ptr_eq(&old.profile, &by.profile));
-            let Some(connection) = connection else {
+            let Some(connection) = self.find(resumed.conn) else {
                 book.end(resumed.conn);
                 return None;
             };
-            let greeting = answer(&connection, seq, &fresh, connection.taken()).ok();
+            // What is kept for the client is in the format of its listener.
+            let same = Arc::ptr_eq(&connection.profile, &by.profile);
+            let greeting = if same { answer(&connection, seq, &fresh, connection.taken()).ok() } else { None };
             let went_on = greeting.and_then(|greeting| {
                 let writer = by.outbox().give_writer()?;
                 let resumed = connection.outbox().resume(writer, greeting, received);

@@ -56,6 +56,7 @@ pub(crate) async fn serve(connection: Arc<Connection>, socket: Socket, throttle:
         bound: false,
         parked: None,
         ended: None,
+        blocked: false,
         shut: false,
         socket,
         connection,
@@ -86,6 +87,8 @@ struct Reader {
     parked: Option<Requests>,
     /// Why the connection ends, once it does.
     ended: Option<CloseReason>,
+    /// What `session` knows of bytes that wait.
+    blocked: bool,
     /// Our side of the socket is shut; what the client still sends is thrown away.
     shut: bool,
 }
@@ -129,7 +132,9 @@ impl Reader {
             match (flushed, state) {
                 (Err(_), _) | (_, Sending::Closed(_)) => return Poll::Ready(ended),
                 (Ok(Flushed::All), Sending::Open) => {
-                    self.session.on(Event::WriteDone, Instant::now());
+                    if std::mem::take(&mut self.blocked) {
+                        self.session.on(Event::WriteDone, Instant::now());
+                    }
                     return Poll::Pending;
                 }
                 (Ok(Flushed::All), Sending::Closing(_)) => {
@@ -148,6 +153,7 @@ impl Reader {
                     }
                 }
                 (Ok(Flushed::Blocked { progress }), _) => {
+                    self.blocked = true;
                     self.session.on(if progress { Event::WriteProgress } else { Event::WriteBlocked }, Instant::now());
                 }
             }

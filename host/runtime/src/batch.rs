@@ -104,7 +104,14 @@ mod tests {
         let mut requests = Requests::default();
         for (i, size) in sizes.iter().enumerate() {
             let body = vec![0; *size];
-            requests.push(&Request { kind: RequestKind::Message, conn: ConnId(1), uid: None, route: Route(1), seq: Seq(i as i32), body: &body });
+            requests.push(&Request {
+                kind: RequestKind::Message,
+                conn: ConnId(1),
+                uid: None,
+                route: Route(1),
+                seq: Seq(i as i32),
+                body: &body,
+            });
         }
         Chunk { requests, at }
     }

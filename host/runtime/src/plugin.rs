@@ -73,7 +73,7 @@ impl Plugin {
                     return Err(Fault::TooManyEffects(EFFECTS_MAX));
                 }
             }
-            effects.push(Effect { origin: Origin { conn, route, seq }, action });
+            effects.push(Effect { origin: Origin { conn, route, seq, index: request, is_event: kind.is_event() }, action });
         }
         egress.apply(&effects);
         Ok(())
@@ -93,7 +93,11 @@ impl Plugin {
 pub(crate) fn refuse<'a>(egress: &dyn Egress, requests: impl Iterator<Item = Request<'a>>, code: ErrorCode) {
     let effects: Vec<_> = requests
         .filter(|r| !r.kind.is_event())
-        .map(|Request { conn, route, seq, .. }| Effect { origin: Origin { conn, route, seq }, action: Action::Error(code, code.text()) })
+        .zip(0..)
+        .map(|(Request { conn, route, seq, .. }, index)| Effect {
+            origin: Origin { conn, route, seq, index, is_event: false },
+            action: Action::Error(code, code.text()),
+        })
         .collect();
     egress.apply(&effects);
 }

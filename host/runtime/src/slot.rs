@@ -41,6 +41,8 @@ pub(crate) struct Slot {
     /// How many requests a call takes now: begins with one and doubles while calls are quick, so that a slow handler never has a
     /// batch that runs out of budget as a whole.
     batch: usize,
+    /// How long the guest took in the last call.
+    guest_time: Duration,
     shared: Shared,
 }
 
@@ -57,7 +59,7 @@ const SLOW_CALL: Duration = TICK;
 
 impl Slot {
     pub(crate) fn new(plugin: Arc<Plugin>, inbox: Arc<Inbox>, maker: Maker, limits: BatchLimits, shared: Shared) -> Self {
-        Self { plugin, inbox, maker, instance: None, pending: Pending::default(), limits, batch: 1, shared }
+        Self { plugin, inbox, maker, instance: None, pending: Pending::default(), limits, batch: 1, guest_time: Duration::ZERO, shared }
     }
 
     /// Makes the instance ahead of the first request.
@@ -92,7 +94,7 @@ impl Slot {
                     self.handle_events(slice.bytes).await;
                 } else {
                     self.handle(slice.bytes, slice.messages).await;
-                    self.adapt(now.elapsed());
+                    self.adapt();
                 }
                 slice.messages
             }
@@ -103,8 +105,9 @@ impl Slot {
         handled > 0
     }
 
-    fn adapt(&mut self, time: Duration) {
-        self.batch = if time > SLOW_CALL { self.batch / 2 } else { self.batch * 2 }.clamp(1, self.limits.messages);
+    /// Only the guest's time counts. Effects that take long, a message to thousands, take less for each in a large batch.
+    fn adapt(&mut self) {
+        self.batch = if self.guest_time > SLOW_CALL { self.batch / 2 } else { self.batch * 2 }.clamp(1, self.limits.messages);
     }
 
     async fn handle(&mut self, requests: &[u8], messages: usize) {
@@ -149,7 +152,10 @@ impl Slot {
 
     /// Calls the instance and applies its effects, all or none. After a fault the instance is gone.
     async fn call(&mut self, requests: &[u8]) -> Result<(), Fault> {
-        let called = self.run(requests).await.and_then(|list| self.plugin.apply(&*self.shared.egress, requests, &list));
+        let begun = Instant::now();
+        let ran = self.run(requests).await;
+        self.guest_time = begun.elapsed();
+        let called = ran.and_then(|list| self.plugin.apply(&*self.shared.egress, requests, &list));
         if called.is_err() {
             self.instance = None;
         }

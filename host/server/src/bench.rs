@@ -1,50 +1,98 @@
-//! `duet bench`: a load on a server, and the bare echoes that its figures are held against.
+//! `duet bench`: loads on a server, and the bare echoes that their figures are held against.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use duet_client::load::{self, IdleOptions, LoadBody, LoadOptions};
+use duet_client::load::{
+    self, Audience, BroadcastOptions, ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss, Progress,
+};
 use duet_client::{Endpoint, Transport, bare_echo};
+use duet_codec::Format;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::BenchArguments;
+use crate::cli::{AudienceName, BenchArguments};
 use crate::client::format;
+
+/// How long one connection may take to open.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// What clients of games usually send.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What all loads that are measured have in common.
+struct Target {
+    endpoint: Endpoint,
+    format: Format,
+    warm_up: Duration,
+    duration: Duration,
+}
 
 /// Measures, holds connections, or serves a bare echo.
 pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
-    if let Some(address) = arguments.bare_echo {
-        return serve(address, Transport::Tcp);
+    let kind = &arguments.load;
+    let bare = [(kind.bare_echo, Transport::Tcp), (kind.bare_ws_echo, Transport::Ws), (kind.bare_kcp_echo, Transport::Kcp)];
+    if let Some((address, transport)) = bare.into_iter().find_map(|(address, transport)| Some((address?, transport))) {
+        return serve(address, transport);
     }
-    if let Some(address) = arguments.bare_ws_echo {
-        return serve(address, Transport::Ws);
+    let (endpoint, format) = (arguments.endpoint.parse::<Endpoint>()?, format(&arguments.format)?);
+    if kind.idle {
+        return idle(arguments, endpoint, format);
     }
-    let endpoint: Endpoint = arguments.endpoint.parse()?;
-    if arguments.idle { idle(arguments, endpoint) } else { measure(arguments, endpoint) }
+    let duration = Duration::try_from_secs_f64(arguments.seconds)?;
+    let target = Target { endpoint, format, warm_up: duration / 5, duration };
+    let bar = bar(target.warm_up + duration)?;
+    let progress = |progress: &Progress| {
+        bar.set_position(progress.elapsed.as_secs());
+        bar.set_message(format!("{:.0}/s, {} connections", progress.rate, progress.open));
+    };
+    let report = if let Some(audience) = kind.broadcast {
+        load::broadcast(&broadcast_options(arguments, target, audience), progress)
+    } else if kind.connect {
+        load::connects(&connects_options(arguments, target), progress)
+    } else {
+        load::run(&load_options(arguments, target), progress)
+    };
+    bar.finish_and_clear();
+    show(report, arguments.line)
 }
 
-fn measure(arguments: &BenchArguments, endpoint: Endpoint) -> anyhow::Result<ExitCode> {
-    let duration = Duration::try_from_secs_f64(arguments.seconds)?;
-    let body = arguments.body.as_ref().map_or(LoadBody::Letters(arguments.letters), |text| LoadBody::Bytes(text.clone().into_bytes()));
-    let options = LoadOptions {
+fn load_options(arguments: &BenchArguments, Target { endpoint, format, warm_up, duration }: Target) -> LoadOptions {
+    LoadOptions {
         connections: arguments.connections,
         window: arguments.window,
         route: arguments.route,
         // A body of one's own may be answered by anything.
         same_size: arguments.body.is_none(),
-        body,
-        warm_up: duration / 5,
+        body: body(arguments),
+        warm_up,
         duration,
-        ..LoadOptions::new(endpoint, format(&arguments.format)?)
+        loss: Loss { part: arguments.loss / 100.0, seed: arguments.loss_seed },
+        ..LoadOptions::new(endpoint, format)
+    }
+}
+
+fn connects_options(arguments: &BenchArguments, Target { endpoint, format, warm_up, duration }: Target) -> ConnectsOptions {
+    let BenchArguments { connections, route, .. } = *arguments;
+    ConnectsOptions { endpoint, format, connections, route, body: body(arguments), warm_up, duration, dial_timeout: DIAL_TIMEOUT }
+}
+
+fn broadcast_options(arguments: &BenchArguments, target: Target, audience: AudienceName) -> BroadcastOptions {
+    let Target { endpoint, format, warm_up, duration } = target;
+    let BenchArguments { connections, window, letters, .. } = *arguments;
+    let audience = match audience {
+        AudienceName::Channel => Audience::Channel,
+        AudienceName::All => Audience::All,
     };
-    let bar = bar(options.warm_up + duration)?;
-    let report = load::run(&options, |progress| {
-        bar.set_position(progress.elapsed.as_secs());
-        bar.set_message(format!("{:.0} replies/s, {} connections", progress.rate, progress.open));
-    });
-    bar.finish_and_clear();
+    BroadcastOptions { endpoint, format, connections, window, audience, letters, warm_up, duration, dial_timeout: DIAL_TIMEOUT }
+}
+
+fn body(arguments: &BenchArguments) -> LoadBody {
+    arguments.body.as_ref().map_or(LoadBody::Letters(arguments.letters), |text| LoadBody::Bytes(text.clone().into_bytes()))
+}
+
+fn show(report: Result<LoadReport, LoadError>, line: bool) -> anyhow::Result<ExitCode> {
     let report = report?;
-    if arguments.line {
+    if line {
         println!("{report}");
     } else {
         println!("{}", report.table());
@@ -52,14 +100,15 @@ fn measure(arguments: &BenchArguments, endpoint: Endpoint) -> anyhow::Result<Exi
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn idle(arguments: &BenchArguments, endpoint: Endpoint) -> anyhow::Result<ExitCode> {
+fn idle(arguments: &BenchArguments, endpoint: Endpoint, format: Format) -> anyhow::Result<ExitCode> {
     let options = IdleOptions {
         endpoint,
-        format: format(&arguments.format)?,
+        format,
         connections: arguments.connections,
         hold: Duration::try_from_secs_f64(arguments.seconds)?,
-        heartbeat_interval: Some(Duration::from_secs(10)),
-        dial_timeout: Duration::from_secs(3),
+        heartbeat_interval: Some(HEARTBEAT_INTERVAL),
+        dial_timeout: DIAL_TIMEOUT,
+        process: arguments.process,
     };
     let bar = bar(options.hold)?;
     let report = load::hold_idle(&options, |progress| {
@@ -80,11 +129,16 @@ fn bar(length: Duration) -> anyhow::Result<ProgressBar> {
 
 fn serve(address: SocketAddr, transport: Transport) -> anyhow::Result<ExitCode> {
     tokio::runtime::Runtime::new()?.block_on(async {
+        if transport == Transport::Kcp {
+            let socket = tokio::net::UdpSocket::bind(address).await?;
+            println!("bare echo on {}", socket.local_addr()?);
+            return bare_echo::kcp(socket).await;
+        }
         let listener = tokio::net::TcpListener::bind(address).await?;
         println!("bare echo on {}", listener.local_addr()?);
         match transport {
-            Transport::Tcp => bare_echo::tcp(listener).await,
             Transport::Ws => bare_echo::ws(listener).await,
+            _ => bare_echo::tcp(listener).await,
         }
     })?;
     Ok(ExitCode::SUCCESS)

@@ -90,12 +90,28 @@ pub(crate) enum ByteOrderName {
 
 #[derive(Debug, Args)]
 pub(crate) struct ClientArguments {
-    /// tcp://HOST:PORT or ws://HOST:PORT/PATH
+    /// tcp://HOST:PORT, ws://HOST:PORT/PATH, kcp://HOST:PORT, or tls:// and wss:// for the first two inside of TLS.
     #[arg(default_value = "tcp://127.0.0.1:3554")]
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
-    /// Sends one message on this route and waits for its reply; without it, lines `ROUTE [SEQ] BODY` are read from the terminal.
+    /// Certificates to trust with tls and wss, in PEM; without it those that browsers trust.
+    #[arg(long, value_name = "FILE", conflicts_with = "accept_any_certificate")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Takes any certificate. Whoever is on the way can read and change everything: for tests only.
+    #[arg(long)]
+    pub(crate) accept_any_certificate: bool,
+    /// Where the server takes questions about sessions.
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_name = "ROUTE")]
+    pub(crate) session_route: i32,
+    /// Goes on with the session that this token is for, as another run of `duet client` wrote it down.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) resume: Option<String>,
+    /// How many packets of that session were received already.
+    #[arg(long, value_name = "COUNT", default_value_t = 0, requires = "resume")]
+    pub(crate) received: u64,
+    /// Sends one message on this route and waits for its reply; without it, lines are read from the terminal: `ROUTE [SEQ] BODY`, `session`
+    /// for a token, `resume` to go on with that session on another connection.
     #[arg(long, value_name = "ROUTE", allow_negative_numbers = true)]
     pub(crate) send: Option<i32>,
     /// Body of that message: text, hex:BYTES or @FILE.
@@ -111,17 +127,20 @@ pub(crate) struct ClientArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
-    /// tcp://HOST:PORT or ws://HOST:PORT/PATH
+    /// tcp://HOST:PORT, ws://HOST:PORT/PATH or kcp://HOST:PORT
     #[arg(default_value = "tcp://127.0.0.1:3554")]
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) load: LoadKind,
+    /// Connections that are open; with --connect, those that are on their way at a time.
     #[arg(long, default_value_t = 50)]
     pub(crate) connections: usize,
-    /// Requests that each connection keeps outstanding; 1 is a closed loop.
+    /// Requests that each connection keeps outstanding, 1 is a closed loop; with --broadcast, broadcasts that are under way, at most 32.
     #[arg(long, default_value_t = 64)]
     pub(crate) window: usize,
-    /// Letters of the message in the body {"message":"..."}.
+    /// Letters of the message in the body {"message":"..."}, or of the text that is broadcast.
     #[arg(long, default_value_t = 1024)]
     pub(crate) letters: usize,
     /// Sends this text as the body instead.
@@ -132,16 +151,49 @@ pub(crate) struct BenchArguments {
     pub(crate) seconds: f64,
     #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) route: i32,
+    /// Percent of the datagrams that get lost, in both directions; kcp only.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) loss: f64,
+    /// Which datagrams those are.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub(crate) loss_seed: u64,
+    /// The server's process, of which --idle tells memory and processor time.
+    #[arg(long, value_name = "PID", requires = "idle")]
+    pub(crate) process: Option<u32>,
     /// Prints one line of key=value instead of a table.
     #[arg(long)]
     pub(crate) line: bool,
-    /// Opens the connections and holds them without a request.
+}
+
+/// What a benchmark does, if it is not requests that are answered.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct LoadKind {
+    /// One connection asks for broadcasts, all count what arrives. The server needs routes for it: 7 joins {"channel":..}, 9 publishes
+    /// {"channel":..,"text":..} on 103, 6 broadcasts {"text":..} on 102.
+    #[arg(long, value_enum, value_name = "TO")]
+    pub(crate) broadcast: Option<AudienceName>,
+    /// Opens connections over and over; each asks once, and is closed after the answer.
+    #[arg(long)]
+    pub(crate) connect: bool,
+    /// Opens the connections and holds them with nothing but heartbeats.
     #[arg(long)]
     pub(crate) idle: bool,
     /// Does not measure: serves a bare tcp echo there, the floor that figures are held against.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "idle")]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) bare_echo: Option<SocketAddr>,
     /// The same over ws.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "idle")]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) bare_ws_echo: Option<SocketAddr>,
+    /// The same over kcp, by tokio_kcp.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) bare_kcp_echo: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum AudienceName {
+    /// The members of a channel.
+    Channel,
+    /// Every connection.
+    All,
 }

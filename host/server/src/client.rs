@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use duet_client::console::{ConsoleOptions, run};
-use duet_client::{Client, ClientOptions, Endpoint};
+use duet_client::{Client, ClientOptions, Endpoint, Session, Trust};
 use duet_codec::Format;
 use tokio::io::BufReader;
 
@@ -22,7 +22,11 @@ pub(crate) fn client(arguments: &ClientArguments) -> anyhow::Result<ExitCode> {
 
 async fn talk(arguments: &ClientArguments) -> anyhow::Result<()> {
     let endpoint: Endpoint = arguments.endpoint.parse()?;
-    let mut client = Client::connect(&endpoint, format(&arguments.format)?, ClientOptions::default()).await?;
+    let (format, options) = (format(&arguments.format)?, options(arguments));
+    let mut client = match &arguments.resume {
+        Some(token) => Client::resume(&endpoint, format, options, &Session::from_token(token, arguments.received)).await?,
+        None => Client::connect(&endpoint, format, options).await?,
+    };
     let wait = Duration::from_millis(arguments.wait);
     let mut out = std::io::stdout();
     match arguments.send {
@@ -33,13 +37,22 @@ async fn talk(arguments: &ClientArguments) -> anyhow::Result<()> {
             run(&mut client, Cursor::new(line.into_bytes()), &mut out, &options).await?;
         }
         None => {
-            eprintln!("connected to {endpoint}; type ROUTE [SEQ] BODY, end with ctrl-d");
+            eprintln!("connected to {endpoint}; type ROUTE [SEQ] BODY, session or resume, end with ctrl-d");
             let options = ConsoleOptions { reply_timeout: wait, wait, ..ConsoleOptions::default() };
             run(&mut client, BufReader::new(tokio::io::stdin()), &mut out, &options).await?;
         }
     }
     client.close().await;
     Ok(())
+}
+
+fn options(arguments: &ClientArguments) -> ClientOptions {
+    let trust = match &arguments.ca_file {
+        _ if arguments.accept_any_certificate => Trust::AcceptAnyCertificate,
+        Some(file) => Trust::Authorities(file.clone()),
+        None => Trust::WebRoots,
+    };
+    ClientOptions { trust, session_route: arguments.session_route, ..ClientOptions::default() }
 }
 
 /// The wire format that the arguments describe.

@@ -8,19 +8,20 @@ use std::time::{Duration, Instant};
 
 use kcp::Kcp;
 
-/// How long a greeting may take before the first datagram is sent again.
-const GREETING: Duration = Duration::from_secs(1);
-/// Times that the first datagram is sent.
-const ATTEMPTS: usize = 10;
+/// How long a greeting may take. The core sends its first datagram several times meanwhile.
+const GREETING: Duration = Duration::from_secs(10);
+/// Longer than the core waits for a first acknowledgement.
+const RESEND: Duration = Duration::from_millis(400);
 /// Longer than any datagram of the server.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
 /// One session, over a socket of its own.
-pub struct KcpStream {
+pub(crate) struct KcpStream {
     socket: Arc<UdpSocket>,
     core: Kcp<Output>,
     begun: Instant,
     is_proved: bool,
+    /// How long a read waits.
     pub(crate) read_timeout: Duration,
 }
 
@@ -51,17 +52,15 @@ impl KcpStream {
         Self { socket, core, begun: Instant::now(), is_proved: false, read_timeout: GREETING }
     }
 
-    /// Begins with these bytes, and acknowledges the greeting, which proves the address. The server has not taken the bytes: they are
-    /// lost until this is read from or written to.
-    ///
-    /// # Panics
-    /// If the server does not greet.
+    /// Begins with these bytes, and acknowledges the greeting, which proves the address. The server takes the bytes only when they
+    /// are sent again: when this is read from or written to.
     pub(crate) fn prove(&mut self, data: &[u8]) -> io::Result<()> {
         self.is_proved = true;
         self.core.send(data).map_err(io::Error::other)?;
-        for _ in 0..ATTEMPTS {
-            self.flush_now()?;
-            if self.pump(Instant::now() + GREETING)? {
+        self.flush_now()?;
+        let deadline = Instant::now() + GREETING;
+        while Instant::now() < deadline {
+            if self.pump(deadline)? {
                 return Ok(());
             }
         }
@@ -120,13 +119,19 @@ impl Write for KcpStream {
             return Ok(data.len());
         }
         self.prove(data)?;
-        // What the server has not taken yet would be sent again only after some time.
-        let mut first = Vec::new();
-        self.core.first_again(&mut first);
+        // The server has not taken what came before the proof, and the core would send it again only after a while.
+        self.begun -= RESEND;
+        self.flush_now()?;
         Ok(data.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for KcpStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KcpStream").field("conv", &self.core.conv()).finish_non_exhaustive()
     }
 }

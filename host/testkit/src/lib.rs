@@ -11,20 +11,27 @@
 )]
 
 pub mod frame;
+pub mod suite;
 
+mod dial;
 mod guests;
 mod honest;
+mod kcp;
 mod launch;
 mod lines;
+mod link;
 mod peer;
+mod pki;
 mod random;
 mod server;
 mod wire;
 
+pub use self::dial::Dial;
 pub use self::guests::guest;
 pub use self::honest::{Honest, Waits};
 pub use self::launch::{Refusal, ServerBuilder};
-pub use self::peer::{Peer, upgrade_request};
+pub use self::peer::{Peer, upgrade_request, upgrade_request_with};
+pub use self::pki::{Pki, Trust};
 pub use self::random::Random;
 pub use self::server::{Listening, Server};
 pub use self::wire::{Carrier, Message, Wire};

@@ -1,19 +1,21 @@
 //! A client that writes whatever bytes it is told to, and reads with deadlines.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::dial::Dial;
 use crate::frame::{frame, opcode, read_frame};
+use crate::link::Link;
 use crate::wire::{Carrier, Message, Wire};
 
 /// No answer may take longer, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection of a client, written by hand.
 #[derive(Debug)]
 pub struct Peer {
-    stream: TcpStream,
+    link: Link,
     wire: Wire,
     received: Vec<u8>,
     last_seq: i16,
@@ -46,16 +48,16 @@ impl Peer {
 
     /// Connects the socket and sends nothing, also not the upgrade.
     pub fn bare(address: SocketAddr, wire: Wire) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap_or_else(|e| panic!("{address}: {e}"));
-        stream.set_nodelay(true).expect("a socket");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
-        Self { stream, wire, received: Vec::new(), last_seq: 0 }
+        Dial::new(address, wire).bare()
+    }
+
+    pub(crate) fn over(link: Link, wire: Wire) -> Self {
+        Self { link, wire, received: Vec::new(), last_seq: 0 }
     }
 
     /// The same connection once more, to write from another thread.
     pub fn second(&self) -> Self {
-        let stream = self.stream.try_clone().expect("a descriptor");
-        Self { stream, wire: self.wire, received: Vec::new(), last_seq: 0 }
+        Self::over(Link::Tcp(self.stream().try_clone().expect("a descriptor")), self.wire)
     }
 
     /// The layout of its packets.
@@ -63,9 +65,18 @@ impl Peer {
         self.wire
     }
 
-    /// The socket.
+    /// The tcp socket.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.link.tcp()
+    }
+
+    /// On kcp: begins a session and proves the address, and says nothing that the server would take for a packet.
+    ///
+    /// # Panics
+    /// If the server does not greet, or this is not kcp.
+    pub fn prove(&mut self) {
+        let Link::Kcp(kcp) = &mut self.link else { panic!("only kcp asks for a proof") };
+        kcp.prove(&self.wire.heartbeat()).expect("a greeting");
     }
 
     /// Writes bytes as they are. The server may have closed the connection already: what it says is to be read.
@@ -78,7 +89,7 @@ impl Peer {
     /// # Panics
     /// If the server does not take them.
     pub fn try_write(&mut self, bytes: &[u8]) -> bool {
-        match self.stream.write_all(bytes) {
+        match self.link.write_all(bytes).and_then(|()| self.link.flush()) {
             Ok(()) => true,
             Err(e) if is_closed(e.kind()) => false,
             Err(e) => panic!("the server does not read: {e}"),
@@ -99,8 +110,8 @@ impl Peer {
     }
 
     /// Tells the server that nothing more will come.
-    pub fn finish(&self) {
-        let _closed = self.stream.shutdown(Shutdown::Write);
+    pub fn finish(&mut self) {
+        self.link.finish();
     }
 
     /// What comes next.
@@ -218,8 +229,8 @@ impl Peer {
     fn fill(&mut self, deadline: Instant) -> Option<usize> {
         let mut buffer = [0; 16 << 10];
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        self.stream.set_read_timeout(Some(left)).expect("a socket");
-        match self.stream.read(&mut buffer) {
+        self.link.set_read_timeout(left);
+        match self.link.read(&mut buffer) {
             Ok(bytes) => {
                 self.received.extend_from_slice(&buffer[..bytes]);
                 Some(bytes)
@@ -233,9 +244,14 @@ impl Peer {
 
 /// The upgrade of a well-behaved client.
 pub fn upgrade_request(path: &str) -> String {
+    upgrade_request_with(path, "")
+}
+
+/// The same with more lines, each with its line end.
+pub fn upgrade_request_with(path: &str, headers: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     )
 }
 

@@ -69,6 +69,11 @@ impl Server {
         self.first("ws").address
     }
 
+    /// Address of the first kcp listener.
+    pub fn kcp(&self) -> SocketAddr {
+        self.first("kcp").address
+    }
+
     fn first(&self, protocol: &str) -> &Listening {
         self.listening.iter().find(|l| l.speaks(protocol)).unwrap_or_else(|| panic!("no {protocol} listener"))
     }
@@ -137,11 +142,20 @@ impl Server {
 
     /// Sends SIGTERM, once.
     pub fn send_terminate(&self) {
+        self.send(Signal::TERM);
+    }
+
+    /// Sends SIGHUP.
+    pub fn send_hangup(&self) {
+        self.send(Signal::HUP);
+    }
+
+    fn send(&self, signal: Signal) {
         // It is our child and not waited for, so the number cannot be another process's.
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(child.try_wait().expect("its state").is_none(), "the server has ended already:\n{}", self.log());
         let pid = Pid::from_raw(i32::try_from(self.pid).expect("a process id")).expect("a process id");
-        kill_process(pid, Signal::TERM).expect("a signal can be sent");
+        kill_process(pid, signal).expect("a signal can be sent");
     }
 
     /// Waits for its end.
@@ -152,6 +166,16 @@ impl Server {
         // Its standard output closes when it ends.
         assert!(self.stdout.wait_for_end(timeout), "the server has not ended within {timeout:?}:\n{}", self.log());
         self.child.lock().unwrap_or_else(PoisonError::into_inner).wait().expect("its exit status")
+    }
+
+    /// Sends SIGTERM, waits for a good end, and returns the last line of the log, which has all counters.
+    ///
+    /// # Panics
+    /// If it does not end well.
+    pub fn stop(&self) -> String {
+        let (status, _) = self.terminate();
+        assert!(status.success(), "{status}");
+        self.wait_for_log("stopped accepted=", Duration::ZERO)
     }
 
     /// Sends SIGTERM, waits for the end and the whole log, and says how it ended and how long that took.

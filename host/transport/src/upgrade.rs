@@ -142,7 +142,7 @@ fn refusal(status: u16, text: &str) -> String {
     let length = text.len() + 1;
     format!(
         "HTTP/1.1 {status} {reason}\r\nconnection: close\r\nsec-websocket-version: 13\r\ncontent-type: text/plain\r\n\
-         content-length: {length}\r\n\r\n{text}\n"
+         x-content-type-options: nosniff\r\ncontent-length: {length}\r\n\r\n{text}\n"
     )
 }
 

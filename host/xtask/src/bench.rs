@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: the server beside a bare echo, in one run on one machine.
+//! `cargo xtask bench`: the server beside a bare echo and beside due, in one run on one machine.
 
-mod memory;
+mod due;
+mod idle;
 mod peers;
 mod sample;
 mod server;
@@ -9,12 +10,27 @@ mod table;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
+
 use crate::place::Place;
 use crate::process::{cargo, run};
 use crate::toolchain;
+use idle::IDLES;
 use peers::Bench;
 use sample::{LOADS, Load};
 use table::Table;
+
+/// Names of what is not a load.
+const START_UP: &str = "start-up";
+const CALLS: &str = "plugin calls";
+
+/// What is measured, and how much.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    quick: bool,
+    /// Only what has this in its name.
+    only: Option<&'a str>,
+}
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -25,35 +41,82 @@ pub(crate) struct Effort {
     seconds: u32,
     /// How long idle connections are held: longer than a heartbeat interval, so that each has been used.
     idle_seconds: u32,
+    /// Connections are as many as their name says, divided by this.
+    fewer: u32,
 }
 
-const FULL: Effort = Effort { rounds: 3, seconds: 5, idle_seconds: 15 };
-const QUICK: Effort = Effort { rounds: 1, seconds: 2, idle_seconds: 12 };
+const FULL: Effort = Effort { rounds: 3, seconds: 5, idle_seconds: 30, fewer: 1 };
+const QUICK: Effort = Effort { rounds: 1, seconds: 2, idle_seconds: 12, fewer: 10 };
+
+impl<'a> Plan<'a> {
+    /// From `[--quick] [--only WORD]`.
+    pub(crate) fn parse(flags: &[&'a str]) -> anyhow::Result<Self> {
+        let mut plan = Self { quick: false, only: None };
+        let mut flags = flags.iter();
+        while let Some(flag) = flags.next() {
+            match (*flag, flags.as_slice().first()) {
+                ("--quick", _) => plan.quick = true,
+                ("--only", Some(word)) => {
+                    plan.only = Some(word);
+                    flags.next();
+                }
+                _ => bail!("`{flag}` is not understood; there are --quick and --only WORD"),
+            }
+        }
+        if !names().any(|name| plan.wants(name)) {
+            bail!("nothing has `{}` in its name; there are: {}", plan.only.unwrap_or_default(), names().collect::<Vec<_>>().join(", "));
+        }
+        Ok(plan)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_none_or(|word| name.contains(word))
+    }
+}
+
+/// The names of all that can be measured.
+fn names() -> impl Iterator<Item = &'static str> {
+    LOADS.iter().map(|load| load.name).chain(IDLES.iter().map(|idle| idle.name)).chain([START_UP, CALLS])
+}
 
 /// Builds, measures, and prints one table.
-pub(crate) fn bench(place: &Place, quick: bool) -> anyhow::Result<ExitCode> {
-    let effort = if quick { QUICK } else { FULL };
+pub(crate) fn bench(place: &Place, plan: &Plan<'_>) -> anyhow::Result<ExitCode> {
+    let effort = if plan.quick { QUICK } else { FULL };
     toolchain::need_target(place, true)?;
-    run(cargo(&place.root).args(["build", "--release", "--package", "duet"]))?;
-    let bench = Bench::prepare(place)?;
     let mut table = Table::default();
-    for load in &LOADS {
-        measure(&bench, load, effort, &mut table)?;
+    if names().any(|name| name != CALLS && plan.wants(name)) {
+        run(cargo(&place.root).args(["build", "--release", "--package", "duet"]))?;
+        let bench = Bench::prepare(place)?;
+        for load in LOADS.iter().filter(|load| plan.wants(load.name)) {
+            measure(&bench, load, effort, &mut table)?;
+        }
+        for idle in IDLES.iter().filter(|idle| plan.wants(idle.name)) {
+            idle.measure(&bench, effort, &mut table)?;
+        }
+        if plan.wants(START_UP) {
+            start_up::measure(&bench, effort, &mut table)?;
+        }
+        println!("\n{table}");
     }
-    memory::measure(&bench, effort, &mut table)?;
-    start_up::measure(&bench, effort, &mut table)?;
-    println!("\n{table}");
-    call_benchmarks(place, quick)?;
+    if plan.wants(CALLS) {
+        call_benchmarks(place, plan.quick)?;
+    }
     Ok(if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// One load on each peer in turn, round after round, each time on a fresh server.
 fn measure(bench: &Bench<'_>, load: &Load, effort: Effort, table: &mut Table) -> anyhow::Result<()> {
     for round in 1..=effort.rounds {
-        for peer in bench.peers() {
+        for peer in bench.those_of(load.peers) {
             println!("{}, {peer}, round {round} of {}", load.name, effort.rounds);
-            let server = bench.start(peer)?;
-            let sample = load.run(bench, &server, peer, effort.seconds)?;
+            let server = bench.start(peer, load.stage, load.scheme)?;
+            let sample = match load.run(bench, &server, peer, effort) {
+                Ok(sample) => sample,
+                Err(error) => {
+                    table.trouble(format!("{}, {peer}: {error:#}", load.name));
+                    continue;
+                }
+            };
             if let Some(trouble) = sample.trouble() {
                 table.trouble(format!("{}, {peer}: {trouble}", load.name));
             }
@@ -77,4 +140,19 @@ fn call_benchmarks(place: &Place, quick: bool) -> anyhow::Result<()> {
         command.args(["--", "--quick"]);
     }
     run(&mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Plan;
+
+    #[test]
+    fn flags_choose_how_much_and_what() {
+        let plan = Plan::parse(&["--only", "kcp", "--quick"]).unwrap();
+        assert!(plan.quick && plan.wants("kcp 10 x 1") && !plan.wants("start-up"));
+        assert!(Plan::parse(&[]).unwrap().wants("start-up"));
+        for wrong in [&["--only"][..], &["--fast"], &["--only", "no such row"]] {
+            assert!(Plan::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod place;
 mod plugins;
 mod process;
 mod run;
+mod suite;
 mod test;
 mod toolchain;
 
@@ -45,7 +46,11 @@ fn command() -> anyhow::Result<ExitCode> {
         "plugins" => none(flags).and_then(|()| plugins::build(&place)),
         "test" => test::test(&place, !flag(flags, "--no-install")?),
         "ci" => none(flags).and_then(|()| test::test(&place, true)),
-        "bench" => bench::bench(&place, flag(flags, "--quick")?),
+        "suite" => match flags {
+            [] => bail!("which suite? `cargo xtask help` names them"),
+            [name, flags @ ..] => suite::suite(&place, name, flag(flags, "--quick")?),
+        },
+        "bench" => bench::bench(&place, &bench::Plan::parse(flags)?),
         other => bail!("there is no `{other}`; `cargo xtask help` says what there is"),
     }
 }

@@ -49,7 +49,12 @@ pub(crate) fn plugins(place: &Place) -> anyhow::Result<Vec<PathBuf>> {
     folders_with(&place.plugins(), "package.json")
 }
 
-/// Builds one of them and returns the component. Its modules and those of the SDK have to be there.
+/// The examples, by name.
+pub(crate) fn examples(place: &Place) -> anyhow::Result<Vec<PathBuf>> {
+    folders_with(&place.root.join("examples"), "package.json")
+}
+
+/// Builds a plugin in TypeScript and returns the component. Its modules and those of the SDK have to be there.
 pub(crate) fn build(folder: &Path) -> anyhow::Result<PathBuf> {
     run(npm(folder).args(["run", "--silent", "build"]))?;
     Ok(component(folder))

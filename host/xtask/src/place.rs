@@ -48,6 +48,11 @@ impl Place {
         self.root.join("host/testkit/peers").join(name)
     }
 
+    /// The Autobahn test suite, if it is installed.
+    pub(crate) fn autobahn(&self) -> PathBuf {
+        self.target.join("autobahn/env/bin/wstest")
+    }
+
     /// The server of a profile, `debug` or `release`.
     pub(crate) fn server(&self, profile: &str) -> PathBuf {
         self.target.join(profile).join(format!("duet{}", env::consts::EXE_SUFFIX))

@@ -3,6 +3,7 @@
 mod packages;
 mod steps;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
@@ -40,8 +41,15 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
     } else {
         steps.fail("tests", "the plugins did not build");
     }
+    test_browser(place, &node, &mut steps);
     if let Err(why) = &node {
         steps.skip("clients on npm ws and plugins in TypeScript against the server", why);
+    }
+    if !place.autobahn().is_file() {
+        steps.skip(
+            "Autobahn against the ws listener",
+            "it is not installed; `cargo xtask suite edge` does that, where there is a Python 2.7",
+        );
     }
     test_go(place, &go, &mut steps);
     Ok(steps.report())
@@ -51,7 +59,7 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
 type Tool = Result<(), String>;
 
 fn check_node(place: &Place, install: bool) -> Tool {
-    let folders = || anyhow::Ok([vec![place.sdk_js(), place.peer("npm-ws")], npm::plugins(place)?].concat());
+    let folders = || anyhow::Ok([vec![place.sdk_js(), place.peer("npm-ws")], npm::plugins(place)?, npm::examples(place)?].concat());
     let fetch = || npm::check(place).and_then(|()| folders()?.iter().try_for_each(|folder| npm::modules(folder, install)));
     fetch().map_err(|error| format!("{error:#}"))
 }
@@ -73,7 +81,7 @@ fn check_go(place: &Place, install: bool) -> Tool {
 }
 
 /// The plugins that the tests load, those in Rust.
-fn build_guests(place: &Place, install: bool) -> anyhow::Result<()> {
+pub(crate) fn build_guests(place: &Place, install: bool) -> anyhow::Result<()> {
     toolchain::need_target(place, install)?;
     for guest in guests::build(place, &[place.plugins(), place.fixtures()])? {
         // The tests know them by the names that cargo gives them.
@@ -100,6 +108,7 @@ fn test_javascript(place: &Place, node: &Tool, steps: &mut Steps) {
     if let Err(why) = node {
         steps.skip("SDK for TypeScript", why);
         steps.skip("plugins in TypeScript", why);
+        steps.skip("examples", why);
         return;
     }
     let sdk = place.sdk_js();
@@ -111,6 +120,26 @@ fn test_javascript(place: &Place, node: &Tool, steps: &mut Steps) {
         for folder in npm::plugins(place)? {
             run(npm::npm(&folder).args(["run", "--silent", "check"]))?;
             npm::build(&folder)?;
+        }
+        Ok(())
+    });
+    steps.step("examples", || {
+        let run_script = |folder: &Path, script| run(npm::npm(folder).args(["run", "--silent", script]));
+        npm::examples(place)?.iter().try_for_each(|folder| run_script(folder, "check").and_then(|()| run_script(folder, "unit")))
+    });
+}
+
+/// The examples in a browser, against the server that the tests have built.
+fn test_browser(place: &Place, node: &Tool, steps: &mut Steps) {
+    const STEP: &str = "examples in Chromium";
+    let chromium = read(program("chromium", &place.root).arg("--version")).map_err(|error| format!("no Chromium: {error:#}"));
+    if let Some(why) = node.as_ref().err().or(chromium.as_ref().err()) {
+        steps.skip(STEP, why);
+        return;
+    }
+    steps.step(STEP, || {
+        for folder in npm::examples(place)? {
+            run(npm::npm(&folder).args(["run", "--silent", "browser"]).env("DUET_BIN", place.server("debug")))?;
         }
         Ok(())
     });

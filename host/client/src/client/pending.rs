@@ -70,6 +70,16 @@ impl Pending {
         self.lock().advance(self.seq_max)
     }
 
+    /// The seq that was given out last.
+    pub(super) fn last_seq(&self) -> i32 {
+        self.lock().last_seq
+    }
+
+    /// Continues behind the seqs of another connection.
+    pub(super) fn go_on_from(&self, last_seq: i32) {
+        self.lock().last_seq = last_seq;
+    }
+
     /// Hands an answer to the request that waits for it, or back.
     pub(super) fn resolve(&self, route: i32, seq: i32, answer: Answer) -> Result<(), Answer> {
         let waiting = self.lock().waiting.remove(&(route, seq));
@@ -98,6 +108,10 @@ impl Table {
 }
 
 impl Ticket<'_> {
+    pub(super) fn route(&self) -> i32 {
+        self.key.0
+    }
+
     pub(super) fn seq(&self) -> i32 {
         self.key.1
     }

@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
 
 use super::pending::Refusal;
-use super::{ClientOptions, Incoming, Reply, Shared};
+use super::{Incoming, Reply, Shared};
 use crate::error::CloseReason;
 use crate::link::{LinkReader, LinkWriter};
+use crate::options::ClientOptions;
 
 /// Packets handed to the system in one write.
 const BATCH_PACKETS: usize = 64;
@@ -31,16 +32,18 @@ pub(super) async fn read(shared: Arc<Shared>, mut link: LinkReader, inbox: mpsc:
             packet = packet => packet,
             () = ended(&mut end) => return,
         };
-        match packet.and_then(|packet| sort(&shared, &packet)) {
-            Ok(Some(incoming)) => deliver(&shared, &inbox, incoming),
-            Ok(None) => {}
-            Err(reason) => break reason,
+        if let Err(reason) = packet.and_then(|packet| take(&shared, &inbox, &packet)) {
+            break reason;
+        }
+        // The end of a stream follows, where there is such a thing.
+        if !link.can_end() && shared.ledger().has_farewell() {
+            break CloseReason::EndOfStream;
         }
     };
     shared.end(reason);
 }
 
-pub(super) async fn write(shared: Arc<Shared>, mut link: LinkWriter, mut outbox: mpsc::Receiver<Vec<u8>>, options: ClientOptions) {
+pub(super) async fn write(shared: Arc<Shared>, mut link: LinkWriter, mut outbox: mpsc::Receiver<Bytes>, options: ClientOptions) {
     let mut end = shared.end.subscribe();
     let mut packets = Vec::with_capacity(BATCH_PACKETS);
     let mut heartbeat_at = options.heartbeat_interval.map(|interval| Instant::now() + interval);
@@ -50,7 +53,7 @@ pub(super) async fn write(shared: Arc<Shared>, mut link: LinkWriter, mut outbox:
             interval = due(heartbeat_at, options.heartbeat_interval) => {
                 let mut packet = Vec::new();
                 shared.format.encode_heartbeat(shared.carrier, None, &mut packet);
-                packets.push(packet);
+                packets.push(packet.into());
                 heartbeat_at = Some(Instant::now() + interval);
                 1
             }
@@ -90,10 +93,21 @@ async fn due(at: Option<Instant>, interval: Option<Duration>) -> Duration {
     }
 }
 
-/// Gives an answer to its request; what no request waits for comes back to be delivered.
-fn sort(shared: &Shared, packet: &Bytes) -> Result<Option<Incoming>, CloseReason> {
+/// Counts a packet and gives it to its request, or to the inbox. One step: a session is taken either before or after it.
+fn take(shared: &Shared, inbox: &mpsc::Sender<Incoming>, packet: &Bytes) -> Result<(), CloseReason> {
     let decoded = shared.format.decode(shared.carrier, packet).map_err(|error| CloseReason::Malformed(error.to_string()))?;
-    let (extcode, route, seq, body) = match decoded {
+    let mut ledger = shared.ledger();
+    ledger.received(&decoded);
+    if let Some(incoming) = sort(shared, packet, &decoded)? {
+        deliver(shared, inbox, incoming);
+    }
+    drop(ledger);
+    Ok(())
+}
+
+/// Gives an answer to its request; what no request waits for comes back to be delivered.
+fn sort(shared: &Shared, packet: &Bytes, decoded: &Packet<'_>) -> Result<Option<Incoming>, CloseReason> {
+    let (extcode, route, seq, body) = match *decoded {
         Packet::Empty => return Ok(None),
         Packet::Heartbeat { time } => return Ok(Some(Incoming::Heartbeat { time })),
         Packet::Data { extcode, route, seq, body } => (extcode, route, seq, body),

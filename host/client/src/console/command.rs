@@ -1,11 +1,20 @@
-//! One line of input: `ROUTE [SEQ] BODY`.
+//! One line of input: `ROUTE [SEQ] BODY`, `session` or `resume`.
 
 use std::io;
 use std::path::PathBuf;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Command {
+pub(super) enum Command {
+    Send(Message),
+    /// Asks for a token.
+    Session,
+    /// Drops the connection, if it still is, and goes on with another one.
+    Resume,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Message {
     pub(super) route: i32,
     /// Absent: the next free one.
     pub(super) seq: Option<i32>,
@@ -22,7 +31,7 @@ pub(super) enum Body {
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The first word is not a route.
-    #[error("{0:?} is no route; a command is ROUTE [SEQ] BODY")]
+    #[error("{0:?} is no route; a command is ROUTE [SEQ] BODY, session or resume")]
     Route(String),
     /// What follows `hex:` is not pairs of hex digits.
     #[error("{0:?} is not made of pairs of hex digits")]
@@ -41,8 +50,11 @@ impl Command {
     /// `None` for an empty line or a comment.
     pub(super) fn parse(line: &str) -> Result<Option<Self>, CommandError> {
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            return Ok(None);
+        match line {
+            "session" => return Ok(Some(Self::Session)),
+            "resume" => return Ok(Some(Self::Resume)),
+            _ if line.is_empty() || line.starts_with('#') => return Ok(None),
+            _ => {}
         }
         let (route, rest) = split_word(line);
         let route = route.parse().map_err(|_| CommandError::Route(route.to_owned()))?;
@@ -53,7 +65,7 @@ impl Command {
             (_, Ok(seq)) if !behind.is_empty() => (Some(seq), behind),
             _ => (None, rest),
         };
-        Ok(Some(Self { route, seq, body: Body::parse(body)? }))
+        Ok(Some(Self::Send(Message { route, seq, body: Body::parse(body)? })))
     }
 }
 
@@ -110,8 +122,15 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> (i32, Option<i32>, Vec<u8>) {
-        let command = Command::parse(line).unwrap().unwrap();
-        (command.route, command.seq, command.body.read().unwrap())
+        let message = message(line);
+        (message.route, message.seq, message.body.read().unwrap())
+    }
+
+    fn message(line: &str) -> Message {
+        match Command::parse(line).unwrap() {
+            Some(Command::Send(message)) => message,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -141,12 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn words_about_the_session_stand_alone() {
+        assert_eq!(Command::parse(" session ").unwrap(), Some(Command::Session));
+        assert_eq!(Command::parse("resume").unwrap(), Some(Command::Resume));
+        assert!(matches!(Command::parse("resume now"), Err(CommandError::Route(_))));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         assert!(matches!(Command::parse("hello"), Err(CommandError::Route(word)) if word == "hello"));
         assert!(matches!(Command::parse("1 hex:abc"), Err(CommandError::Hex(_))));
         assert!(matches!(Command::parse("1 hex:zz"), Err(CommandError::Hex(_))));
-        let missing = Command::parse("1 @no/such/file").unwrap().unwrap();
-        assert!(matches!(missing.body.read(), Err(CommandError::File { .. })));
+        assert!(matches!(message("1 @no/such/file").body.read(), Err(CommandError::File { .. })));
     }
 
     #[test]

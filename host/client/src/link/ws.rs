@@ -4,13 +4,13 @@ use bytes::Bytes;
 use duet_codec::Format;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::{Socket, stream};
 use crate::endpoint::Endpoint;
 use crate::error::{ClientError, CloseReason};
 
@@ -20,20 +20,20 @@ const NO_STATUS: u16 = 1005;
 const BUFFER_BYTES: usize = 16 * 1024;
 
 pub(crate) struct Reader {
-    stream: SplitStream<WebSocketStream<TcpStream>>,
+    stream: SplitStream<WebSocketStream<Socket>>,
 }
 
 pub(crate) struct Writer {
-    sink: SplitSink<WebSocketStream<TcpStream>, Message>,
+    sink: SplitSink<WebSocketStream<Socket>, Message>,
 }
 
-pub(super) async fn upgrade(stream: TcpStream, endpoint: &Endpoint, format: &Format) -> Result<(Reader, Writer), ClientError> {
+pub(super) async fn upgrade(socket: Socket, endpoint: &Endpoint, format: &Format) -> Result<(Reader, Writer), ClientError> {
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
         .max_message_size(Some(format.packet_bytes_max()))
         .max_frame_size(Some(format.packet_bytes_max()));
-    let (stream, _response) = tokio_tungstenite::client_async_with_config(endpoint.to_string(), stream, Some(config))
+    let (stream, _response) = tokio_tungstenite::client_async_with_config(endpoint.to_string(), socket, Some(config))
         .await
         .map_err(|source| ClientError::Upgrade { endpoint: endpoint.clone(), source: Box::new(source) })?;
     let (sink, stream) = stream.split();
@@ -56,9 +56,9 @@ impl Reader {
 }
 
 impl Writer {
-    pub(super) async fn write(&mut self, packets: &mut Vec<Vec<u8>>) -> Result<(), CloseReason> {
+    pub(super) async fn write(&mut self, packets: &mut Vec<Bytes>) -> Result<(), CloseReason> {
         for packet in packets.drain(..) {
-            self.sink.feed(Message::Binary(packet.into())).await.map_err(|error| close_reason(&error))?;
+            self.sink.feed(Message::Binary(packet)).await.map_err(|error| close_reason(&error))?;
         }
         self.sink.flush().await.map_err(|error| close_reason(&error))
     }
@@ -85,7 +85,7 @@ fn close_reason(error: &Error) -> CloseReason {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => CloseReason::EndOfStream,
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseReason::EndOfStream,
-        Error::Io(error) => CloseReason::Io(error.to_string()),
+        Error::Io(error) => stream::close_reason(error),
         other => CloseReason::Malformed(other.to_string()),
     }
 }

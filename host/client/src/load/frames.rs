@@ -1,9 +1,8 @@
 //! The bytes a run sends: one buffer of equal frames, shared by all connections, in which only the seqs are written anew.
 
-use duet_codec::{ByteOrder, EncodeError};
+use duet_codec::{ByteOrder, Carrier, EncodeError};
 
 use super::{LoadOptions, ws};
-use crate::endpoint::Transport;
 use crate::seq::seq_max;
 
 /// Bytes handed to the system in one write. Larger gains nothing and leaves the cache.
@@ -33,7 +32,7 @@ impl Frames {
         let mut packet = Vec::new();
         options.format.encode(transport.carrier(), options.route, 0, &body, &mut packet)?;
         let mut frame = Vec::new();
-        if transport == Transport::Ws {
+        if transport.carrier() == Carrier::Message {
             ws::put_header(ws::BINARY, packet.len(), &mut frame);
         }
         let seq = SeqField::of(options, frame.len());

@@ -1,15 +1,17 @@
 //! Idle connections: opened, kept alive with heartbeats and counted, to see what a connection costs a server.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use duet_codec::Format;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use duet_codec::{Carrier, Format};
+use mio::{Events, Poll, Token};
 
-use super::LoadError;
-use super::dial::Dialler;
-use super::ws;
+use super::dial::{Dial, Dialler, KcpDialler};
+use super::inlet::End;
+use super::kcp::Loss;
+use super::line::{Line, write};
+use super::process::Process;
+use super::{LoadError, need_plain, ws};
 use crate::endpoint::{Endpoint, Transport};
 
 const EVENTS: usize = 1_024;
@@ -31,10 +33,13 @@ pub struct IdleOptions {
     pub connections: usize,
     /// How long they are held after the last one is open.
     pub hold: Duration,
-    /// Each connection sends a heartbeat once in this time; none if absent. A server drops silent connections.
+    /// Each connection sends a heartbeat when it opens and then once in this time; none if absent. A server drops silent connections, and
+    /// over kcp it does not know of them.
     pub heartbeat_interval: Option<Duration>,
     /// How long one connection may take to open, with the ws upgrade.
     pub dial_timeout: Duration,
+    /// The process of the server, if it is on this machine and its memory and processor time shall be told.
+    pub process: Option<u32>,
 }
 
 /// Where [`hold_idle`] is.
@@ -49,12 +54,14 @@ pub struct IdleProgress {
 }
 
 /// What became of the connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IdleReport {
     /// Connections opened.
     pub opened: usize,
     /// Connections the server ended before the time was over.
     pub ended: usize,
+    /// Connections that the server sent something to.
+    pub heard: usize,
     /// How long opening took.
     pub opening: Duration,
     /// How long all were held.
@@ -63,13 +70,32 @@ pub struct IdleReport {
     pub heartbeats: u64,
     /// Bytes received.
     pub bytes_in: u64,
+    /// What the server's process cost, if it was asked for.
+    pub server: Option<ServerCost>,
+}
+
+/// What connections cost a process.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServerCost {
+    /// Bytes in memory before the first connection.
+    pub memory_before: u64,
+    /// Bytes in memory at the end, with all connections open.
+    pub memory_held: u64,
+    /// Processor time while they were held.
+    pub cpu: Duration,
 }
 
 impl std::fmt::Display for IdleReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { opened, ended, opening, held, heartbeats, bytes_in } = self;
+        let Self { opened, ended, heard, opening, held, heartbeats, bytes_in, server } = self;
         let (opening, held) = (opening.as_secs_f64(), held.as_secs_f64());
-        write!(f, "opened={opened} ended={ended} opening_s={opening:.2} held_s={held:.2} heartbeats={heartbeats} bytes_in={bytes_in}")
+        write!(f, "opened={opened} ended={ended} heard={heard} opening_s={opening:.2} held_s={held:.2}")?;
+        write!(f, " heartbeats={heartbeats} bytes_in={bytes_in}")?;
+        let Some(ServerCost { memory_before, memory_held, cpu }) = server else { return Ok(()) };
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let each = (*memory_held as f64 - *memory_before as f64) / 1_024.0 / *opened as f64;
+        write!(f, " memory_before_mib={:.1} memory_held_mib={:.1} memory_each_kib={each:.2}", mib(*memory_before), mib(*memory_held))?;
+        write!(f, " cpu_percent={:.2}", cpu.as_secs_f64() / held * 100.0)
     }
 }
 
@@ -77,24 +103,41 @@ impl std::fmt::Display for IdleReport {
 /// Blocks the thread; `progress` is called on it while opening and then once a second.
 ///
 /// # Errors
-/// A connection cannot be opened, or the system's readiness queue fails.
-pub fn hold_idle(options: &IdleOptions, mut progress: impl FnMut(&IdleProgress)) -> Result<IdleReport, LoadError> {
+/// A connection cannot be opened, the system's readiness queue fails, or the server's process cannot be looked at.
+pub fn hold_idle(options: &IdleOptions, progress: impl FnMut(&IdleProgress)) -> Result<IdleReport, LoadError> {
+    if options.connections == 0 {
+        return Err(LoadError::Options("connections have to be more than 0"));
+    }
+    let IdleOptions { endpoint, dial_timeout, connections, .. } = options;
+    let dial_error = |source| LoadError::Dial { number: 1, endpoint: endpoint.clone(), source };
+    if endpoint.transport() == Transport::Kcp {
+        return hold(options, KcpDialler::new(endpoint, Loss::default(), *connections).map_err(dial_error)?, progress);
+    }
+    need_plain(endpoint.transport())?;
+    hold(options, Dialler::new(endpoint, *dial_timeout, *connections).map_err(dial_error)?, progress)
+}
+
+fn hold<L: Line>(
+    options: &IdleOptions,
+    mut dialler: impl Dial<Line = L>,
+    mut progress: impl FnMut(&IdleProgress),
+) -> Result<IdleReport, LoadError> {
     let mut idle = Idle::new(options)?;
-    let dial_error = |number, source| LoadError::Dial { number, endpoint: options.endpoint.clone(), source };
-    let mut dialler = Dialler::new(&options.endpoint, options.dial_timeout, options.connections).map_err(|source| dial_error(1, source))?;
+    let process = options.process.map(Process);
+    let memory_before = process.map(Process::resident_bytes).transpose()?;
     for number in 1..=options.connections {
-        let mut socket = dialler.dial().map_err(|source| dial_error(number, source))?.socket;
-        idle.poll.registry().register(&mut socket, Token(number - 1), Interest::READABLE).map_err(|source| dial_error(number, source))?;
-        idle.sockets.push(Some(socket));
+        let dial_error = |source| LoadError::Dial { number, endpoint: options.endpoint.clone(), source };
+        idle.add(dialler.dial().map_err(dial_error)?.line).map_err(dial_error)?;
         if number % OPENED_TOLD == 0 {
             progress(&idle.progress(None));
-            // The first ones must not fall silent while the last ones are opened.
-            idle.turn(Duration::ZERO)?;
-            idle.beat();
         }
+        // The first ones must not fall silent while the last ones are opened.
+        idle.turn(Duration::ZERO)?;
+        idle.beat();
     }
     let opening = idle.begun.elapsed();
     let held_from = Instant::now();
+    let cpu_before = process.map(Process::cpu_time).transpose()?;
     let mut told_at = held_from;
     while held_from.elapsed() < options.hold {
         idle.turn(STEP.min(options.hold))?;
@@ -104,15 +147,23 @@ pub fn hold_idle(options: &IdleOptions, mut progress: impl FnMut(&IdleProgress))
             progress(&idle.progress(Some(held_from.elapsed())));
         }
     }
-    let ended = idle.sockets.len() - idle.open();
-    let (heartbeats, bytes_in) = (idle.heartbeats, idle.bytes_in);
-    Ok(IdleReport { opened: idle.sockets.len(), ended, opening, held: held_from.elapsed(), heartbeats, bytes_in })
+    let server = match (process, memory_before, cpu_before) {
+        (Some(process), Some(memory_before), Some(cpu_before)) => {
+            let (memory_held, cpu) = (process.resident_bytes()?, process.cpu_time()?.saturating_sub(cpu_before));
+            Some(ServerCost { memory_before, memory_held, cpu })
+        }
+        _ => None,
+    };
+    let (opened, open) = (idle.seats.len(), idle.open());
+    let Idle { heartbeats, bytes_in, .. } = idle;
+    let heard = idle.seats.iter().filter(|seat| seat.heard).count();
+    Ok(IdleReport { opened, ended: opened - open, heard, opening, held: held_from.elapsed(), heartbeats, bytes_in, server })
 }
 
-struct Idle {
+struct Idle<L> {
     poll: Poll,
     events: Events,
-    sockets: Vec<Option<TcpStream>>,
+    seats: Vec<Seat<L>>,
     buffer: Vec<u8>,
     heartbeat: Vec<u8>,
     interval: Option<Duration>,
@@ -123,20 +174,25 @@ struct Idle {
     bytes_in: u64,
 }
 
-impl Idle {
+struct Seat<L> {
+    line: Option<L>,
+    heard: bool,
+}
+
+impl<L: Line> Idle<L> {
     fn new(options: &IdleOptions) -> Result<Self, LoadError> {
-        let transport = options.endpoint.transport();
+        let carrier = options.endpoint.transport().carrier();
         let mut packet = Vec::new();
-        options.format.encode_heartbeat(transport.carrier(), None, &mut packet);
+        options.format.encode_heartbeat(carrier, None, &mut packet);
         let mut heartbeat = Vec::new();
-        if transport == Transport::Ws {
+        if carrier == Carrier::Message {
             ws::put_header(ws::BINARY, packet.len(), &mut heartbeat);
         }
         heartbeat.extend_from_slice(&packet);
         Ok(Self {
             poll: Poll::new().map_err(LoadError::Poll)?,
             events: Events::with_capacity(EVENTS),
-            sockets: Vec::with_capacity(options.connections),
+            seats: Vec::with_capacity(options.connections),
             buffer: vec![0; READ_BYTES],
             heartbeat,
             interval: options.heartbeat_interval.filter(|interval| !interval.is_zero()),
@@ -147,42 +203,59 @@ impl Idle {
         })
     }
 
+    /// Takes a connection in, and lets it say that it is there.
+    fn add(&mut self, mut line: L) -> io::Result<()> {
+        line.register(self.poll.registry(), Token(self.seats.len()))?;
+        self.seats.push(Seat { line: Some(line), heard: false });
+        if self.interval.is_some() {
+            self.beat_one(self.seats.len() - 1);
+        }
+        Ok(())
+    }
+
     fn open(&self) -> usize {
-        self.sockets.iter().flatten().count()
+        self.seats.iter().filter(|seat| seat.line.is_some()).count()
     }
 
     fn progress(&self, held: Option<Duration>) -> IdleProgress {
-        IdleProgress { opened: self.sockets.len(), open: self.open(), held }
+        IdleProgress { opened: self.seats.len(), open: self.open(), held }
     }
 
     /// Reads what came and notices who is gone.
     fn turn(&mut self, wait: Duration) -> Result<(), LoadError> {
+        if L::HAS_TIMERS {
+            self.tend();
+        }
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(LoadError::Poll(error)),
             _ => {}
         }
         for event in &self.events {
-            let Some(slot) = self.sockets.get_mut(event.token().0) else { continue };
-            let Some(socket) = slot else { continue };
-            loop {
-                match socket.read(&mut self.buffer) {
-                    Ok(count) if count > 0 => self.bytes_in += count as u64,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Ok(_) | Err(_) => {
-                        *slot = None;
-                        break;
-                    }
+            let Some(seat) = self.seats.get_mut(event.token().0) else { continue };
+            let Some(line) = &mut seat.line else { continue };
+            match read_all(line, &mut self.buffer) {
+                Ok(count) => {
+                    seat.heard |= count > 0;
+                    self.bytes_in += count;
                 }
+                Err(_) => seat.line = None,
             }
         }
         Ok(())
     }
 
+    fn tend(&mut self) {
+        for seat in &mut self.seats {
+            if seat.line.as_mut().is_some_and(|line| line.tend().is_err()) {
+                seat.line = None;
+            }
+        }
+    }
+
     /// Sends the heartbeats that are due, one connection after the other.
     fn beat(&mut self) {
         let Some(interval) = self.interval else { return };
-        let count = self.sockets.len() as u64;
+        let count = self.seats.len() as u64;
         if count == 0 {
             return;
         }
@@ -190,18 +263,35 @@ impl Idle {
         // After a pause one heartbeat of each is enough.
         self.turns = self.turns.max(due.saturating_sub(count));
         while self.turns < due {
-            if let Some(slot) = self.sockets.get_mut((self.turns % count) as usize)
-                && let Some(socket) = slot
-            {
-                match socket.write(&self.heartbeat) {
-                    Ok(written) if written == self.heartbeat.len() => self.heartbeats += 1,
-                    // Behind a part of a packet nothing can be sent any more.
-                    Ok(_) => *slot = None,
-                    // What a server does not take now it takes next time; if it is gone, reading tells.
-                    Err(_) => {}
-                }
-            }
+            self.beat_one((self.turns % count) as usize);
             self.turns += 1;
+        }
+    }
+
+    fn beat_one(&mut self, index: usize) {
+        let Some(seat) = self.seats.get_mut(index) else { return };
+        let Some(line) = &mut seat.line else { return };
+        match write(line, &self.heartbeat) {
+            Ok(Some(written)) if written == self.heartbeat.len() => self.heartbeats += 1,
+            // Behind a part of a packet nothing can be sent any more.
+            Ok(Some(_)) => seat.line = None,
+            // What a server does not take now it takes next time; if it is gone, reading tells.
+            Ok(None) | Err(_) => {}
+        }
+    }
+}
+
+/// Reads and drops all there is, and says how many bytes that was.
+fn read_all(line: &mut impl Line, buffer: &mut [u8]) -> Result<u64, End> {
+    line.receive()?;
+    let mut bytes = 0;
+    loop {
+        match line.read(buffer) {
+            Ok(0) => return Err(End::Stream),
+            Ok(count) => bytes += count as u64,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(bytes),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

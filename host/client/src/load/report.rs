@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use super::tally::Tally;
 use super::{LoadBody, LoadOptions};
+use crate::endpoint::Endpoint;
 
-/// The result of a load run. `Display` writes it as one line of `key=value`.
+/// The result of a run. `Display` writes it as one line of `key=value`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadReport {
+    /// What is counted as a reply: `replies`, or `deliveries` of broadcasts, or `connections` that were opened and had their first reply.
+    pub counted: &'static str,
     /// The server, as its endpoint is written.
     pub endpoint: String,
-    /// Connections opened.
+    /// Connections opened, or open at a time.
     pub connections: usize,
-    /// Outstanding requests of each connection.
+    /// Outstanding requests of each connection; for broadcasts, those of the one that asks for them.
     pub window: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
@@ -57,17 +60,36 @@ pub struct LoadReport {
     pub cpu: Duration,
 }
 
+/// What a report is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) counted: &'static str,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) connections: usize,
+    pub(super) window: usize,
+    pub(super) body_bytes: usize,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of(options: &'a LoadOptions) -> Self {
+        let LoadOptions { endpoint, connections, window, .. } = options;
+        let body_bytes = LoadBody::bytes(&options.body);
+        Self { counted: "replies", endpoint, connections: *connections, window: *window, body_bytes }
+    }
+}
+
 /// A [`LoadReport`] for people: a few lines.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadTable<'a>(&'a LoadReport);
 
 impl LoadReport {
-    pub(super) fn new(options: &LoadOptions, tally: &Tally, measured: Duration, cpu: Duration) -> Self {
+    pub(super) fn new(subject: Subject<'_>, tally: &Tally, measured: Duration, cpu: Duration) -> Self {
         Self {
-            endpoint: options.endpoint.to_string(),
-            connections: options.connections,
-            window: options.window,
-            body_bytes: LoadBody::bytes(&options.body),
+            counted: subject.counted,
+            endpoint: subject.endpoint.to_string(),
+            connections: subject.connections,
+            window: subject.window,
+            body_bytes: subject.body_bytes,
             measured,
             replies: tally.replies,
             rate: tally.replies as f64 / measured.as_secs_f64(),
@@ -141,8 +163,8 @@ impl fmt::Display for LoadTable<'_> {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         writeln!(f, "server      {}", report.endpoint)?;
         writeln!(f, "load        {} connections x {} outstanding, body {} bytes", report.connections, report.window, report.body_bytes)?;
-        writeln!(f, "replies     {} in {seconds:.2} s", report.replies)?;
-        writeln!(f, "rate        {:.0} replies/s", report.rate)?;
+        writeln!(f, "{:<11} {} in {seconds:.2} s", report.counted, report.replies)?;
+        writeln!(f, "rate        {:.0} {}/s", report.rate, report.counted)?;
         write!(f, "latency ms  p50 {:.3}  p90 {:.3}  p99 {:.3}", ms(report.p50), ms(report.p90), ms(report.p99))?;
         writeln!(f, "  p99.9 {:.3}  max {:.3}", ms(report.p999), ms(report.max))?;
         writeln!(f, "traffic     in {:.1} MiB/s  out {:.1} MiB/s", mib(report.bytes_in), mib(report.bytes_out))?;

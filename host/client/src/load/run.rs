@@ -5,9 +5,12 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::connection::{Connection, End, Input};
-use super::dial::Dialler;
+use super::connection::{Connection, Input};
+use super::dial::Dial;
 use super::frames::Frames;
+use super::inlet::End;
+use super::line::Line;
+use super::report::Subject;
 use super::tally::{Clock, Tally};
 use super::{LoadError, LoadOptions, LoadReport, Progress};
 
@@ -18,10 +21,10 @@ const WAIT_MAX: Duration = Duration::from_millis(10);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A run in progress.
-pub(super) struct Run<P> {
+pub(super) struct Run<L, P> {
     poll: Poll,
     events: Events,
-    connections: Vec<Connection>,
+    connections: Vec<Connection<L>>,
     open: usize,
     last_end: Option<End>,
     frames: Frames,
@@ -33,15 +36,10 @@ pub(super) struct Run<P> {
     progress: P,
 }
 
-impl<P: FnMut(&Progress)> Run<P> {
+impl<L: Line, P: FnMut(&Progress)> Run<L, P> {
     /// Opens all connections.
-    pub(super) fn open(options: &LoadOptions, frames: Frames, progress: P) -> Result<Self, LoadError> {
+    pub(super) fn open(options: &LoadOptions, mut dialler: impl Dial<Line = L>, frames: Frames, progress: P) -> Result<Self, LoadError> {
         let poll = Poll::new().map_err(LoadError::Poll)?;
-        let mut dialler = Dialler::new(&options.endpoint, options.dial_timeout, options.connections).map_err(|source| LoadError::Dial {
-            number: 1,
-            endpoint: options.endpoint.clone(),
-            source,
-        })?;
         let mut connections = Vec::with_capacity(options.connections);
         for index in 0..options.connections {
             let dial_error = |source| LoadError::Dial { number: index + 1, endpoint: options.endpoint.clone(), source };
@@ -67,7 +65,8 @@ impl<P: FnMut(&Progress)> Run<P> {
     /// Warms up, measures, drains.
     pub(super) fn go(mut self, options: &LoadOptions) -> Result<LoadReport, LoadError> {
         for connection in &mut self.connections {
-            if let Err(end) = connection.fill(&mut self.frames, &self.clock, &mut self.tally) {
+            let filled = connection.fill(&mut self.frames, &self.clock, &mut self.tally);
+            if let Err(end) = filled {
                 self.open -= connection.shut(self.poll.registry());
                 self.last_end = Some(end);
             }
@@ -79,7 +78,7 @@ impl<P: FnMut(&Progress)> Run<P> {
         self.turn_until(begun + options.duration, false)?;
         let measured = self.clock.tick() - begun;
         let cpu = thread_cpu_time().saturating_sub(cpu_begun);
-        let mut report = LoadReport::new(options, &self.tally, measured, cpu);
+        let mut report = LoadReport::new(Subject::of(options), &self.tally, measured, cpu);
 
         self.connections.iter_mut().for_each(Connection::stop);
         let deadline = self.clock.now() + options.drain;
@@ -106,7 +105,8 @@ impl<P: FnMut(&Progress)> Run<P> {
 
     /// Waits for sockets and serves each that is ready.
     fn turn(&mut self) -> Result<(), LoadError> {
-        match self.poll.poll(&mut self.events, Some(WAIT_MAX)) {
+        let wait = if L::HAS_TIMERS { self.tend() } else { WAIT_MAX };
+        match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(LoadError::Poll(error)),
             _ => {}
         }
@@ -125,6 +125,21 @@ impl<P: FnMut(&Progress)> Run<P> {
         Ok(())
     }
 
+    /// Does what is due, and says how long nothing will be.
+    fn tend(&mut self) -> Duration {
+        let mut wait = WAIT_MAX;
+        for connection in &mut self.connections {
+            match connection.tend() {
+                Ok(next) => wait = wait.min(next.unwrap_or(WAIT_MAX)),
+                Err(end) => {
+                    self.open -= connection.shut(self.poll.registry());
+                    self.last_end = Some(end);
+                }
+            }
+        }
+        wait
+    }
+
     fn tell(&mut self, since_told: Duration, warming_up: bool) {
         let replies = self.tally.replies_all();
         let rate = (replies - self.told_replies) as f64 / since_told.as_secs_f64();
@@ -134,6 +149,7 @@ impl<P: FnMut(&Progress)> Run<P> {
     }
 }
 
-fn thread_cpu_time() -> Duration {
+/// Processor time of this thread.
+pub(super) fn thread_cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use duet_client::load::{self, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport};
+use duet_client::load::{self, ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss};
 use duet_client::{Endpoint, bare_echo};
 use duet_codec::{ByteOrder, Format, Profile};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
 
 use crate::scripted::*;
@@ -54,6 +54,81 @@ fn every_reply_of_the_bare_echoes_is_right() {
             }
         }
     }
+}
+
+fn bare_kcp(runtime: &Runtime) -> Endpoint {
+    let socket = runtime.block_on(UdpSocket::bind("127.0.0.1:0")).unwrap();
+    let endpoint = format!("kcp://{}", socket.local_addr().unwrap()).parse().unwrap();
+    runtime.spawn(bare_echo::kcp(socket));
+    endpoint
+}
+
+#[test]
+fn every_reply_comes_over_kcp_with_and_without_loss() {
+    let runtime = Runtime::new().unwrap();
+    let endpoint = bare_kcp(&runtime);
+    for (part, window, letters) in [(0.0, 1, 100), (0.0, 20, 3_000), (0.2, 1, 100), (0.2, 5, 3_000)] {
+        let loss = Loss { part, seed: 1 };
+        let duration = Duration::from_millis(300);
+        let options = LoadOptions { loss, window, duration, body: LoadBody::Letters(letters), ..short(&endpoint, usual()) };
+        let report = load::run(&options, |_| {}).unwrap();
+        assert!(report.is_clean() && report.replies > 0 && report.reordered == 0, "{part} {report:?}");
+    }
+}
+
+#[test]
+fn a_session_that_loses_everything_has_no_replies() {
+    let runtime = Runtime::new().unwrap();
+    let loss = Loss { part: 1.0, seed: 1 };
+    let options = LoadOptions { loss, drain: Duration::ZERO, ..short(&bare_kcp(&runtime), usual()) };
+    let report = load::run(&options, |_| {}).unwrap();
+    assert_eq!((report.replies, report.unanswered), (0, 3 * 8));
+}
+
+#[test]
+fn only_kcp_loses_datagrams_and_nothing_is_measured_behind_tls() {
+    let loss = Loss { part: 0.1, seed: 1 };
+    assert!(matches!(against_scripted("tcp", |options| LoadOptions { loss, ..options }), Err(LoadError::Options(_))));
+    let secure = |options: LoadOptions| LoadOptions { endpoint: "tls://127.0.0.1:1".parse().unwrap(), ..options };
+    assert!(matches!(against_scripted("tcp", secure), Err(LoadError::Options(_))));
+}
+
+fn connecting(endpoint: &Endpoint, route: i32) -> ConnectsOptions {
+    ConnectsOptions {
+        endpoint: endpoint.clone(),
+        format: usual(),
+        connections: 4,
+        route,
+        body: LoadBody::Letters(10),
+        warm_up: Duration::from_millis(10),
+        duration: Duration::from_millis(200),
+        dial_timeout: Duration::from_secs(20),
+    }
+}
+
+#[test]
+fn connections_are_opened_over_and_over() {
+    let runtime = Runtime::new().unwrap();
+    for scheme in ["tcp", "ws"] {
+        let server = runtime.block_on(scripted(scheme, usual()));
+        let report = load::connects(&connecting(&server.endpoint, ECHO), |_| {}).unwrap();
+        assert!(report.is_clean() && report.replies > 4, "{report:?}");
+        assert!(report.p50 <= report.p99 && report.max > Duration::ZERO, "{report}");
+        assert!(report.table().to_string().contains("connections/s"), "{}", report.table());
+    }
+}
+
+#[test]
+fn connections_that_are_refused_end_the_run_with_the_reason() {
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(scripted("tcp", usual()));
+    let options = |route| ConnectsOptions { duration: Duration::from_secs(20), ..connecting(&server.endpoint, route) };
+    let refused = load::connects(&options(REFUSED), |_| {});
+    assert!(matches!(&refused, Err(LoadError::AllEnded(why)) if why.contains("404")), "{refused:?}");
+    let closed = load::connects(&options(CLOSING), |_| {});
+    assert!(matches!(&closed, Err(LoadError::AllEnded(why)) if why.contains("ended the stream")), "{closed:?}");
+    let nobody = ConnectsOptions { endpoint: "tcp://127.0.0.1:1".parse().unwrap(), ..options(ECHO) };
+    assert!(matches!(load::connects(&nobody, |_| {}), Err(LoadError::AllEnded(_))));
 }
 
 #[test]
@@ -140,7 +215,7 @@ fn options_that_make_no_sense_are_refused() {
 #[test]
 fn idle_connections_are_held_and_kept_alive() {
     let runtime = Runtime::new().unwrap();
-    for scheme in ["tcp", "ws"] {
+    for scheme in ["tcp", "ws", "kcp"] {
         let server = runtime.block_on(scripted(scheme, usual()));
         let options = IdleOptions {
             endpoint: server.endpoint.clone(),
@@ -149,10 +224,12 @@ fn idle_connections_are_held_and_kept_alive() {
             hold: Duration::from_millis(500),
             heartbeat_interval: Some(Duration::from_millis(20)),
             dial_timeout: Duration::from_secs(20),
+            process: Some(std::process::id()),
         };
         let report = load::hold_idle(&options, |_| {}).unwrap();
-        assert_eq!((report.opened, report.ended), (20, 0));
+        assert_eq!((report.opened, report.ended, report.heard), (20, 0, 20));
         assert!(report.heartbeats >= 20 && report.bytes_in > 0, "{report}");
+        assert!(report.server.unwrap().memory_held > 0 && report.to_string().contains(" memory_each_kib="), "{report}");
     }
 }
 
@@ -168,6 +245,6 @@ fn idle_connections_that_the_server_ends_are_counted() {
         }
     });
     let (hold, dial_timeout) = (Duration::from_millis(500), Duration::from_secs(20));
-    let options = IdleOptions { endpoint, format: usual(), connections: 5, hold, heartbeat_interval: None, dial_timeout };
+    let options = IdleOptions { endpoint, format: usual(), connections: 5, hold, heartbeat_interval: None, dial_timeout, process: None };
     assert_eq!(load::hold_idle(&options, |_| {}).unwrap().ended, 4);
 }

@@ -1,8 +1,8 @@
-//! [`Client`] over both transports.
+//! [`Client`] over all transports.
 
 use std::time::Duration;
 
-use duet_client::{Client, ClientError, ClientOptions, CloseReason, Endpoint, Incoming, Reply};
+use duet_client::{Client, ClientError, ClientOptions, CloseReason, Endpoint, Incoming, KcpOptions, Reply, Trust};
 use duet_codec::{ByteOrder, Format, Profile};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -12,7 +12,7 @@ use crate::scripted::*;
 const LONG: Duration = Duration::from_secs(20);
 
 async fn connect(server: &Scripted, format: Format) -> Client {
-    Client::connect(&server.endpoint, format, ClientOptions { dial_timeout: LONG, ..ClientOptions::default() }).await.unwrap()
+    Client::connect(&server.endpoint, format, ClientOptions { dial_timeout: LONG, ..server.options() }).await.unwrap()
 }
 
 async fn listener() -> (TcpListener, Endpoint, Endpoint) {
@@ -23,7 +23,7 @@ async fn listener() -> (TcpListener, Endpoint, Endpoint) {
 
 #[tokio::test]
 async fn requests_are_answered_in_every_profile_order_and_transport() {
-    for scheme in ["tcp", "ws"] {
+    for scheme in SCHEMES {
         for profile in [Profile::Due2, Profile::Seed] {
             for order in [ByteOrder::Big, ByteOrder::Little] {
                 for seq_bytes in [1, 2, 4] {
@@ -52,7 +52,7 @@ async fn an_error_packet_refuses_its_request() {
 
 #[tokio::test]
 async fn answers_find_their_requests_in_any_order() {
-    for scheme in ["tcp", "ws"] {
+    for scheme in SCHEMES {
         let server = scripted(scheme, usual()).await;
         let client = connect(&server, usual()).await;
         let (first, second) = tokio::join!(client.request(SWAPPED, b"first", LONG), client.request(SWAPPED, b"second", LONG));
@@ -62,7 +62,7 @@ async fn answers_find_their_requests_in_any_order() {
 
 #[tokio::test]
 async fn what_nobody_asked_for_is_received() {
-    for scheme in ["tcp", "ws"] {
+    for scheme in SCHEMES {
         let server = scripted(scheme, usual()).await;
         let mut client = connect(&server, usual()).await;
         client.request(PUSHING, b"", LONG).await.unwrap();
@@ -107,6 +107,67 @@ async fn the_close_code_of_the_server_is_told_to_requests_and_receivers() {
 }
 
 #[tokio::test]
+async fn bodies_of_many_segments_arrive_whole_over_kcp() {
+    let format = Format::new(Profile::Due2, ByteOrder::Big, 2, 2, 1 << 20).unwrap();
+    let server = scripted("kcp", format).await;
+    let kcp = KcpOptions { mtu: 500, ..KcpOptions::default() };
+    let client = Client::connect(&server.endpoint, format, ClientOptions { kcp, ..server.options() }).await.unwrap();
+    let body: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    assert!(client.request(ECHO, &body, LONG).await.unwrap().body == body);
+}
+
+#[tokio::test]
+async fn a_farewell_is_the_end_over_kcp_which_has_no_other() {
+    let server = scripted("kcp", usual()).await;
+    let mut client = connect(&server, usual()).await;
+    client.send(KICKING, 1, b"").await.unwrap();
+    assert!(matches!(client.recv().await.unwrap(), Incoming::Error { code: 12, .. }));
+    let kicked = CloseReason::Kicked("cheater".to_owned());
+    assert!(matches!(client.recv().await, Err(ClientError::Closed(reason)) if reason == kicked));
+}
+
+#[tokio::test]
+async fn a_datagram_size_that_kcp_cannot_have_is_refused() {
+    let server = scripted("kcp", usual()).await;
+    for mtu in [49, 1_501] {
+        let kcp = KcpOptions { mtu, ..KcpOptions::default() };
+        let refused = Client::connect(&server.endpoint, usual(), ClientOptions { kcp, ..server.options() }).await;
+        assert!(matches!(refused, Err(ClientError::Dial { .. })), "{mtu}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_has_to_be_trusted_unless_any_is_asked_for() {
+    for scheme in ["tls", "wss"] {
+        let server = scripted(scheme, usual()).await;
+        let connect = |trust| Client::connect(&server.endpoint, usual(), ClientOptions { trust, ..ClientOptions::default() });
+        let refused = connect(Trust::WebRoots).await;
+        assert!(matches!(&refused, Err(ClientError::Dial { source, .. }) if source.to_string().contains("certificate")), "{refused:?}");
+        let client = connect(Trust::AcceptAnyCertificate).await.unwrap();
+        assert_eq!(client.request(ECHO, b"hello", LONG).await.unwrap().body, "hello");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let server = scripted("tls", usual()).await;
+    let endpoint = server.endpoint.to_string().replace("localhost", "127.0.0.1").parse().unwrap();
+    let refused = Client::connect(&endpoint, usual(), server.options()).await;
+    assert!(matches!(&refused, Err(ClientError::Dial { source, .. }) if source.to_string().contains("not valid for name")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_file_without_a_certificate_is_refused() {
+    let server = scripted("tls", usual()).await;
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    for file in [empty.path(), "no/such/file".as_ref()] {
+        let options = ClientOptions { trust: Trust::Authorities(file.to_owned()), ..ClientOptions::default() };
+        let refused = Client::connect(&server.endpoint, usual(), options).await;
+        assert!(matches!(&refused, Err(ClientError::Trust(why)) if why.contains(file.to_str().unwrap())), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_a_tcp_stream_ends_requests() {
     let server = scripted("tcp", usual()).await;
     let client = connect(&server, usual()).await;
@@ -115,8 +176,15 @@ async fn the_end_of_a_tcp_stream_ends_requests() {
 }
 
 #[tokio::test]
-async fn closing_is_polite_on_both_transports() {
-    for (scheme, reason) in [("tcp", CloseReason::EndOfStream), ("ws", CloseReason::CloseFrame { code: 1000, reason: String::new() })] {
+async fn closing_is_polite_on_every_transport() {
+    let normal = || CloseReason::CloseFrame { code: 1000, reason: String::new() };
+    for (scheme, reason) in [
+        ("tcp", CloseReason::EndOfStream),
+        ("tls", CloseReason::EndOfStream),
+        ("ws", normal()),
+        ("wss", normal()),
+        ("kcp", CloseReason::Local),
+    ] {
         let server = scripted(scheme, usual()).await;
         let client = connect(&server, usual()).await;
         client.request(ECHO, b"", LONG).await.unwrap();
@@ -126,9 +194,9 @@ async fn closing_is_polite_on_both_transports() {
 
 #[tokio::test]
 async fn heartbeats_go_out_by_themselves_and_come_in_with_their_time() {
-    for scheme in ["tcp", "ws"] {
+    for scheme in SCHEMES {
         let server = scripted(scheme, usual()).await;
-        let options = ClientOptions { heartbeat_interval: Some(Duration::from_millis(5)), ..ClientOptions::default() };
+        let options = ClientOptions { heartbeat_interval: Some(Duration::from_millis(5)), ..server.options() };
         let mut client = Client::connect(&server.endpoint, usual(), options).await.unwrap();
         for _ in 0..2 {
             assert_eq!(client.recv().await.unwrap(), Incoming::Heartbeat { time: Some(Duration::from_millis(1_234)) });
@@ -146,7 +214,7 @@ async fn a_silent_server_is_given_up_if_asked_for() {
 
 #[tokio::test]
 async fn a_packet_above_the_limit_ends_the_connection() {
-    for scheme in ["tcp", "ws"] {
+    for scheme in SCHEMES {
         let server = scripted(scheme, usual()).await;
         let client = connect(&server, usual()).await;
         let ended = client.request(OVERSIZE, b"", LONG).await;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic: that is how they fail")]
 
 mod bench;
+mod broadcast;
 mod connection;
 mod console;
 mod scripted;
+mod session;

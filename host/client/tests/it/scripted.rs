@@ -1,13 +1,21 @@
-//! A server whose answer depends on the route, over tcp and, by tungstenite, over ws.
+//! A server whose answer depends on the route, over tcp, by tungstenite over ws, by rustls over TLS and by tokio_kcp over kcp.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use duet_client::Endpoint;
+use duet_client::{ClientOptions, Endpoint, Trust};
 use duet_codec::{ByteOrder, Carrier, Cut, Format, Packet, Profile};
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use rcgen::CertifiedKey;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
+use tokio_kcp::{KcpConfig, KcpListener, KcpNoDelayConfig};
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
@@ -31,6 +39,11 @@ pub(crate) const MISROUTED: i32 = 8;
 pub(crate) const OVERSIZE: i32 = 9;
 /// Answered with itself after a ws ping.
 pub(crate) const PINGING: i32 = 10;
+/// Answered with the error packet of one who is kicked, and nothing else happens.
+pub(crate) const KICKING: i32 = 11;
+
+/// All transports.
+pub(crate) const SCHEMES: [&str; 5] = ["tcp", "tls", "ws", "wss", "kcp"];
 
 pub(crate) fn format(profile: Profile, byte_order: ByteOrder, seq_bytes: u8) -> Format {
     Format::new(profile, byte_order, 2, seq_bytes, 4_096).unwrap()
@@ -43,29 +56,91 @@ pub(crate) fn usual() -> Format {
 /// What a test connects to; dropping it ends the server.
 pub(crate) struct Scripted {
     pub(crate) endpoint: Endpoint,
+    authority: Option<NamedTempFile>,
     _tasks: JoinSet<()>,
 }
 
+impl Scripted {
+    /// Options that take the certificate of this server for good.
+    pub(crate) fn options(&self) -> ClientOptions {
+        let trust = self.authority.as_ref().map_or_else(Trust::default, |file| Trust::Authorities(file.path().to_owned()));
+        ClientOptions { trust, ..ClientOptions::default() }
+    }
+}
+
 pub(crate) async fn scripted(scheme: &str, format: Format) -> Scripted {
+    if scheme == "kcp" {
+        return scripted_kcp(format).await;
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let ws = scheme == "ws";
+    let port = listener.local_addr().unwrap().port();
+    let (acceptor, authority) = match scheme {
+        "tls" | "wss" => Some(certified()).unzip(),
+        _ => (None, None),
+    };
+    let host = if authority.is_some() { "localhost" } else { "127.0.0.1" };
+    let ws = scheme.starts_with("ws");
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let mut connections = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
+            let acceptor = acceptor.clone();
             connections.spawn(async move {
-                if ws {
-                    serve_ws(stream, format).await;
-                } else {
-                    serve_tcp(stream, format).await;
+                match acceptor {
+                    Some(acceptor) => {
+                        // A client that does not trust the certificate hangs up.
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            serve(stream, ws, format).await;
+                        }
+                    }
+                    None => serve(stream, ws, format).await,
                 }
             });
         }
     });
-    Scripted { endpoint, _tasks: tasks }
+    Scripted { endpoint: format!("{scheme}://{host}:{port}").parse().unwrap(), authority, _tasks: tasks }
+}
+
+/// A certificate for `localhost` that signed itself, and the file to trust.
+fn certified() -> (TlsAcceptor, NamedTempFile) {
+    let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), cert.pem()).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), file)
+}
+
+async fn scripted_kcp(format: Format) -> Scripted {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("kcp://{}", socket.local_addr().unwrap()).parse().unwrap();
+    let nodelay = KcpNoDelayConfig::fastest();
+    let config = KcpConfig { nodelay, flush_write: true, flush_acks_input: true, stream: true, ..KcpConfig::default() };
+    let mut listener = KcpListener::from_socket(config, socket).await.unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            connections.spawn(serve_stream(stream, format));
+        }
+    });
+    Scripted { endpoint, authority: None, _tasks: tasks }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, ws: bool, format: Format) {
+    if ws {
+        serve_ws(stream, format).await;
+    } else {
+        serve_stream(stream, format).await;
+    }
 }
 
 enum Act {
@@ -120,13 +195,18 @@ impl Script {
                 wide.encode(self.carrier, route, seq, &[b'x'; 8_192], &mut out).unwrap();
                 vec![Act::Send(out)]
             }
+            KICKING => {
+                let mut out = Vec::new();
+                self.format.encode_error(self.carrier, 0, 0, 12, "cheater", &mut out).unwrap();
+                vec![Act::Send(out)]
+            }
             PINGING => vec![Act::Ping, Act::Send(reply(route, seq, body))],
             _ => Vec::new(),
         }
     }
 }
 
-async fn serve_tcp(mut stream: TcpStream, format: Format) {
+async fn serve_stream(mut stream: impl AsyncRead + AsyncWrite + Unpin, format: Format) {
     let mut script = Script { format, carrier: Carrier::Stream, held: None };
     let mut input = Vec::new();
     loop {
@@ -134,10 +214,14 @@ async fn serve_tcp(mut stream: TcpStream, format: Format) {
             let packet: Vec<u8> = input.drain(..size).collect();
             for act in script.act(&packet) {
                 match act {
-                    Act::Send(bytes) => match stream.write_all(&bytes).await {
-                        Ok(()) => {}
-                        Err(_) => return,
-                    },
+                    Act::Send(bytes) => {
+                        // tokio_kcp takes no more than 127 segments at once.
+                        for part in bytes.chunks(32 << 10) {
+                            if stream.write_all(part).await.is_err() || stream.flush().await.is_err() {
+                                return;
+                            }
+                        }
+                    }
                     Act::Ping => {}
                     Act::Close => return,
                 }
@@ -149,7 +233,7 @@ async fn serve_tcp(mut stream: TcpStream, format: Format) {
     }
 }
 
-async fn serve_ws(stream: TcpStream, format: Format) {
+async fn serve_ws(stream: impl AsyncRead + AsyncWrite + Unpin, format: Format) {
     let mut script = Script { format, carrier: Carrier::Message, held: None };
     let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
     while let Some(Ok(message)) = socket.next().await {

@@ -32,20 +32,23 @@ fn everybody_who_is_meant_gets_a_message_once_and_in_order() {
     let some: Vec<u8> = [conns[0], conns[4], ConnId(999)].iter().flat_map(|c| c.0.to_le_bytes()).collect();
     let uids: Vec<u8> = [12_i64, 13, 11].iter().flat_map(|u| u.to_le_bytes()).collect();
     let route = Route(9);
-    gate.act(first, &[
-        Action::Broadcast { bound_only: false, route, body: b"all" },
-        push(Target::Conn(conns[4]), b"one"),
-        push(Target::Uid(Uid(11)), b"uid"),
-        Action::Multicast { to: Targets::new(&some, false), route, body: b"some" },
-        Action::Multicast { to: Targets::new(&uids, true), route, body: b"uids" },
-        Action::Broadcast { bound_only: true, route, body: b"bound" },
-        Action::Publish { channel: "room", route, body: b"room" },
-        Action::Unsubscribe(Target::Conn(conns[3]), "room"),
-        Action::Unsubscribe(Target::Uid(Uid(12)), ""),
-        Action::Publish { channel: "room", route, body: b"rest" },
-        Action::Publish { channel: "empty", route, body: b"nobody" },
-        Action::Broadcast { bound_only: false, route, body: b"end" },
-    ]);
+    gate.act(
+        first,
+        &[
+            Action::Broadcast { bound_only: false, route, body: b"all" },
+            push(Target::Conn(conns[4]), b"one"),
+            push(Target::Uid(Uid(11)), b"uid"),
+            Action::Multicast { to: Targets::new(&some, false), route, body: b"some" },
+            Action::Multicast { to: Targets::new(&uids, true), route, body: b"uids" },
+            Action::Broadcast { bound_only: true, route, body: b"bound" },
+            Action::Publish { channel: "room", route, body: b"room" },
+            Action::Unsubscribe(Target::Conn(conns[3]), "room"),
+            Action::Unsubscribe(Target::Uid(Uid(12)), ""),
+            Action::Publish { channel: "room", route, body: b"rest" },
+            Action::Publish { channel: "empty", route, body: b"nobody" },
+            Action::Broadcast { bound_only: false, route, body: b"end" },
+        ],
+    );
     let expected: [&[&str]; 5] = [
         &["all", "some", "end"],
         &["all", "uid", "uids", "bound", "end"],
@@ -109,7 +112,10 @@ fn a_second_login_is_refused_with_all_that_follows_if_the_listener_says_so() {
     let (mut old, first) = gate.client();
     let (mut new, second) = gate.client();
     gate.act(first, &[Action::Bind(first, Uid(9))]);
-    gate.act(second, &[push(Target::Conn(first), b"before"), Action::Bind(second, Uid(9)), push(Target::Conn(first), b"after"), Action::Reply(b"in")]);
+    gate.act(
+        second,
+        &[push(Target::Conn(first), b"before"), Action::Bind(second, Uid(9)), push(Target::Conn(first), b"after"), Action::Reply(b"in")],
+    );
     assert_eq!(receive_error(&mut new), (1, 77, 13, "already online".to_owned()));
     gate.act(second, &[push(Target::Conn(first), b"later"), Action::Reply(b"next")]);
     assert_eq!(receive(&mut new).3, b"next");
@@ -124,7 +130,15 @@ fn a_kicked_client_gets_what_was_sent_before_and_the_reason() {
     let (mut client, conn) = gate.client();
     let (mut other, second) = gate.client();
     let kick = |who, at_once| Action::Kick { who, code: ErrorCode(1001), text: "cheater", at_once };
-    gate.act(conn, &[Action::Bind(conn, Uid(9)), push(Target::Conn(conn), b"last"), kick(Target::Uid(Uid(9)), false), push(Target::Conn(conn), b"late")]);
+    gate.act(
+        conn,
+        &[
+            Action::Bind(conn, Uid(9)),
+            push(Target::Conn(conn), b"last"),
+            kick(Target::Uid(Uid(9)), false),
+            push(Target::Conn(conn), b"late"),
+        ],
+    );
     assert_eq!(receive(&mut client).3, b"last");
     assert_eq!(receive_error(&mut client), (0, 0, 1001, "cheater".to_owned()));
     assert!(ended(&mut client));

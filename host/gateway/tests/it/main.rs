@@ -92,10 +92,9 @@ impl Dispatch for Echo {
         }
         let echo = |r: duet_core::Request<'_>| {
             // Borrowed from the list, which lives until the end.
-            (r.kind == RequestKind::Message).then_some(Origin { conn: r.conn, route: r.route, seq: r.seq })
+            (r.kind == RequestKind::Message).then_some(Origin { conn: r.conn, route: r.route, seq: r.seq, index: 0, is_event: false })
         };
-        let effects: Vec<_> =
-            requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
+        let effects: Vec<_> = requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
         self.connections.apply(&effects);
         Ok(())
     }
@@ -191,7 +190,7 @@ impl Gate {
 
     /// Applies effects as if a request of this connection had made them.
     fn act(&self, conn: ConnId, actions: &[Action<'_>]) {
-        let origin = Origin { conn, route: Route(1), seq: Seq(77) };
+        let origin = Origin { conn, route: Route(1), seq: Seq(77), index: 0, is_event: false };
         let effects: Vec<_> = actions.iter().map(|action| Effect { origin, action: *action }).collect();
         self.echo.connections.apply(&effects);
     }

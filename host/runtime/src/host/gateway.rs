@@ -13,7 +13,8 @@ type Bytes = WasmList<u8>;
 pub(super) fn add_to_linker(gateway: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     gateway.func_wrap("push", |mut cx: Cx<'_>, (conn, route, body): (u64, i32, Bytes)| push(&mut cx, at(conn), route, &body))?;
     gateway.func_wrap("push-uid", |mut cx: Cx<'_>, (uid, route, body): (i64, i32, Bytes)| push(&mut cx, of(uid), route, &body))?;
-    gateway.func_wrap("multicast", |mut cx: Cx<'_>, (to, route, body): (Bytes, i32, Bytes)| multicast(&mut cx, &to, false, route, &body))?;
+    gateway
+        .func_wrap("multicast", |mut cx: Cx<'_>, (to, route, body): (Bytes, i32, Bytes)| multicast(&mut cx, &to, false, route, &body))?;
     gateway.func_wrap("multicast-uids", |mut cx: Cx<'_>, (to, route, body): (Bytes, i32, Bytes)| {
         multicast(&mut cx, &to, true, route, &body)
     })?;

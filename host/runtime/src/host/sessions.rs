@@ -31,9 +31,8 @@ pub(super) fn add_to_linker(sessions: &mut LinkerInstance<'_, HostState>) -> was
             _ => 0,
         } as u64,))
     })?;
-    sessions.func_wrap("member-count", |cx: Cx<'_>, (channel,): (WasmStr,)| {
-        Ok((directory(&cx).member_count(&channel.to_str(&cx)?) as u64,))
-    })?;
+    sessions
+        .func_wrap("member-count", |cx: Cx<'_>, (channel,): (WasmStr,)| Ok((directory(&cx).member_count(&channel.to_str(&cx)?) as u64,)))?;
     sessions.func_wrap("members", |cx: Cx<'_>, (channel, max): (WasmStr, u32)| {
         let members = directory(&cx).members(&channel.to_str(&cx)?, max.min(MEMBERS_MAX) as usize);
         Ok((members.iter().flat_map(|conn| conn.0.to_le_bytes()).collect::<Vec<u8>>(),))

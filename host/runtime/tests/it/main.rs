@@ -8,9 +8,16 @@
     reason = "tests may panic: that is how they fail"
 )]
 
+mod affinity;
 mod effects;
+mod events;
+mod fan_out;
+mod gate;
 mod imports;
+mod packed;
 mod queue;
 mod refusals;
 mod rig;
+mod sdk;
 mod single;
+mod told;

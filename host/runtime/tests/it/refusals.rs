@@ -2,14 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use duet_core::RequestKind;
 use duet_runtime::{PluginOptions, RuntimeOptions};
 
-use crate::rig::{Rig, single};
+use crate::gate::{Lane, gate, wanting};
+use crate::rig::{Rig, event, in_one_read, single};
+
+fn patched(from: &[u8], to: &[u8]) -> Vec<u8> {
+    replaced(single(), from, to)
+}
 
 /// Replaces bytes by as many others wherever they occur.
-fn patched(from: &[u8], to: &[u8]) -> Vec<u8> {
+fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
-    let mut bytes = single();
     let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
     assert!(!places.is_empty(), "{from:?} is not there");
     for at in places {
@@ -102,6 +107,49 @@ fn a_plugin_that_does_not_describe_itself_is_refused() {
     }
     rig.serve(&file, PluginOptions::default()).expect("nothing of those that were refused is left");
     eprintln!("refusals: 8 that do not describe themselves, in {:.0?}", begun.elapsed());
+}
+
+#[test]
+fn events_that_a_plugin_cannot_get_are_refused() {
+    let rig = Rig::new();
+    let all = ["connect", "bind", "disconnect", "suspend", "resume"];
+    let no_handler = "it lists events, but a plugin with `handler` gets them only if it exports `event-handler`";
+    let gate = |from: &[u8], to: &[u8]| replaced(gate(Lane::Sync), from, to);
+    let same: &[u8] = b"duet";
+    let events = |events: &str| {
+        let (before, after) = (r#"{"manifest":{"name":"x","version":"1","routes":[],"events":"#, "}}");
+        configured(&format!("{before}{events}{after}"))
+    };
+    let cases: Vec<(&str, Vec<u8>, PluginOptions, &str)> = vec![
+        ("none", single(), events(r#"["connect"]"#), no_handler),
+        (
+            "unknown",
+            gate(same, same),
+            wanting(&["connect", "message"]),
+            "the event `message`; events are connect, bind, disconnect, suspend",
+        ),
+        ("case", gate(same, same), wanting(&["Connect"]), "it lists the event `Connect`"),
+        ("empty", gate(same, same), wanting(&[""]), "it lists the event ``"),
+        ("long", gate(same, same), events(&format!(r#"["{}\u001b[31m"]"#, "x".repeat(63))), r"x\u{1b}`; events are"),
+        ("text", gate(same, same), events(r#""connect""#), "manifest that cannot be read"),
+        ("number", gate(same, same), events("[1]"), "manifest that cannot be read"),
+        ("function", gate(b"\x0chandle-event", b"\x0chundle-event"), wanting(&all), no_handler),
+        ("version", gate(b"event-handler@0.1.0", b"event-handler@0.2.0"), wanting(&all), no_handler),
+        // u32 becomes s32: only the event handler has a parameter `kind`.
+        ("type", gate(b"\x04kind\x79", b"\x04kind\x7a"), wanting(&all), "type mismatch"),
+    ];
+    let count = cases.len();
+    for (name, bytes, options, text) in cases {
+        let file = rig.file(&format!("{name}.wasm"), bytes);
+        let refused = rig.serve(&file, options).expect_err(name);
+        assert!(refused.starts_with(&file.display().to_string()) && refused.contains(text), "{name}: {refused}");
+        assert!(!refused.contains(char::is_control), "{refused:?}");
+    }
+    let later = rig.file("later.wasm", gate(b"@0.1.0", b"@0.1.7"));
+    rig.serve(&later, wanting(&all)).unwrap();
+    rig.send(in_one_read(&[event(RequestKind::Connect, 1, 0, "here")]));
+    assert_eq!(rig.seen.wait_for(1).len(), 1);
+    eprintln!("refusals: {count} for their events; one built against 0.1.7 has its events");
 }
 
 #[test]

@@ -1,16 +1,15 @@
-//! A runtime with a folder of its own, and a gate that keeps what it is told to send.
+//! A runtime with a folder of its own, and a gate that keeps what it is told to do.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use std::net::SocketAddr;
-
 use duet_core::{
-    Action, ConnId, Counts, Directory, Dispatch, Effect, Egress, ErrorCode, Full, Origin, Presence, Request, RequestKind, Requests, Route, Seq, Target,
-    Uid,
+    Action, ConnId, Counts, Directory, Dispatch, Effect, Egress, ErrorCode, Full, Origin, Presence, Request, RequestKind, Requests, Route,
+    Seq, Target, Uid,
 };
 use duet_embedded::MemoryRegistry;
 use duet_runtime::{PluginOptions, Runtime, RuntimeOptions};
@@ -65,6 +64,15 @@ impl Rig {
         rig
     }
 
+    /// Waits until everything that was taken has been handled.
+    pub(crate) fn idle(&self) {
+        let begun = Instant::now();
+        while !self.runtime.is_idle() {
+            assert!(begun.elapsed() < PATIENCE, "the runtime is still busy, and there is {:?}", self.seen.wait_for(0));
+            std::thread::yield_now();
+        }
+    }
+
     /// Hands requests over, which must all be taken.
     pub(crate) fn send(&self, requests: Requests) {
         self.runtime.dispatch(requests, Waker::noop()).expect("room for the requests");
@@ -102,10 +110,24 @@ pub(crate) fn single() -> Vec<u8> {
 
 /// Requests of connection, route, seq and body.
 pub(crate) fn requests(list: &[(u64, i32, i32, &[u8])]) -> Requests {
+    in_one_read(&list.iter().map(|&(conn, route, seq, body)| message(conn, 0, route, seq, body)).collect::<Vec<_>>())
+}
+
+/// A message of a connection that is bound to a uid, if it is not 0.
+pub(crate) fn message(conn: u64, uid: i64, route: i32, seq: i32, body: &[u8]) -> Request<'_> {
+    let uid = (uid != 0).then_some(Uid(uid));
+    Request { kind: RequestKind::Message, conn: ConnId(conn), uid, route: Route(route), seq: Seq(seq), body }
+}
+
+/// An event of a connection, as a gate hands it over.
+pub(crate) fn event(kind: RequestKind, conn: u64, uid: i64, detail: &str) -> Request<'_> {
+    Request { kind, ..message(conn, uid, 0, 0, detail.as_bytes()) }
+}
+
+/// All of them, as one read.
+pub(crate) fn in_one_read(list: &[Request<'_>]) -> Requests {
     let mut requests = Requests::default();
-    for &(conn, route, seq, body) in list {
-        requests.push(&Request { kind: RequestKind::Message, conn: ConnId(conn), uid: None, route: Route(route), seq: Seq(seq), body });
-    }
+    list.iter().for_each(|request| requests.push(request));
     requests
 }
 
@@ -122,23 +144,47 @@ pub(crate) fn left(result: Result<(), Full>) -> Vec<i32> {
 /// An effect that was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    Message { conn: u64, route: i32, seq: i32, body: Vec<u8> },
-    Error { conn: u64, route: i32, seq: i32, code: ErrorCode, text: String },
-    /// Any other effect as text, with the seq of its request.
-    Other(i32, String),
+    Message {
+        conn: u64,
+        route: i32,
+        seq: i32,
+        body: Vec<u8>,
+    },
+    Error {
+        conn: u64,
+        route: i32,
+        seq: i32,
+        code: ErrorCode,
+        text: String,
+    },
+    /// Any other effect as text.
+    Other(String),
+}
+
+impl From<&Effect<'_>> for Sent {
+    fn from(&Effect { origin: Origin { conn, route, seq, .. }, action }: &Effect<'_>) -> Self {
+        match action {
+            Action::Reply(body) => Self::Message { conn: conn.0, route: route.0, seq: seq.0, body: body.to_vec() },
+            Action::Push { to: Target::Conn(conn), route, body } => {
+                Self::Message { conn: conn.0, route: route.0, seq: 0, body: body.to_vec() }
+            }
+            Action::Error(code, text) => Self::Error { conn: conn.0, route: route.0, seq: seq.0, code, text: text.to_owned() },
+            other => Self::Other(format!("{other:?}")),
+        }
+    }
 }
 
 impl Sent {
     pub(crate) fn seq(&self) -> i32 {
         match self {
             Self::Message { seq, .. } | Self::Error { seq, .. } => *seq,
-            Self::Other(..) => 0,
+            Self::Other(_) => 0,
         }
     }
 
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Message { .. } | Self::Other(..) => None,
+            Self::Message { .. } | Self::Other(_) => None,
             Self::Error { code, .. } => Some(*code),
         }
     }
@@ -177,20 +223,14 @@ impl Seen {
 
 impl Egress for Seen {
     fn apply(&self, effects: &[Effect<'_>]) {
-        let sent = effects.iter().map(|&Effect { origin: Origin { conn, route, seq }, action }| match action {
-            Action::Reply(body) => Sent::Message { conn: conn.0, route: route.0, seq: seq.0, body: body.to_vec() },
-            Action::Push { to: Target::Conn(conn), route, body } => {
-                Sent::Message { conn: conn.0, route: route.0, seq: 0, body: body.to_vec() }
-            }
-            Action::Error(code, text) => Sent::Error { conn: conn.0, route: route.0, seq: seq.0, code, text: text.to_owned() },
-            other => Sent::Other(seq.0, format!("{other:?}")),
-        });
+        let sent = effects.iter().map(Sent::from);
         self.sent.lock().unwrap().extend(sent);
         self.changed.notify_all();
     }
 }
 
-/// What the tests' gate knows: connection 7 is uid 70's, and the only member of every channel.
+/// What the tests' gate knows: connection 7 is uid 70's, connection 8 is not bound, uid 71 is suspended. The channel `room` has three
+/// members, the channel `crowd` 100,000.
 impl Directory for Seen {
     fn presence(&self, uid: Uid) -> Presence {
         match uid.0 {
@@ -209,19 +249,28 @@ impl Directory for Seen {
     }
 
     fn address(&self, conn: ConnId) -> Option<SocketAddr> {
-        (conn == ConnId(7)).then(|| SocketAddr::from(([192, 0, 2, 7], 77)))
+        match conn.0 {
+            7 => Some(SocketAddr::from(([192, 0, 2, 7], 77))),
+            8 => Some(SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 4711))),
+            _ => None,
+        }
     }
 
     fn counts(&self) -> Counts {
         Counts { connections: 3, bound: 2, suspended: 1 }
     }
 
-    fn member_count(&self, _channel: &str) -> usize {
-        1
+    fn member_count(&self, channel: &str) -> usize {
+        self.members(channel, usize::MAX).len()
     }
 
-    fn members(&self, _channel: &str, max: usize) -> Vec<ConnId> {
-        [ConnId(7)].into_iter().take(max).collect()
+    fn members(&self, channel: &str, max: usize) -> Vec<ConnId> {
+        let count = match channel {
+            "room" => 3,
+            "crowd" => 100_000,
+            _ => 0,
+        };
+        (7..7 + count).map(ConnId).take(max).collect()
     }
 }
 

@@ -11,7 +11,14 @@ fn a_plain_handler_gets_what_the_client_sent() {
     for (uid, expected) in [(None, 0), (Some(Uid(9)), 9), (Some(Uid(i64::MAX)), i64::MAX)] {
         let before = rig.seen.count();
         let mut list = Requests::default();
-        list.push(&Request { kind: RequestKind::Message, conn: ConnId((1 << 53) - 1), uid, route: Route(214), seq: Seq(-3), body: b"body" });
+        list.push(&Request {
+            kind: RequestKind::Message,
+            conn: ConnId((1 << 53) - 1),
+            uid,
+            route: Route(214),
+            seq: Seq(-3),
+            body: b"body",
+        });
         rig.send(list);
         let sent = rig.seen.wait_for(before + 1).pop().unwrap();
         let ids = [(1_u64 << 53) - 1, i64::cast_unsigned(expected)].map(u64::to_le_bytes).concat();

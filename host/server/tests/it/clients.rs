@@ -1,11 +1,15 @@
-//! Real clients, which are not ours, against the running server: due for Go, npm `ws` as browsers use it, and the plugins in TypeScript.
+//! Real clients against the running server: due for Go, kcp-go, npm `ws` as browsers use it, a page in Chromium, and our own; and the
+//! plugins in TypeScript.
 //!
-//! They need Go and Node. `cargo xtask test` sets `DUET_SKIP_CLIENTS` to what is not to be had (`go`, `node`) and reports it as skipped;
-//! without that a missing tool fails the test.
+//! They need Go, Node and Chromium. `cargo xtask test` sets `DUET_SKIP_CLIENTS` to what is not to be had (`go`, `node`, `chromium`) and
+//! reports it as skipped; without that a missing tool fails the test.
 
 mod due;
 mod npm;
+mod own;
 mod programs;
+mod session;
+mod tls;
 mod typescript;
 
 use duet_testkit::{Server, ServerBuilder, guest};

@@ -11,21 +11,9 @@
 mod clients;
 mod config;
 mod drain;
-mod edge {
-    //! What arrives on the wire, from broken bytes to many clients at once.
-
-    mod crowd;
-    mod errors;
-    mod frames;
-    mod garbage;
-    mod heartbeats;
-    mod order;
-    mod profiles;
-    mod sizes;
-    mod slow_readers;
-    mod stalls;
-}
+mod edge;
 mod plugins;
+mod sessions;
 
 use duet_testkit::{Server, ServerBuilder, Wire, guest};
 

@@ -18,10 +18,12 @@ import (
 	"github.com/dobyte/due/v2/packet"
 )
 
-const overall = 20 * time.Second
+// The session script waits several times for the end of silent connections on kcp.
+const overall, overallOfSession = 20 * time.Second, 60 * time.Second
 
 type settings struct {
-	addr, proto, order, script, unknown      string
+	addr, proto, fec, order, script, unknown string
+	bare                                     bool
 	routeBytes, seqBytes, bufferBytes, count int
 	bodyBytes                                int
 	heartbeat                                time.Duration
@@ -35,7 +37,11 @@ func main() {
 	log.SetLogger(log.NewLogger(log.WithLevel(log.LevelError), log.WithTerminals([]log.Terminal{log.TerminalConsole})))
 
 	set := flags()
-	time.AfterFunc(overall, func() { finish(fmt.Errorf("not done after %s", overall)) })
+	limit := overall
+	if set.script == "session" {
+		limit = overallOfSession
+	}
+	time.AfterFunc(limit, func() { finish(fmt.Errorf("not done after %s", limit)) })
 	if set.script == "vectors" {
 		finish(writeVectors(stdout))
 	}
@@ -50,14 +56,16 @@ func main() {
 
 func flags() settings {
 	var s settings
-	flag.StringVar(&s.addr, "addr", "127.0.0.1:3554", "host:port of the server; for ws also a whole URL")
-	flag.StringVar(&s.proto, "proto", "tcp", "tcp or ws")
+	flag.StringVar(&s.addr, "addr", "127.0.0.1:3554", "host:port of the server; for ws and wss also a whole URL")
+	flag.StringVar(&s.proto, "proto", "tcp", "tcp, tls, ws, wss or kcp")
+	flag.StringVar(&s.fec, "fec", "10/3", "kcp: data and parity shards of the error correction, 0/0 for none")
+	flag.BoolVar(&s.bare, "bare", false, "session: without due's client, on tcp, tls or kcp, big endian with two bytes each")
 	flag.IntVar(&s.routeBytes, "route-bytes", 2, "1, 2 or 4")
 	flag.IntVar(&s.seqBytes, "seq-bytes", 2, "0, 1, 2 or 4")
 	flag.StringVar(&s.order, "byte-order", "big", "big or little")
 	flag.IntVar(&s.bufferBytes, "buffer-bytes", 5000, "the largest body this client packs")
 	flag.DurationVar(&s.heartbeat, "heartbeat", time.Second, "heartbeat interval, 0 for none")
-	flag.StringVar(&s.script, "script", "greet", "greet, echo, idle or vectors")
+	flag.StringVar(&s.script, "script", "greet", "greet, echo, idle, session or vectors")
 	flag.IntVar(&s.count, "count", 100, "echo: how many requests")
 	flag.IntVar(&s.bodyBytes, "body-bytes", 16, "echo: letters in the message")
 	flag.StringVar(&s.unknown, "unknown", "error", "greet: what an unknown route brings, error or silence")
@@ -80,15 +88,26 @@ func serve(set settings) error {
 	if set.script == "idle" {
 		set.heartbeat = 0
 	}
-	net, err := netclient.New(set.proto, set.heartbeat)
-	if err != nil {
-		return err
+	protocol := netclient.Protocol{Name: set.proto}
+	if _, err := fmt.Sscanf(set.fec, "%d/%d", &protocol.DataShards, &protocol.ParityShards); err != nil {
+		return fmt.Errorf("-fec is like 10/3, not %s", set.fec)
 	}
+	if set.bare {
+		return sessionOfStream(set, protocol)
+	}
+	net := netclient.New(protocol, set.heartbeat)
 	component := client.NewClient(client.WithClient(net), client.WithCodec(encoding.Invoke("json")))
 	proxy := component.Proxy()
 	run := newRun(set, net)
-	proxy.SetDefaultRouteHandler(run.receive)
-	proxy.AddEventListener(cluster.Disconnect, func(*client.Conn) { close(run.gone) })
+	work := run.script
+	if set.script == "session" {
+		proxy.SetDefaultRouteHandler(takeDue)
+		proxy.AddEventListener(cluster.Disconnect, func(conn *client.Conn) { close(peerOf(conn).gone) })
+		work = func(proxy *client.Proxy) error { return sessionOfDue(set, proxy, net) }
+	} else {
+		proxy.SetDefaultRouteHandler(run.receive)
+		proxy.AddEventListener(cluster.Disconnect, func(*client.Conn) { close(run.gone) })
+	}
 	var result error
 	proxy.AddHookListener(cluster.Start, func(proxy *client.Proxy) {
 		defer func() { // a panic would leave due waiting for the hook
@@ -96,7 +115,7 @@ func serve(set settings) error {
 				result = fmt.Errorf("panic: %v", fault)
 			}
 		}()
-		result = run.script(proxy)
+		result = work(proxy)
 	})
 
 	container := due.NewContainer()

@@ -61,7 +61,7 @@ func sessionOfDue(set settings, proxy *client.Proxy, sock *netclient.Client) err
 
 // takeDue takes what due's client hands on. It does not say which packets are errors: their bodies are no json.
 func takeDue(ctx *client.Context) {
-	p := ctx.Conn().GetAttr(peerKey).Value().(*peer)
+	p := peerOf(ctx.Conn())
 	body, _ := ctx.Data().([]byte)
 	in := incoming{route: ctx.Route(), seq: ctx.Seq(), body: body, code: -1}
 	if !json.Valid(body) && len(body) >= 2 {
@@ -69,6 +69,8 @@ func takeDue(ctx *client.Context) {
 	}
 	p.inbox <- in
 }
+
+func peerOf(conn *client.Conn) *peer { return conn.GetAttr(peerKey).Value().(*peer) }
 
 func newPeer() *peer { return &peer{inbox: make(chan incoming, 256), gone: make(chan struct{})} }
 

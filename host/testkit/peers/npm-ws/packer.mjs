@@ -76,7 +76,7 @@ export class Packer {
 }
 
 export function hex(bytes) {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function checkRange(name, value, bytes) {

@@ -1,5 +1,7 @@
 // What the programs share: the lines that tests read, and the end of a run.
 
+export { within } from './within.mjs';
+
 const OVERALL_MS = 20_000;
 
 // Prints one step; the value of a key is JSON if it has anything but plain characters.
@@ -9,9 +11,9 @@ export function step(name, facts = {}) {
 }
 
 // Runs a script to its end, prints the result and exits.
-export async function run(script) {
+export async function run(script, overallMs = OVERALL_MS) {
   const late = new Promise((_, reject) => {
-    setTimeout(() => reject(new Error(`not done after ${OVERALL_MS} ms`)), OVERALL_MS).unref();
+    setTimeout(() => reject(new Error(`not done after ${overallMs} ms`)), overallMs).unref();
   });
   try {
     await Promise.race([script(), late]);
@@ -19,15 +21,6 @@ export async function run(script) {
   } catch (error) {
     finish(`result=fail reason=${JSON.stringify(error.message)}`, 1);
   }
-}
-
-// Resolves like the promise, or fails when the time is over.
-export function within(ms, what, promise) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} did not come within ${ms} ms`)), ms);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 export function number(text) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 
-use super::peers::{Bench, Peer};
+use super::Effort;
+use super::peers::{Bench, Peer, Stage};
 use super::server::Server;
 use crate::process::program;
 
@@ -12,9 +13,12 @@ use crate::process::program;
 #[derive(Debug)]
 pub(super) struct Load {
     pub(super) name: &'static str,
-    scheme: &'static str,
-    connections: &'static str,
-    window: &'static str,
+    pub(super) scheme: &'static str,
+    pub(super) stage: Stage,
+    pub(super) peers: &'static [Peer],
+    connections: u32,
+    /// What else `duet bench` is told.
+    arguments: &'static [&'static str],
     pub(super) figures: &'static [Figure],
 }
 
@@ -33,27 +37,64 @@ const P99_MS: Figure = Figure { name: "p99", unit: "ms", key: "p99_us", scale: 1
 const P50_US: Figure = Figure { name: "p50", unit: "us", key: "p50_us", scale: 1.0 };
 const P99_US: Figure = Figure { name: "p99", unit: "us", key: "p99_us", scale: 1.0 };
 
-/// All loads: pipelined, many connections, closed loop, alone, and over ws. A pipelined latency only tells how long the queue is.
-pub(super) const LOADS: [Load; 5] = [
-    Load { name: "tcp 50 x 1024", scheme: "tcp", connections: "50", window: "1024", figures: &[RATE] },
-    Load { name: "tcp 1000 x 64", scheme: "tcp", connections: "1000", window: "64", figures: &[RATE] },
-    Load { name: "tcp 100 x 1", scheme: "tcp", connections: "100", window: "1", figures: &[RATE, P50_MS, P99_MS] },
-    Load { name: "tcp 1 x 1", scheme: "tcp", connections: "1", window: "1", figures: &[P50_US, P99_US] },
-    Load { name: "ws 50 x 64", scheme: "ws", connections: "50", window: "64", figures: &[RATE] },
+const ECHOES: &[Peer] = &[Peer::Bare, Peer::Due, Peer::Native, Peer::Wasm, Peer::Script];
+const BARE_DUE_WASM: &[Peer] = &[Peer::Bare, Peer::Due, Peer::Wasm];
+
+const ECHO: Load = Load { name: "", scheme: "tcp", stage: Stage::Echo, peers: ECHOES, connections: 1, arguments: &[], figures: &[] };
+const BROADCAST: Load =
+    Load { stage: Stage::Lobby, peers: &[Peer::Due, Peer::Wasm], connections: 5_000, figures: &[RATE, P50_MS, P99_MS], ..ECHO };
+const CONNECT: Load = Load { peers: BARE_DUE_WASM, connections: 64, arguments: &["--connect"], figures: &[RATE, P50_MS, P99_MS], ..ECHO };
+const KCP: Load = Load { scheme: "kcp", peers: BARE_DUE_WASM, connections: 10, ..ECHO };
+
+/// All loads: pipelined, many connections, closed loop, alone, over ws, with every limit; broadcasts; connecting; pings over kcp.
+/// A pipelined latency only tells how long the queue is.
+pub(super) const LOADS: [Load; 12] = [
+    Load { name: "tcp 50 x 1024", connections: 50, arguments: &["--window", "1024"], figures: &[RATE], ..ECHO },
+    Load { name: "tcp 1000 x 64", connections: 1_000, arguments: &["--window", "64"], figures: &[RATE], ..ECHO },
+    Load { name: "tcp 100 x 1", connections: 100, arguments: &["--window", "1"], figures: &[RATE, P50_MS, P99_MS], ..ECHO },
+    Load { name: "tcp 1 x 1", arguments: &["--window", "1"], figures: &[P50_US, P99_US], ..ECHO },
+    Load { name: "ws 50 x 64", scheme: "ws", connections: 50, arguments: &["--window", "64"], figures: &[RATE], ..ECHO },
+    Load {
+        name: "limits, tcp 50 x 1024",
+        peers: &[Peer::Wasm, Peer::Limited],
+        connections: 50,
+        arguments: &["--window", "1024"],
+        figures: &[RATE],
+        ..ECHO
+    },
+    Load { name: "broadcast 5000 x 4", arguments: &["--broadcast", "channel", "--window", "4"], ..BROADCAST },
+    Load { name: "broadcast 5000 x 1", arguments: &["--broadcast", "channel", "--window", "1"], ..BROADCAST },
+    Load { name: "connect tcp", ..CONNECT },
+    Load { name: "connect ws", scheme: "ws", ..CONNECT },
+    Load { name: "kcp 10 x 1", arguments: &["--window", "1", "--letters", "100"], figures: &[P50_US, P99_US], ..KCP },
+    Load {
+        name: "kcp 10 x 1, 5 % lost",
+        arguments: &["--window", "1", "--letters", "100", "--loss", "5"],
+        figures: &[P50_US, P99_MS],
+        ..KCP
+    },
 ];
 
 impl Load {
     /// Puts the load on a server.
-    pub(super) fn run(&self, bench: &Bench<'_>, server: &Server, peer: Peer, seconds: u32) -> anyhow::Result<Sample> {
-        let mut command = program(&bench.program().to_string_lossy(), &bench.folder(Peer::Wasm));
-        command.args(["bench", "--line", "--route-bytes", "4", "--seq-bytes", "4", "--route", peer.route()]);
-        command.args(["--connections", self.connections, "--window", self.window, "--seconds", &seconds.to_string()]);
-        // It ends with 1 if something was wrong with the answers, and says it in its line.
-        let output = command.arg(server.url(self.scheme)?).output().context("starting the load")?;
-        let sample = Sample::parse(&String::from_utf8_lossy(&output.stdout));
-        sample.number("rate").with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())?;
-        Ok(sample)
+    pub(super) fn run(&self, bench: &Bench<'_>, server: &Server, peer: Peer, effort: Effort) -> anyhow::Result<Sample> {
+        // Fewer than hundreds are no strain on anybody.
+        let connections = if self.connections >= 1_000 { self.connections / effort.fewer } else { self.connections };
+        let (connections, seconds) = (connections.to_string(), effort.seconds.to_string());
+        let own = ["--connections", &connections, "--seconds", &seconds, "--route", peer.route()];
+        run(bench, &[&own, self.arguments].concat(), server.url(self.scheme)?, "rate")
     }
+}
+
+/// Runs `duet bench` and reads its line, which has at least the figure `need`.
+pub(super) fn run(bench: &Bench<'_>, arguments: &[&str], url: &str, need: &str) -> anyhow::Result<Sample> {
+    let mut command = program(&bench.program().to_string_lossy(), &bench.folder(Peer::Wasm, Stage::Echo));
+    command.args(["bench", "--line", "--route-bytes", "4", "--seq-bytes", "4"]).args(arguments).arg(url);
+    // It ends with 1 if something was wrong with the answers, and says it in its line.
+    let output = command.output().context("starting the load")?;
+    let sample = Sample::parse(&String::from_utf8_lossy(&output.stdout));
+    sample.number(need).with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())?;
+    Ok(sample)
 }
 
 /// One line of `key=value`.

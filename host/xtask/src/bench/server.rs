@@ -8,64 +8,68 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::peers::{Bench, Peer};
+use super::peers::Bench;
 
 /// Compiling a plugin for the first time is the longest wait.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A server that listens. The bare echo is two processes, one for each protocol.
+/// As many open files as the system allows. Who may raise that limit gets enough for every load.
+const OPEN_FILES: &str =
+    "h=$(ulimit -Hn); [ \"$h\" = unlimited ] || [ \"$h\" -ge 65536 ] || ulimit -Hn 65536 2>/dev/null; ulimit -n \"$(ulimit -Hn)\"";
+
+/// A server that listens.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// tcp, then ws.
-    listeners: Vec<Listener>,
+    urls: Vec<String>,
     banner: Vec<String>,
-    /// From the start of the process to its last line.
-    pub(super) ready: Duration,
-    processes: Vec<Process>,
-}
-
-#[derive(Debug)]
-struct Listener {
-    url: String,
-    process: u32,
+    process: Process,
 }
 
 impl Server {
-    pub(super) fn bare(bench: &Bench<'_>) -> anyhow::Result<Self> {
-        let mut server = Self { listeners: Vec::new(), banner: Vec::new(), ready: Duration::ZERO, processes: Vec::new() };
-        for (flag, scheme) in [("--bare-echo", "tcp"), ("--bare-ws-echo", "ws")] {
-            let (process, lines) = Process::start(&bench.program(), &["bench", flag, "127.0.0.1:0"], None, "bare echo on ")?;
-            let address = lines.iter().find_map(|l| l.strip_prefix("bare echo on ")).context("no address")?;
-            server.listeners.push(Listener { url: format!("{scheme}://{address}"), process: process.child.id() });
-            // The first of the two is the one to compare with.
-            if server.processes.is_empty() {
-                server.ready = process.ready;
-            }
-            server.processes.push(process);
-        }
-        Ok(server)
+    /// A bare echo of one protocol.
+    pub(super) fn bare(bench: &Bench<'_>, scheme: &str) -> anyhow::Result<Self> {
+        let flag = match scheme {
+            "tcp" => "--bare-echo",
+            "ws" => "--bare-ws-echo",
+            "kcp" => "--bare-kcp-echo",
+            other => bail!("there is no bare echo of {other}"),
+        };
+        let (process, banner) = Process::start(&bench.program(), &["bench", flag, "127.0.0.1:0"], None, "bare echo on ")?;
+        let address = banner.iter().find_map(|l| l.strip_prefix("bare echo on ")).context("no address")?;
+        Ok(Self { urls: vec![format!("{scheme}://{address}")], banner, process })
     }
 
-    pub(super) fn duet(bench: &Bench<'_>, peer: Peer, flags: &[&str]) -> anyhow::Result<Self> {
+    /// due, which has one protocol for each gate.
+    pub(super) fn due(bench: &Bench<'_>, scheme: &str) -> anyhow::Result<Self> {
+        Self::listening(Process::start(&bench.due()?, &["-proto", scheme], None, "ready in ")?)
+    }
+
+    /// Our own, with the settings and plugins in a folder.
+    pub(super) fn duet(bench: &Bench<'_>, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let arguments = [&["run", "--config", "duet.toml"], flags].concat();
-        let (process, banner) = Process::start(&bench.program(), &arguments, Some(&bench.folder(peer)), "ready in ")?;
+        Self::listening(Process::start(&bench.program(), &arguments, Some(folder), "ready in ")?)
+    }
+
+    fn listening((process, banner): (Process, Vec<String>)) -> anyhow::Result<Self> {
         let url = |line: &String| line.strip_prefix("listening ")?.split_whitespace().next().map(str::to_owned);
-        let listeners: Vec<Listener> = banner.iter().filter_map(url).map(|url| Listener { url, process: process.child.id() }).collect();
-        Ok(Self { listeners, banner, ready: process.ready, processes: vec![process] })
+        let urls = banner.iter().filter_map(url).collect();
+        Ok(Self { urls, banner, process })
+    }
+
+    /// From the start of the process to its last line.
+    pub(super) fn ready(&self) -> Duration {
+        self.process.ready
     }
 
     /// Where to connect, by the scheme of the address.
     pub(super) fn url(&self, scheme: &str) -> anyhow::Result<&str> {
-        self.listener(scheme).map(|l| l.url.as_str())
+        let is_wanted = |url: &&String| url.split_once("://").is_some_and(|(found, _)| found == scheme);
+        self.urls.iter().find(is_wanted).map(String::as_str).with_context(|| format!("the server has no {scheme} address"))
     }
 
-    /// The process that listens there.
-    pub(super) fn process(&self, scheme: &str) -> anyhow::Result<u32> {
-        self.listener(scheme).map(|l| l.process)
-    }
-
-    fn listener(&self, scheme: &str) -> anyhow::Result<&Listener> {
-        self.listeners.iter().find(|l| l.url.starts_with(scheme)).with_context(|| format!("the server has no {scheme} address"))
+    /// The process.
+    pub(super) fn process(&self) -> u32 {
+        self.process.child.id()
     }
 
     /// Milliseconds that the server itself says it took to get ready.
@@ -94,7 +98,7 @@ impl Process {
     /// Starts a program with as many open files as the system allows and returns what it printed up to the line that begins with `last`.
     fn start(program: &Path, arguments: &[&str], folder: Option<&Path>, last: &str) -> anyhow::Result<(Self, Vec<String>)> {
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -n \"$(ulimit -Hn)\"; exec \"$@\"", "sh"]).arg(program).args(arguments);
+        command.args(["-c", &format!("{OPEN_FILES}; exec \"$@\""), "sh"]).arg(program).args(arguments);
         if let Some(folder) = folder {
             command.current_dir(folder);
         }

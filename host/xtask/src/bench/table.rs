@@ -1,4 +1,4 @@
-//! The table of a run: medians, each with its ratio to the bare echo.
+//! The table of a run: medians, each with its ratio to the first of its row.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,19 +50,25 @@ impl fmt::Display for Table {
         }
         for row in &self.rows {
             write!(f, "\n{:width$}  {:3}", row.name, row.unit)?;
-            let bare = row.median(Peer::Bare);
+            let mut base = None;
             for peer in &peers {
-                match (row.median(*peer), bare) {
+                match (row.median(*peer), base) {
                     (None, _) => write!(f, "  {:>16}", "-")?,
-                    (Some(figure), Some(bare)) if *peer != Peer::Bare && bare > 0.0 => {
-                        write!(f, "  {figure:>9.1} {:>5.2}x", figure / bare)?
-                    }
+                    (Some(figure), Some(base)) if base > 0.0 => write!(f, "  {figure:>9.1} {:>5.2}x", figure / base)?,
                     (Some(figure), _) => write!(f, "  {figure:>9.1}       ")?,
                 }
+                base = base.or(row.median(*peer));
             }
         }
-        write!(f, "\n\nx: ratio to the bare echo of this run; for ws that is tokio-tungstenite sending messages back.")?;
-        write!(f, "\nThe bare echo is no floor of memory: it keeps a read buffer of 64 KiB for each connection, the ws one of 128 KiB.")?;
+        write!(f, "\n\nx: ratio to the first figure of the row: the bare echo of this run, or due where there is none.")?;
+        write!(
+            f,
+            "\nThe bare echo is tokio for tcp, tokio-tungstenite for ws, tokio_kcp for kcp. It is no floor of memory: it keeps a read"
+        )?;
+        write!(
+            f,
+            "\nbuffer of 64 KiB for each connection. due is its gate and node in one process, over servers of the shape of its own."
+        )?;
         for trouble in &self.troubles {
             write!(f, "\nNOT CLEAN {trouble}")?;
         }
@@ -96,5 +102,17 @@ mod tests {
         let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(row, ["rate", "k/s", "4.0", "2.0", "0.50x"]);
         assert!(table.is_clean());
+    }
+
+    #[test]
+    fn without_a_bare_echo_the_first_of_the_row_is_the_one_to_compare_with() {
+        let mut table = Table::default();
+        table.add("connect", "k/s", Peer::Bare, 1.0);
+        for (peer, figure) in [(Peer::Due, 2.0), (Peer::Wasm, 5.0), (Peer::Limited, 4.0)] {
+            table.add("broadcast", "k/s", peer, figure);
+        }
+        let text = table.to_string();
+        let row: Vec<&str> = text.lines().nth(2).unwrap().split_whitespace().collect();
+        assert_eq!(row, ["broadcast", "k/s", "-", "2.0", "5.0", "2.50x", "4.0", "2.00x"]);
     }
 }

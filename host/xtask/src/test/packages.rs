@@ -4,11 +4,13 @@ use crate::place::Place;
 use crate::process::{program, read, run};
 
 /// A program, the package it comes with, and the oldest version of the package that is of use.
-const PACKAGES: [(&str, &str, [u32; 2]); 3] = [
+const PACKAGES: [(&str, &str, [u32; 2]); 4] = [
     ("node", "nodejs", [20, 0]),
     ("npm", "npm", [9, 0]),
     // From 1.21 on Go fetches the version that go.mod asks for.
     ("go", "golang-go", [1, 21]),
+    // For the examples and the session script in a page.
+    ("chromium", "chromium", [100, 0]),
 ];
 
 /// Installs what is missing and can be had. What stays missing is told by the part that needs it.

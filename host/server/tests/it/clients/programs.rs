@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// Whether the caller has to do without a peer's tools: `go`, `node`.
+/// Whether the caller has to do without a peer's tools: `go`, `node`, `chromium`.
 pub(super) fn is_skipped(tool: &str) -> bool {
     let skipped = env::var("DUET_SKIP_CLIENTS").is_ok_and(|list| list.split(',').any(|name| name == tool));
     if skipped {
@@ -61,10 +61,18 @@ pub(super) fn all_pass(peers: Vec<Command>) {
     assert!(failed.is_empty(), "{} did not pass:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// What a peer said, if it did not pass. Peers end by themselves within 20 s.
+/// Runs a peer that must not pass, and that has to say why.
+pub(super) fn fails(mut peer: Command, why: &str) {
+    let output = run(&mut peer);
+    assert!(!output.status.success() && text(&output).contains(why), "{peer:?} did not fail with {why:?}:\n{}", text(&output));
+}
+
+/// What a peer said, if it did not pass. Peers end by themselves within 20 s, those that play a session within a minute.
 fn judge(peer: &mut Command) -> Option<String> {
     let output = run(peer);
-    let passed = output.status.success() && String::from_utf8_lossy(&output.stdout).lines().last() == Some("result=pass");
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{peer:?}\n{said}");
+    let passed = output.status.success() && said.lines().last() == Some("result=pass");
     (!passed).then(|| format!("{peer:?} ended with {}:\n{}", output.status, text(&output)))
 }
 

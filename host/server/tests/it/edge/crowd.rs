@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use duet_testkit::{Message, Peer, Wire};
+use duet_testkit::{Message, Peer, Wire, report};
 
 use crate::{ECHO, echo_server};
 
@@ -39,5 +39,5 @@ fn one_client_too_many_is_told_so_and_gets_in_when_another_has_left() {
         assert!(Instant::now() < last, "no room after a client has left");
         attempts += 1;
     }
-    eprintln!("connections_max {ROOM}: 60 too many, all told, 0 of {ROOM} noticed; room again at attempt {attempts} after one had left");
+    report!("connections_max {ROOM}: 60 too many, all told, 0 of {ROOM} noticed; room again at attempt {attempts} after one had left");
 }

@@ -1,7 +1,7 @@
 //! WebSocket frames that a server has to refuse, and those that it has to take.
 
 use duet_testkit::frame::{frame, opcode, raw_frame};
-use duet_testkit::{Message, Peer, Wire};
+use duet_testkit::{Message, Peer, Wire, report};
 
 use crate::{ECHO, echo_server};
 
@@ -37,7 +37,7 @@ fn frames_against_the_protocol_end_the_connection_with_their_close_code() {
     }
     let (_, _) = server.terminate();
     let stopped = server.wait_for_log("stopped", std::time::Duration::ZERO);
-    eprintln!("ws frames: {} kinds of wrong frames, each with its close code; {}", cases.len(), stopped.split("closed=").nth(1).unwrap());
+    report!("ws frames: {} kinds of wrong frames, each with its close code; {}", cases.len(), stopped.split("closed=").nth(1).unwrap());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use duet_testkit::frame::{frame, opcode};
-use duet_testkit::{Carrier, Honest, Peer, Random, Wire, upgrade_request};
+use duet_testkit::{Carrier, Honest, Peer, Random, Wire, report, upgrade_request};
 
 use crate::{ECHO, echo_server_of_all_wires};
 
@@ -27,7 +27,7 @@ fn random_and_truncated_bytes_harm_nobody_else() {
     let inputs: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
     assert!(server.is_alive());
     let waits = honest.stop();
-    eprintln!("garbage: {inputs} random or cut inputs, 0 crashes, {} honest calls, 0 failed, p99 {:.1} ms", waits.count(), waits.p99_ms());
+    report!("garbage: {inputs} random or cut inputs, 0 crashes, {} honest calls, 0 failed, p99 {:.1} ms", waits.count(), waits.p99_ms());
     let log = server.log();
     assert!(!log.contains("panicked"), "{log}");
 }

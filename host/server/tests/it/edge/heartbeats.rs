@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use duet_testkit::frame::{frame, opcode};
-use duet_testkit::{Carrier, Message, Peer, ServerBuilder, Wire};
+use duet_testkit::{Carrier, Message, Peer, ServerBuilder, Wire, report};
 
 use crate::{ECHO, echo_server};
 
@@ -116,7 +116,7 @@ fn silence_of_two_intervals_ends_the_connection() {
         }
         assert!(server.terminate().0.success());
         assert!(server.wait_for_log("stopped", Duration::ZERO).contains("silence=4"));
-        eprintln!(
+        report!(
             "silence, {mechanism}: 4 silent, 4 closed, limit {:.1} s, worst {:.2} s",
             INTERVAL.as_secs_f64() * 2.0,
             worst.as_secs_f64()
@@ -137,7 +137,7 @@ fn any_packet_is_a_sign_of_life() {
         peers.extend(signs.into_iter().map(|sign| (Peer::connect(address, wire), sign)));
     }
     keep_alive(&mut peers);
-    eprintln!("signs of life: {} connections of every kind kept alive for {:.1} s", peers.len(), INTERVAL.as_secs_f64() * 4.0);
+    report!("signs of life: {} connections of every kind kept alive for {:.1} s", peers.len(), INTERVAL.as_secs_f64() * 4.0);
 }
 
 #[test]

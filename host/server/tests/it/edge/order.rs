@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use duet_testkit::{Message, Peer, Wire};
+use duet_testkit::{Message, Peer, Wire, report};
 
 use crate::{ECHO, echo_server};
 
@@ -12,7 +12,7 @@ fn ten_thousand_pipelined_requests_come_back_in_order() {
     for (address, wire) in [(server.tcp(), Wire::TCP), (server.ws(), Wire::WS)] {
         let begun = std::time::Instant::now();
         pipeline(address, wire, 10_000, 0);
-        eprintln!("order, {}: 10,000 pipelined, 10,000 in order, {:.2} s", wire.name(), begun.elapsed().as_secs_f64());
+        report!("order, {}: 10,000 pipelined, 10,000 in order, {:.2} s", wire.name(), begun.elapsed().as_secs_f64());
     }
 }
 
@@ -30,7 +30,7 @@ fn replies_match_on_fifty_connections_at_once() {
     for client in clients {
         client.join().unwrap();
     }
-    eprintln!("matching: 50 connections, 25,000 requests, 0 replies to another");
+    report!("matching: 50 connections, 25,000 requests, 0 replies to another");
 }
 
 /// Sends everything without waiting, and checks each answer.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use duet_testkit::frame::{frame, opcode};
-use duet_testkit::{Honest, Peer, Server, Wire};
+use duet_testkit::{Honest, Peer, Server, Wire, report};
 
 use crate::{ECHO, echo_server};
 
@@ -39,7 +39,7 @@ fn clients_that_do_not_read_are_closed_at_the_write_deadline_when_their_queue_ha
         let ended = format!("conn={} ", if wire == Wire::TCP { 1 } else { 2 });
         let line = server.wait_for_log(&ended, Duration::from_secs(10));
         assert!(line.contains("write_timeout"), "{line}");
-        eprintln!("slow reader, write deadline 500 ms, {}: closed after {sent} requests of 48 KiB", wire.name());
+        report!("slow reader, write deadline 500 ms, {}: closed after {sent} requests of 48 KiB", wire.name());
     }
     assert!(server.terminate().0.success());
     let stopped = server.wait_for_log("stopped", Duration::ZERO);
@@ -85,7 +85,7 @@ fn attack(server: &Server, name: &str) -> f64 {
     }
     let waits = honest.stop();
     let grown = (most - before) as f64 / MIB;
-    eprintln!(
+    report!(
         "{name}: {SLOW} slow readers closed after {} requests of 48 KiB, memory +{grown:.1} MiB at most, {HONEST} others made {} calls, \
          0 failed, p99 {:.1} ms",
         sent.load(Ordering::Relaxed),

@@ -1,35 +1,58 @@
 //! Clients that begin something and never finish it.
 
 use std::io::Write;
-use std::net::SocketAddr;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::net::Ipv4Addr;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use duet_testkit::{Honest, Peer, Wire, upgrade_request};
+use duet_testkit::suite::{raise_file_limit, sized};
+use duet_testkit::{Dial, Honest, Peer, Pki, Server, Wire, report, upgrade_request};
 
-use crate::{ECHO, echo_server};
+use super::tls::client_hello;
+use super::{SOON, address, counted, lobby, lobby_server, wait_for_connections};
 
-/// Sockets at each stage.
-const STALLED: usize = 500;
-const FIRST_PACKET: Duration = Duration::from_secs(2);
-/// `packet_timeout` and `handshake_timeout`.
-const SHORT: Duration = Duration::from_secs(1);
 /// How much later than its deadline a connection may end, on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
 /// How long a server that has said its last waits for the client to close its side.
 const CLOSING: Duration = Duration::from_secs(1);
+/// Far more than an honest login may take, in milliseconds.
+const LOGIN_MS: f64 = 1_000.0;
+/// Sockets of one source address.
+const PER_ADDRESS: usize = 1_000;
 
+/// Where sockets stop.
 struct Stage {
     name: &'static str,
     deadline: Duration,
-    /// With the time from which its deadline counts.
-    sockets: Vec<(Instant, Peer)>,
+    /// What counts them.
+    reason: &'static str,
+    begin: Box<dyn Fn(Ipv4Addr) -> Peer>,
+}
+
+/// A socket that waits for its end.
+struct Stalled {
+    begun: Instant,
+    stage: usize,
+    peer: Peer,
 }
 
 #[test]
-fn five_hundred_stalled_sockets_at_each_stage_are_gone_at_their_deadline() {
-    let settings = "[gateway]\nfirst_packet_timeout = \"2s\"\npacket_timeout = \"1s\"\nhandshake_timeout = \"1s\"\n";
-    let server = echo_server().settings(settings).start();
+fn stalled_sockets_of_every_stage_are_gone_at_their_deadline() {
+    let count = sized(500, 5_000);
+    // Longer than opening them takes.
+    let (short, first) = (Duration::from_secs(sized(3, 10) as u64), Duration::from_secs(sized(4, 12) as u64));
+    let files = raise_file_limit();
+    let pki = Pki::new();
+    let timeouts = format!("first_packet_timeout = \"{first:?}\"\npacket_timeout = \"{short:?}\"\nhandshake_timeout = \"{short:?}\"\n");
+    let server = lobby_server()
+        .settings(&format!("[gateway]\n{timeouts}connections_max = 100000\nhandshakes_max = 100000\n"))
+        .settings("[limits]\ntrusted_proxies = [\"127.0.0.0/8\"]\n")
+        .listener("protocol = \"tcp\"\n")
+        .listener("protocol = \"ws\"\n")
+        .listener(&format!("protocol = \"tcp\"\n{}", pki.settings()))
+        .listener("protocol = \"tcp\"\nproxy_protocol = true\n")
+        .start();
     let (tcp, ws) = (server.tcp(), server.ws());
     let files_before = server.open_files();
     let honest = Honest::start(2, || {
@@ -38,17 +61,135 @@ fn five_hundred_stalled_sockets_at_each_stage_are_gone_at_their_deadline() {
             number += 1;
             let (address, wire) = if number % 2 == 0 { (tcp, Wire::TCP) } else { (ws, Wire::WS) };
             let mut peer = Peer::connect(address, wire);
-            assert_eq!(peer.call(ECHO, b"login"), Ok(b"login".to_vec()));
+            assert_eq!(peer.call(lobby::ECHO, b"login"), Ok(b"login".to_vec()));
         })
     });
 
+    let stages = stages(&server, short, first);
+    // The one that trickles needs two descriptors for each socket.
+    let at_once = (files.saturating_sub(2_000) / count).saturating_sub(1).clamp(1, stages.len());
+    for (group, some) in stages.chunks(at_once).enumerate() {
+        stall(some, count, group * at_once * count);
+        // Nobody closes on our side: the server gets rid of the sockets by itself. A call is a round through the server.
+        let mut peer = Peer::connect(tcp, Wire::TCP);
+        let last = Instant::now() + CLOSING + SLACK;
+        // The honest clients and this one have sockets of their own.
+        while server.open_files() > files_before + 8 {
+            assert!(Instant::now() < last, "{} files are open, {files_before} were before", server.open_files());
+            assert!(peer.call(lobby::ECHO, b"how late is it").is_ok());
+        }
+    }
+    let waits = honest.stop();
+    let all = stages.len() * count;
+    report!(
+        "slowloris: {all} stalled, {} at once, all descriptors back, {} honest logins meanwhile, 0 failed, p99 {:.1} ms, worst {:.1} ms",
+        count * at_once,
+        waits.count(),
+        waits.p99_ms(),
+        waits.worst_ms()
+    );
+    assert!(waits.p99_ms() < LOGIN_MS, "{waits:?}");
+    let stopped = server.stop();
+    for reason in ["first_packet_timeout", "packet_timeout", "handshake"] {
+        let expected = stages.iter().filter(|stage| stage.reason == reason).count() * count;
+        assert_eq!(counted(&stopped, reason), expected as u64, "{reason}: {stopped}");
+    }
+}
+
+fn stages(server: &Server, short: Duration, first: Duration) -> Vec<Stage> {
+    let [tcp, ws, tls, proxied] = server.addresses().try_into().expect("four listeners");
+    let tcp_from = move |source| Dial::new(tcp, Wire::TCP).from(source);
+    let ws_from = move |source| Dial::new(ws, Wire::WS).from(source);
+    let stage = |name, deadline, reason, begin| Stage { name, deadline, reason, begin };
+    vec![
+        // Here nothing is sent at first: bytes come one by one, from elsewhere.
+        stage("tcp, a byte every 200 ms", short, "packet_timeout", Box::new(move |source| tcp_from(source).preface(&[0]).bare())),
+        stage(
+            "tcp, half a packet",
+            short,
+            "packet_timeout",
+            Box::new(move |source| {
+                let packet = Wire::TCP.data(lobby::ECHO, 1, b"half");
+                tcp_from(source).preface(&packet[..packet.len() / 2]).bare()
+            }),
+        ),
+        stage(
+            "ws, half an upgrade",
+            short,
+            "handshake",
+            Box::new(move |source| {
+                let request = upgrade_request("/");
+                ws_from(source).preface(&request.as_bytes()[..request.len() / 2]).bare()
+            }),
+        ),
+        stage(
+            "TLS, half a handshake",
+            short,
+            "handshake",
+            Box::new(move |source| {
+                let hello = client_hello(0x0303);
+                Dial::new(tls, Wire::TCP).from(source).preface(&hello[..hello.len() / 2]).bare()
+            }),
+        ),
+        stage(
+            "tcp, half a PROXY header",
+            short,
+            "handshake",
+            Box::new(move |source| Dial::new(proxied, Wire::TCP).from(source).preface(b"PROXY TCP4 192.0.2.7 ").bare()),
+        ),
+        stage("tcp, silent", first, "first_packet_timeout", Box::new(move |source| tcp_from(source).bare())),
+        stage("ws, upgraded and silent", first, "first_packet_timeout", Box::new(move |source| ws_from(source).connect())),
+    ]
+}
+
+/// Opens so many sockets of each stage and waits until the server has closed them all.
+fn stall(stages: &[Stage], count: usize, first: usize) {
     let begun = Instant::now();
-    let half = Wire::TCP.data(ECHO, 1, b"never finished");
-    let mut trickling = stall("tcp, a byte every 200 ms", SHORT, tcp, Wire::TCP, |peer| peer.write(&half[..1]));
-    let streams: Vec<_> = trickling.sockets.iter().map(|(_, peer)| peer.stream().try_clone().unwrap()).collect();
+    let mut sockets = Vec::new();
+    let mut trickles = Vec::new();
+    for (number, stage) in stages.iter().enumerate() {
+        let stalled = |at| {
+            let peer = (stage.begin)(address((first + number * count + at) / PER_ADDRESS));
+            Stalled { begun: Instant::now(), stage: number, peer }
+        };
+        let some: Vec<Stalled> = (0..count).map(stalled).collect();
+        if stage.name.contains("every 200 ms") {
+            trickles.push(trickle(&some));
+        }
+        sockets.extend(some);
+    }
+    let opened = begun.elapsed();
+    let end = |socket: &Stalled| socket.begun + stages[socket.stage].deadline;
+    sockets.sort_by_key(end);
+    let mut worst = vec![Duration::ZERO; stages.len()];
+    for socket in &mut sockets {
+        let left = (end(socket) + SLACK).saturating_duration_since(Instant::now());
+        let (name, begun) = (stages[socket.stage].name, socket.begun);
+        assert!(socket.peer.closed_within(left).is_some(), "{name}: still open after {:?}", begun.elapsed());
+        worst[socket.stage] = worst[socket.stage].max(begun.elapsed());
+    }
+    for (stop, thread) in trickles {
+        drop(stop);
+        thread.join().unwrap();
+    }
+    for (stage, worst) in stages.iter().zip(&worst) {
+        report!(
+            "slowloris, {}: {count} stalled, {count} reaped, deadline {} s, worst {:.2} s (all open after {:.2} s)",
+            stage.name,
+            stage.deadline.as_secs(),
+            worst.as_secs_f64(),
+            opened.as_secs_f64()
+        );
+    }
+}
+
+/// Sends each of the sockets a byte now and then, until it is told to stop.
+fn trickle(sockets: &[Stalled]) -> (SyncSender<()>, JoinHandle<()>) {
+    let streams: Vec<_> = sockets.iter().map(|socket| socket.peer.stream().try_clone().unwrap()).collect();
+    let packet = Wire::TCP.data(lobby::ECHO, 1, &[0; 1_000]);
     let (stop, stopped) = sync_channel::<()>(0);
-    let trickle = std::thread::spawn(move || {
-        for byte in half.iter().skip(1) {
+    let thread = std::thread::spawn(move || {
+        for byte in packet.iter().skip(1) {
             if stopped.recv_timeout(Duration::from_millis(200)) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
@@ -57,80 +198,56 @@ fn five_hundred_stalled_sockets_at_each_stage_are_gone_at_their_deadline() {
             }
         }
     });
-    let mut stages = [
-        stall("tcp, half a packet", SHORT, tcp, Wire::TCP, |peer| {
-            let packet = Wire::TCP.data(ECHO, 1, b"half");
-            peer.write(&packet[..packet.len() / 2]);
-        }),
-        stall("ws, half an upgrade", SHORT, ws, Wire::WS, |peer| {
-            let request = upgrade_request("/");
-            peer.write(&request.as_bytes()[..request.len() / 2]);
-        }),
-        stall("tcp, silent", FIRST_PACKET, tcp, Wire::TCP, |_| {}),
-        stall("ws, upgraded and silent", FIRST_PACKET, ws, Wire::WS, |peer| {
-            peer.write(upgrade_request("/").as_bytes());
-            assert!(peer.http_answer().starts_with("HTTP/1.1 101 "));
-        }),
-    ];
+    (stop, thread)
+}
+
+#[test]
+fn kcp_sessions_that_prove_their_address_and_say_nothing_more_are_gone_at_their_deadline() {
+    let (count, deadline) = (sized(500, 5_000), Duration::from_secs(sized(2, 10) as u64));
+    raise_file_limit();
+    let server = lobby_server()
+        .settings(&format!("[gateway]\nfirst_packet_timeout = \"{deadline:?}\"\n"))
+        .listener("protocol = \"kcp\"\n")
+        .listener("protocol = \"tcp\"\n")
+        .start();
+    let kcp = server.kcp();
+    let mut observer = Peer::connect(server.tcp(), Wire::TCP);
+    wait_for_connections(&mut observer, 1, SOON);
+    let honest =
+        Honest::start(2, || Box::new(move || assert_eq!(Dial::kcp(kcp).connect().call(lobby::ECHO, b"login"), Ok(b"login".to_vec()))));
+    let begun = Instant::now();
+    let silent: Vec<Peer> = (0..count)
+        .map(|number| {
+            let mut peer = Dial::kcp(kcp).from(address(number / PER_ADDRESS)).bare();
+            peer.prove();
+            peer
+        })
+        .collect();
     let opened = begun.elapsed();
-
-    let mut worst = vec![told(&mut trickling)];
-    drop(stop);
-    trickle.join().unwrap();
-    worst.extend(stages.iter_mut().map(told));
-    // Nobody closes on our side: the server gets rid of the sockets by itself. A call is a round through the server.
-    let mut peer = Peer::connect(tcp, Wire::TCP);
-    let last = Instant::now() + CLOSING + SLACK;
-    // The honest clients and this one have sockets of their own.
-    while server.open_files() > files_before + 8 {
-        assert!(Instant::now() < last, "{} files are open, {files_before} were before", server.open_files());
-        assert!(peer.call(ECHO, b"how late is it").is_ok());
-    }
-    let gone = begun.elapsed();
+    // Clients of kcp leave without a word, so those of the honest ones are ended by their silence, much later.
     let waits = honest.stop();
-    for (stage, worst) in [&trickling].into_iter().chain(&stages).zip(&worst) {
-        eprintln!(
-            "slowloris, {}: {STALLED} stalled, {STALLED} reaped, deadline {} s, worst {:.2} s",
-            stage.name,
-            stage.deadline.as_secs(),
-            worst.as_secs_f64()
-        );
+    let seen = super::connections(&mut observer);
+    assert!(opened >= deadline || seen > count as u64, "{seen} connections");
+    let mut last = seen;
+    // A listener waits for the client to close its side, which clients of kcp cannot.
+    let until = begun + opened + deadline + CLOSING + SLACK;
+    let logins = waits.count() as u64;
+    while last > logins + 1 {
+        assert!(Instant::now() < until, "{last} connections, {logins} of them honest");
+        std::thread::park_timeout(Duration::from_millis(5));
+        last = super::connections(&mut observer);
     }
-    eprintln!(
-        "slowloris: {} stalled at once (opened within {:.2} s), all descriptors back after {:.2} s, {} honest logins, 0 failed, p99 {:.1} ms, \
-         worst {:.1} ms",
-        STALLED * 5,
+    let worst = begun.elapsed();
+    drop(silent);
+    report!(
+        "slowloris, kcp, proved and silent: {count} stalled (within {:.2} s), {count} reaped, deadline {} s, all gone after {:.2} s, \
+         {} honest kcp logins meanwhile, 0 failed, p99 {:.1} ms",
         opened.as_secs_f64(),
-        gone.as_secs_f64(),
+        deadline.as_secs(),
+        worst.as_secs_f64(),
         waits.count(),
-        waits.p99_ms(),
-        waits.worst_ms()
+        waits.p99_ms()
     );
-    drop((trickling, stages, peer));
-    assert!(server.terminate().0.success());
-    let stopped = server.wait_for_log("stopped", Duration::ZERO);
-    for counted in ["first_packet_timeout=1000", "packet_timeout=1000", "handshake=500"] {
-        assert!(stopped.contains(counted), "{counted} is missing: {stopped}");
-    }
-}
-
-fn stall(name: &'static str, deadline: Duration, address: SocketAddr, wire: Wire, begin: impl Fn(&mut Peer)) -> Stage {
-    let socket = |_| {
-        let mut peer = Peer::bare(address, wire);
-        begin(&mut peer);
-        (Instant::now(), peer)
-    };
-    Stage { name, deadline, sockets: (0..STALLED).map(socket).collect() }
-}
-
-/// Waits until each socket was told its end, and says how long the slowest had to wait.
-fn told(stage: &mut Stage) -> Duration {
-    let mut worst = Duration::ZERO;
-    for (since, peer) in &mut stage.sockets {
-        let last = *since + stage.deadline + SLACK;
-        let end = peer.closed_within(last.saturating_duration_since(Instant::now()));
-        assert!(end.is_some(), "{}: still open after {:?}", stage.name, since.elapsed());
-        worst = worst.max(since.elapsed());
-    }
-    worst
+    assert!(waits.p99_ms() < LOGIN_MS, "{waits:?}");
+    assert_eq!(counted(&server.stop(), "first_packet_timeout"), count as u64);
 }

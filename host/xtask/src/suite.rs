@@ -1,0 +1,67 @@
+//! `cargo xtask suite`: tests at full size, one area at a time, with a table of what was tried.
+
+mod tools;
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use crate::place::Place;
+use crate::process::{cargo, run};
+use crate::test::build_guests;
+
+/// A named suite: tests of the server whose names begin with this, and what is printed about them.
+const SUITES: [(&str, &str); 1] = [("edge", "edge::")];
+
+/// Runs a suite and prints its table. `quick` is the size of `cargo xtask test`.
+pub(crate) fn suite(place: &Place, name: &str, quick: bool) -> anyhow::Result<ExitCode> {
+    let Some((_, filter)) = SUITES.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<&str> = SUITES.iter().map(|(known, _)| *known).collect();
+        bail!("there is no suite `{name}`, only {}", known.join(", "));
+    };
+    let folder = place.target.join("suite");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let report = folder.join(format!("{name}.txt"));
+    fs::write(&report, "").with_context(|| format!("writing {}", report.display()))?;
+    build_guests(place, true)?;
+    let skipped = tools::install(place, quick);
+
+    let mut tests = cargo(&place.root);
+    // One at a time: each has the machine for itself, and its figures are its own.
+    tests.args(["test", "--package", "duet", "--test", "it", "--no-fail-fast", "--", filter, "--test-threads=1", "--nocapture"]);
+    tests.env("DUET_GUESTS", place.guests()).env("DUET_REPORT", &report).env("DUET_SUITE", if quick { "quick" } else { "full" });
+    let outcome = run(&mut tests);
+
+    let text = fs::read_to_string(&report).with_context(|| format!("reading {}", report.display()))?;
+    println!("\n== suite {name}, {} size", if quick { "quick" } else { "full" });
+    print!("{}", table(&text));
+    for why in skipped {
+        println!("SKIPPED {why}");
+    }
+    match outcome {
+        Ok(()) => println!("passed; the same lines are in {}", place.short(&report).display()),
+        Err(error) => {
+            println!("FAILED: {error:#}");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lines `name: numbers` as two columns.
+fn table(text: &str) -> String {
+    let rows: Vec<(&str, &str)> = text.lines().map(|line| line.split_once(": ").unwrap_or((line, ""))).collect();
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    rows.iter().map(|(name, numbers)| format!("{name:width$}  {numbers}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn names_and_numbers_are_columns() {
+        assert_eq!(table("a: 1, b: 2\nlonger: 3\nalone\n"), "a       1, b: 2\nlonger  3\nalone   \n");
+    }
+}
