@@ -75,11 +75,8 @@ impl KcpStream {
         let mut datagram = [0; DATAGRAM_BYTES_MAX];
         self.socket.set_read_timeout(Some(left.min(next).max(Duration::from_millis(1))))?;
         let came = match self.socket.recv(&mut datagram) {
-            Ok(length) => {
-                // What is no segment of this session is somebody else's.
-                let _ = self.core.input(&datagram[..length]);
-                true
-            }
+            // What is no segment of this session was for the one that had the port before.
+            Ok(length) => self.core.input(&datagram[..length]).is_ok(),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionRefused) => false,
             Err(e) => return Err(e),
         };

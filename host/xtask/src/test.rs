@@ -3,7 +3,7 @@
 mod packages;
 mod steps;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
@@ -13,7 +13,7 @@ use crate::process::{cargo, program, read, run};
 use crate::{guests, npm, toolchain};
 use steps::Steps;
 
-/// Tells the tests which peers (`go`, `node`) they have to do without.
+/// Tells the tests which peers (`go`, `node`, `chromium`) they have to do without.
 const SKIP_CLIENTS: &str = "DUET_SKIP_CLIENTS";
 
 /// Installs what is missing if that is wanted, runs all steps, and reports.
@@ -24,6 +24,7 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
     }
     let node = check_node(place, install);
     let go = check_go(place, install);
+    let chromium = check_chromium(place);
 
     steps.step("format", || {
         toolchain::need_component(place, "fmt", "rustfmt", install)?;
@@ -37,13 +38,16 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
     });
     test_javascript(place, &node, &mut steps);
     if built {
-        steps.step("tests", || run(&mut workspace_tests(place, &node, &go)));
+        steps.step("tests", || run(&mut workspace_tests(place, &[("node", &node), ("go", &go), ("chromium", &chromium)])));
     } else {
         steps.fail("tests", "the plugins did not build");
     }
-    test_browser(place, &node, &mut steps);
+    test_browser(place, node.as_ref().and(chromium.as_ref()), &mut steps);
     if let Err(why) = &node {
         steps.skip("clients on npm ws and plugins in TypeScript against the server", why);
+    }
+    if let Some(why) = node.as_ref().err().or(chromium.as_ref().err()) {
+        steps.skip("a session in a page of Chromium against the server", why);
     }
     if !place.autobahn().is_file() {
         steps.skip(
@@ -65,19 +69,31 @@ fn check_node(place: &Place, install: bool) -> Tool {
 }
 
 fn check_go(place: &Place, install: bool) -> Tool {
-    let folder = place.peer("go-due");
-    let fetch = || {
-        // The version is asked for there: a Go that is too old fetches the one that go.mod wants, or says so.
-        let version = read(program("go", &folder).arg("version")).context("no Go")?;
-        println!("{}", version.trim());
-        let mut modules = program("go", &folder);
+    let fetch = |folder: &Path| {
+        let mut modules = program("go", folder);
         if !install {
             modules.env("GOPROXY", "off");
         }
-        read(modules.args(["list", "-deps", "-test", "./..."])).context("Go modules")?;
-        anyhow::Ok(())
+        read(modules.args(["list", "-deps", "-test", "./..."])).context("Go modules").map(drop)
     };
-    fetch().map_err(|error| format!("{error:#}"))
+    let check = || {
+        // The version is asked for there: a Go that is too old fetches the one that go.mod wants, or says so.
+        let version = read(program("go", &place.peer("go-due")).arg("version")).context("no Go")?;
+        println!("{}", version.trim());
+        go_peers(place).iter().try_for_each(|folder| fetch(folder))
+    };
+    check().map_err(|error| format!("{error:#}"))
+}
+
+/// The clients in Go.
+fn go_peers(place: &Place) -> [PathBuf; 2] {
+    ["go-due", "go-kcp"].map(|name| place.peer(name))
+}
+
+fn check_chromium(place: &Place) -> Tool {
+    let version = read(program("chromium", &place.root).arg("--version")).map_err(|error| format!("no Chromium: {error:#}"))?;
+    println!("{}", version.trim());
+    Ok(())
 }
 
 /// The plugins that the tests load, those in Rust.
@@ -92,10 +108,10 @@ pub(crate) fn build_guests(place: &Place, install: bool) -> anyhow::Result<()> {
 }
 
 /// All Rust tests but tidy, which has run.
-fn workspace_tests(place: &Place, node: &Tool, go: &Tool) -> Command {
+fn workspace_tests(place: &Place, tools: &[(&str, &Tool)]) -> Command {
     let mut command = cargo(&place.root);
     command.args(["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"]).env("DUET_GUESTS", place.guests());
-    let missing: Vec<&str> = [("node", node), ("go", go)].into_iter().filter(|(_, tool)| tool.is_err()).map(|(name, _)| name).collect();
+    let missing: Vec<&str> = tools.iter().filter(|(_, tool)| tool.is_err()).map(|(name, _)| *name).collect();
     if missing.is_empty() {
         command.env_remove(SKIP_CLIENTS);
     } else {
@@ -130,10 +146,9 @@ fn test_javascript(place: &Place, node: &Tool, steps: &mut Steps) {
 }
 
 /// The examples in a browser, against the server that the tests have built.
-fn test_browser(place: &Place, node: &Tool, steps: &mut Steps) {
+fn test_browser(place: &Place, tools: Result<&(), &String>, steps: &mut Steps) {
     const STEP: &str = "examples in Chromium";
-    let chromium = read(program("chromium", &place.root).arg("--version")).map_err(|error| format!("no Chromium: {error:#}"));
-    if let Some(why) = node.as_ref().err().or(chromium.as_ref().err()) {
+    if let Err(why) = tools {
         steps.skip(STEP, why);
         return;
     }
@@ -147,13 +162,14 @@ fn test_browser(place: &Place, node: &Tool, steps: &mut Steps) {
 
 fn test_go(place: &Place, go: &Tool, steps: &mut Steps) {
     if let Err(why) = go {
-        steps.skip("clients on due for Go against the server", why);
-        steps.skip("go-due", why);
+        steps.skip("clients on due and on kcp-go, in Go, against the server", why);
+        steps.skip("clients in Go", why);
         return;
     }
-    let folder = place.peer("go-due");
-    steps.step("go-due", || {
-        run(program("go", &folder).args(["vet", "./..."]))?;
-        run(program("go", &folder).args(["test", "./..."]))
+    steps.step("clients in Go", || {
+        go_peers(place).iter().try_for_each(|folder| {
+            run(program("go", folder).args(["vet", "./..."]))?;
+            run(program("go", folder).args(["test", "./..."]))
+        })
     });
 }

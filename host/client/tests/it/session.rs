@@ -8,6 +8,7 @@ use duet_client::{Client, ClientError, ClientOptions, CloseReason, Endpoint, Inc
 use duet_codec::{Carrier, Cut, Format, Packet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::scripted::usual;
@@ -311,4 +312,47 @@ async fn a_session_is_opened_and_resumed_by_commands() {
     assert!(lines.iter().any(|l| l == "< session token-1 30000 0"), "{lines:?}");
     assert!(lines.iter().any(|l| l.starts_with("< resumed token-2 30000 ")), "{lines:?}");
     assert!(lines.iter().any(|l| l.starts_with("< reply 1 ") && l.ends_with(" again")), "{lines:?}");
+}
+
+/// What is written, line by line.
+struct Written(mpsc::UnboundedSender<String>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _closed = self.0.send(String::from_utf8(bytes.to_vec()).unwrap());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn after_a_loss_the_console_waits_for_resume() {
+    let server = server().await;
+    let (mut typing, input) = tokio::io::duplex(1_000);
+    let (written, mut lines) = mpsc::unbounded_channel();
+    let mut client = connect(&server).await;
+    let run = tokio::spawn(async move {
+        let options = ConsoleOptions { reply_timeout: LONG, ..ConsoleOptions::default() };
+        console::run(&mut client, tokio::io::BufReader::new(input), &mut Written(written), &options).await
+    });
+    let mut text = String::new();
+    for (line, answer) in [
+        ("2 log me in\n", "< reply 2 "),
+        ("session\n", "< session token-1 "),
+        ("3 late\n", "`resume` goes on"),
+        ("1 too early\n", "! the connection is closed"),
+        ("resume\n", "< reply 3 4 late"),
+        ("1 again\n", "< reply 1 "),
+    ] {
+        typing.write_all(line.as_bytes()).await.unwrap();
+        text.clear();
+        while !text.contains(answer) {
+            text += &lines.recv().await.unwrap_or_else(|| panic!("{answer} after {line}: {text}"));
+        }
+    }
+    drop(typing);
+    run.await.unwrap().unwrap();
 }

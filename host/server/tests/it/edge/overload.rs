@@ -7,9 +7,9 @@ use duet_testkit::{Dial, Message, Peer, Server, Wire, report};
 use super::{MIB, SOON, counted, lobby, lobby_server, try_ask};
 
 const BUSY: u16 = 5;
-/// Marks above what a server without clients has, by so many bytes.
+/// Marks above what a server without clients has, by so many bytes. Far apart, so that what happens between them can be seen.
 const HIGH: u64 = 48 << 20;
-const CRITICAL: u64 = 96 << 20;
+const CRITICAL: u64 = 160 << 20;
 
 /// What one attempt to connect and one message on an existing connection come to.
 fn state(server: &Server, inside: &mut Peer) -> (bool, bool) {
@@ -73,9 +73,11 @@ fn a_server_that_is_short_of_memory_takes_no_connections_then_no_messages_and_re
     let (memory, shed) = (counted(&stopped, "memory"), counted(&stopped, "shed"));
     assert!(memory >= 3 && shed >= 1, "{stopped}");
     report!(
-        "overload: calm {:.0} MiB, marks at +48 and +96 MiB, worst +{:.0} MiB; {memory} connections refused, {shed} messages answered busy, recovered \
+        "overload: calm {:.0} MiB, marks at +{} and +{} MiB, worst +{:.0} MiB; {memory} connections refused, {shed} messages answered busy, recovered \
          {:.2} s after the cause was gone",
         calm as f64 / MIB,
+        HIGH >> 20,
+        CRITICAL >> 20,
         (most.saturating_sub(calm)) as f64 / MIB,
         recovered.as_secs_f64()
     );

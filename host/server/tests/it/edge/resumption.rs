@@ -1,12 +1,13 @@
 //! Coming back to a session: who may, who may not, and what the log says about it.
 
 use std::sync::Barrier;
+use std::time::Instant;
 
 use duet_testkit::suite::sized;
 use duet_testkit::{Message, Peer, Random, Server, Wire, report};
 use serde_json::Value;
 
-use super::{ask, connections, counted, lobby, lobby_server};
+use super::{SOON, ask, connections, counted, lobby, lobby_server};
 
 /// Where clients ask for a token and resume.
 const SESSION: i16 = -1;
@@ -70,7 +71,10 @@ fn of_a_thousand_who_resume_with_one_token_exactly_one_wins_and_no_log_knows_a_t
         if lost {
             drop(peer);
             let mut observer = Peer::connect(server.tcp(), Wire::TCP);
-            while ask(&mut observer, lobby::COUNTS, "{}")["suspended"] != 1 {}
+            let begun = Instant::now();
+            while ask(&mut observer, lobby::COUNTS, "{}")["suspended"] != 1 {
+                assert!(begun.elapsed() < SOON, "the session is not suspended");
+            }
             peer = observer;
         }
         let won = race(&server, &first);

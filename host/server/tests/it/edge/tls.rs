@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use duet_testkit::suite::{is_full, sized};
 use duet_testkit::{Dial, Honest, Message, Pki, Server, Trust, Wire, report};
@@ -86,22 +87,11 @@ fn a_renewed_certificate_is_shown_after_sighup_and_nobody_is_dropped() {
     let honest = start();
     let mut trust = pki.trust();
     let rounds = sized(5, 50);
-    let read_again = |times: usize| {
-        server.send_hangup();
-        // Each listener reads its files.
-        let wanted = 2 * times;
-        let done = || server.log().matches("the certificate was read again").count() >= wanted;
-        let begun = std::time::Instant::now();
-        while !done() {
-            assert!(begun.elapsed() < SOON, "not read again:\n{}", server.log());
-            std::thread::park_timeout(std::time::Duration::from_millis(2));
-        }
-    };
     for round in 1..=rounds {
         let old = trust;
         pki.renew();
         trust = pki.trust();
-        read_again(round);
+        hang_up(&server, "the certificate was read again");
         for number in 0..2 {
             assert!(dial(number, &trust).connect().call(lobby::ECHO, b"new").is_ok(), "round {round}");
             let refused = dial(number, &old).try_connect().expect_err("the old certificate is gone");
@@ -117,16 +107,7 @@ fn a_renewed_certificate_is_shown_after_sighup_and_nobody_is_dropped() {
         (Vec::new(), "holds no certificate"),
     ] {
         std::fs::write(pki.certificate(), content).unwrap();
-        let errors =
-            || server.log().lines().filter(|l| l.contains("the old certificate stays in use")).map(str::to_owned).collect::<Vec<_>>();
-        let known = errors().len();
-        server.send_hangup();
-        let begun = std::time::Instant::now();
-        while errors().len() < known + 2 {
-            assert!(begun.elapsed() < SOON, "no complaint:\n{}", server.log());
-            std::thread::park_timeout(std::time::Duration::from_millis(2));
-        }
-        let line = errors().pop().unwrap();
+        let line = hang_up(&server, "the old certificate stays in use");
         let path = pki.certificate().display().to_string();
         assert!(line.contains("ERROR") && line.contains(&path) && (line.contains(complaint) || line.contains("damaged")), "{line}");
         for number in 0..2 {
@@ -143,6 +124,22 @@ fn a_renewed_certificate_is_shown_after_sighup_and_nobody_is_dropped() {
     let stopped = server.stop();
     // Only clients that trust the old certificate have left.
     assert_eq!(counted(&stopped, "handshake"), 2 * rounds as u64, "{stopped}");
+}
+
+/// Sends SIGHUP and waits until both listeners have said this about it. Returns what the last one has said.
+fn hang_up(server: &Server, said: &str) -> String {
+    let lines = || server.log().lines().filter(|line| line.contains(said)).map(str::to_owned).collect::<Vec<_>>();
+    let before = lines().len();
+    server.send_hangup();
+    let begun = Instant::now();
+    loop {
+        let mut lines = lines();
+        if lines.len() >= before + 2 {
+            return lines.pop().unwrap_or_default();
+        }
+        assert!(begun.elapsed() < SOON, "{said:?} is missing:\n{}", server.log());
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
 }
 
 #[test]
