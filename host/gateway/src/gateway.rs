@@ -17,8 +17,8 @@ use crate::{CloseReason, Connections, GatewayOptions, ListenerOptions, Protocol}
 
 /// How often a gate that drains looks whether it is done.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
-/// Connections that a gate which drains closes in a second at least.
-const CLOSED_PER_SECOND: usize = 1000;
+/// Longest time between two connections that a gate which drains closes: at least a thousand go in a second.
+const CLOSING_STEP: Duration = Duration::from_millis(1);
 
 /// What the tasks of a gate share.
 pub(crate) struct Shared {
@@ -152,7 +152,7 @@ impl Gateway {
     async fn close_all(&self, deadline: Instant) {
         let options = self.shared.options();
         let all = self.shared.connections.all();
-        let spread = options.drain_spread.min(Duration::from_secs(1) * u32::try_from(all.len() / CLOSED_PER_SECOND).unwrap_or(u32::MAX));
+        let spread = options.drain_spread.min(CLOSING_STEP.saturating_mul(u32::try_from(all.len()).unwrap_or(u32::MAX)));
         let begun = Instant::now();
         let share = |time: Duration, at: usize| time.mul_f64(at as f64 / all.len().max(1) as f64);
         for (at, connection) in all.iter().enumerate() {

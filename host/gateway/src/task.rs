@@ -145,7 +145,11 @@ impl Reader {
                     }
                     match outbox.shutdown() {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                        Ok(()) if !matches!(ended, CloseReason::ClientLeft | CloseReason::Goodbye) => {
+                        // A kcp client cannot end its side, and the rest is delivered without us.
+                        Ok(())
+                            if !matches!(self.socket, Socket::Kcp(_))
+                                && !matches!(ended, CloseReason::ClientLeft | CloseReason::Goodbye) =>
+                        {
                             self.shut = true;
                             return Poll::Pending;
                         }

@@ -4,11 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
+/// Bytes that the kernel keeps of what it cannot send yet.
+const UNSENT_BYTES: u32 = 256 << 10;
 /// First and longest pause after accepting failed, for example for lack of file descriptors.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
@@ -85,8 +87,10 @@ impl Listener {
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
                     self.pause = PAUSE.0;
-                    // Batches are written as a whole; waiting for more would only add latency.
-                    if stream.set_nodelay(true).is_ok() {
+                    // Batches are written as a whole; waiting for more would only add latency. And the kernel would keep megabytes for
+                    // a client that does not read: what it cannot send yet waits with us, where it is counted.
+                    let socket = SockRef::from(&stream);
+                    if socket.set_tcp_nodelay(true).is_ok() && socket.set_tcp_notsent_lowat(UNSENT_BYTES).is_ok() {
                         return (stream, peer);
                     }
                 }

@@ -344,7 +344,7 @@ async fn after_a_loss_the_console_waits_for_resume() {
         ("session\n", "< session token-1 "),
         ("3 late\n", "`resume` goes on"),
         ("1 too early\n", "! the connection is closed"),
-        ("resume\n", "< reply 3 4 late"),
+        ("resume\n", "< reply 3 3 late"),
         ("1 again\n", "< reply 1 "),
     ] {
         typing.write_all(line.as_bytes()).await.unwrap();

@@ -52,7 +52,9 @@ type done struct{}
 
 func main() {
 	begun, stdout := time.Now(), os.Stdout
-	os.Stdout = os.Stderr // due's banners
+	if nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stdout = nowhere // due's banners
+	}
 	proto := flag.String("proto", "tcp", "tcp, ws or kcp")
 	addr := flag.String("addr", "127.0.0.1:0", "where to listen")
 	flag.Parse()

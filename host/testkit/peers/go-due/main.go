@@ -18,7 +18,7 @@ import (
 	"github.com/dobyte/due/v2/packet"
 )
 
-// The session script waits several times for the end of silent connections on kcp.
+// The session script waits for the end of silent connections on kcp.
 const overall, overallOfSession = 20 * time.Second, 60 * time.Second
 
 type settings struct {

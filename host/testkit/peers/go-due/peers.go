@@ -44,7 +44,7 @@ const peerKey = "peer"
 // sessionOfDue connects as a due game does; run.receive finds the peer by its connection.
 func sessionOfDue(set settings, proxy *client.Proxy, sock *netclient.Client) error {
 	return runSession(func() (*peer, error) {
-		p := newPeer()
+		p := newPeer(set)
 		conn, err := proxy.Dial(client.WithDialAddr(set.addr), client.WithConnAttr(peerKey, p))
 		if err != nil {
 			return nil, err
@@ -72,7 +72,9 @@ func takeDue(ctx *client.Context) {
 
 func peerOf(conn *client.Conn) *peer { return conn.GetAttr(peerKey).Value().(*peer) }
 
-func newPeer() *peer { return &peer{inbox: make(chan incoming, 256), gone: make(chan struct{})} }
+func newPeer(set settings) *peer {
+	return &peer{inbox: make(chan incoming, 256), gone: make(chan struct{}), noGoodbye: set.proto == "kcp"}
+}
 
 // sessionOfStream connects without any code of due: the packets are read and written here. Big endian, route and seq of two bytes.
 func sessionOfStream(set settings, protocol netclient.Protocol) error {
@@ -81,7 +83,7 @@ func sessionOfStream(set settings, protocol netclient.Protocol) error {
 		if err != nil {
 			return nil, err
 		}
-		s := &stream{sock: sock, peer: newPeer(), heard: time.Now()}
+		s := &stream{sock: sock, peer: newPeer(set), heard: time.Now()}
 		s.peer.post = s.post
 		s.peer.cut = func() { s.end("cut") }
 		s.peer.close = func() { s.end("closed here") }

@@ -16,7 +16,7 @@ const FIRST_LIFE = /^connect bind( suspend:(client_left|lost|silence) resume){1,
 
 // Runs the script: ann is the client it is about, bob the other one. `cut(client)` breaks a connection made to `lossyUrl`
 // without a close frame; `step(name, facts)` tells of each step.
-export async function runSession({ url, lossyUrl = url, cut, step, heartbeat = 500 }) {
+export async function runSession({ url, lossyUrl = url, cut, step, heartbeat = 1000 }) {
   const dial = (to = url) => Peer.open(to, heartbeat);
   let ann = await dial(lossyUrl);
   const bob = await dial();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::due;
+use super::due::{self, Due};
 use super::server::Server;
 use crate::guests;
 use crate::npm;
@@ -144,7 +144,7 @@ impl fmt::Display for Peer {
 pub(crate) struct Bench<'a> {
     place: &'a Place,
     peers: Vec<Peer>,
-    due: Option<PathBuf>,
+    due: Option<Due>,
 }
 
 impl<'a> Bench<'a> {
@@ -165,9 +165,9 @@ impl<'a> Bench<'a> {
             }
             None => println!("SKIPPED the plugin in TypeScript: `cargo xtask plugins` has not built it"),
         }
-        match due::build(place, &place.target.join("bench")) {
-            Ok(program) => {
-                bench.due = Some(program);
+        match due::build(place) {
+            Ok(due) => {
+                bench.due = Some(due);
                 bench.peers.push(Peer::Due);
             }
             Err(why) => println!("SKIPPED due: {why:#}"),
@@ -198,9 +198,9 @@ impl<'a> Bench<'a> {
         self.place.server("release")
     }
 
-    /// due's server program; it is there if [`Peer::Due`] is.
-    pub(super) fn due(&self) -> anyhow::Result<PathBuf> {
-        self.due.clone().context("due was not built")
+    /// due's server; it is there if [`Peer::Due`] is.
+    pub(super) fn due(&self) -> anyhow::Result<&Due> {
+        self.due.as_ref().context("due was not built")
     }
 
     /// A folder for what comes from measuring.

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::due::Due;
 use super::peers::Bench;
+use crate::process::read;
 
 /// Compiling a plugin for the first time is the longest wait.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -16,6 +18,12 @@ const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// As many open files as the system allows. Who may raise that limit gets enough for every load.
 const OPEN_FILES: &str =
     "h=$(ulimit -Hn); [ \"$h\" = unlimited ] || [ \"$h\" -ge 65536 ] || ulimit -Hn 65536 2>/dev/null; ulimit -n \"$(ulimit -Hn)\"";
+
+/// How many files a server may have open.
+pub(super) fn open_files_max() -> anyhow::Result<u32> {
+    let said = read(Command::new("sh").args(["-c", &format!("{OPEN_FILES}; ulimit -n")]))?;
+    Ok(said.trim().parse().unwrap_or(u32::MAX))
+}
 
 /// A server that listens.
 #[derive(Debug)]
@@ -41,7 +49,9 @@ impl Server {
 
     /// due, which has one protocol for each gate.
     pub(super) fn due(bench: &Bench<'_>, scheme: &str) -> anyhow::Result<Self> {
-        Self::listening(Process::start(&bench.due()?, &["-proto", scheme], None, "ready in ")?)
+        let Due { program, settings } = bench.due()?;
+        let (settings, program) = (format!("DUE_ETC={}", settings.display()), program.to_string_lossy());
+        Self::listening(Process::start(Path::new("env"), &[&settings, &program, "-proto", scheme], None, "ready in ")?)
     }
 
     /// Our own, with the settings and plugins in a folder.

@@ -46,7 +46,8 @@ impl Place {
         let options = ClientOptions {
             dial_timeout: PATIENCE,
             heartbeat_interval: Some(Duration::from_millis(500)),
-            silence_timeout: Some(Duration::from_millis(1500)),
+            // Over kcp the only sign of an end.
+            silence_timeout: Some(Duration::from_secs(3)),
             ..ClientOptions::default()
         };
         let format = Format::new(Profile::Due2, ByteOrder::Big, 2, 2, 64 << 10).unwrap();

@@ -4,15 +4,12 @@ use std::process::Command;
 
 use duet_testkit::{Server, guest};
 
+use super::SETTINGS;
 use super::programs::{all_pass, go_due, is_skipped, npm_ws};
-
-/// So short that kcp, which has no goodbye, does not wait for long.
-const HEARTBEAT: &str = "500ms";
 
 /// A server with the plugin that the script talks to, and one listener.
 pub(super) fn lobby(protocol: &str) -> Server {
-    let settings = format!("[gateway]\nheartbeat_interval = \"{HEARTBEAT}\"");
-    let server = Server::builder(env!("CARGO_BIN_EXE_duet")).settings(&settings).plugin("lobby", guest("lobby"));
+    let server = Server::builder(env!("CARGO_BIN_EXE_duet")).settings(SETTINGS).plugin("lobby", guest("lobby"));
     server.listener(&format!("protocol = \"{protocol}\"")).start()
 }
 
@@ -24,7 +21,7 @@ fn go(protocol: &str, arguments: &[&str]) {
     let server = lobby(protocol);
     let address = server.addresses()[0].to_string();
     let mut command = Command::new(go_due());
-    command.args(["-script", "session", "-proto", protocol, "-addr", &address, "-heartbeat", HEARTBEAT]).args(arguments);
+    command.args(["-script", "session", "-proto", protocol, "-addr", &address]).args(arguments);
     all_pass(vec![command]);
 }
 
