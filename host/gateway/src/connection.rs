@@ -102,8 +102,15 @@ impl Connection {
         self.taken.load(Ordering::Acquire)
     }
 
-    pub(crate) fn add_taken(&self, packets: u64) {
-        self.taken.fetch_add(packets, Ordering::AcqRel);
+    /// Counts packets of the client. False if the session goes on with another task: then they must not be handled, because the client
+    /// was told that they did not arrive, and sends them again.
+    pub(crate) fn add_taken(&self, packets: u64, task: u64) -> bool {
+        let _until_counted = self.outbox();
+        let counts = self.is_owned_by(task);
+        if counts {
+            self.taken.fetch_add(packets, Ordering::AcqRel);
+        }
+        counts
     }
 
     pub(crate) const fn limits(&self) -> OutboxLimits {

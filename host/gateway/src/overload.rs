@@ -1,5 +1,7 @@
 //! Watches the memory of this process, so that the gate takes less before it is short.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -31,8 +33,10 @@ impl Load {
 
 /// Keeps [`Load`] up to date until it is dropped.
 pub(crate) async fn watch(shared: Arc<Shared>, marks: MemoryMarks) {
+    // Open from the start: when connections have taken all file descriptors, memory is watched all the same.
+    let statm = File::open("/proc/self/statm").ok();
     loop {
-        let Some(bytes) = resident() else {
+        let Some(bytes) = statm.as_ref().and_then(resident) else {
             tracing::warn!("the memory of this process cannot be read from /proc/self/statm: it is not watched");
             return;
         };
@@ -55,8 +59,9 @@ pub(crate) async fn watch(shared: Arc<Shared>, marks: MemoryMarks) {
 }
 
 /// Resident memory in bytes.
-fn resident() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+fn resident(statm: &File) -> Option<u64> {
+    let mut text = [0; 256];
+    let length = statm.read_at(&mut text, 0).ok()?;
+    let pages: u64 = std::str::from_utf8(text.get(..length)?).ok()?.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }

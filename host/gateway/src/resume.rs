@@ -91,25 +91,39 @@ impl Connections {
             };
             // What is kept for the client is in the format of its listener.
             let same = Arc::ptr_eq(&connection.profile, &by.profile);
-            let greeting = if same { answer(&connection, seq, &fresh, connection.taken()).ok() } else { None };
-            let went_on = greeting.and_then(|greeting| {
-                let writer = by.outbox().give_writer()?;
-                let resumed = connection.outbox().resume(writer, greeting, received);
-                resumed.map_err(|writer| by.outbox().take_writer_back(writer)).ok()
-            });
-            if went_on.is_none() {
+            if !same || Self::hand_over(&connection, by, received, |taken| answer(&connection, seq, &fresh, taken)).is_none() {
                 // The token is used up, and what the client misses is no longer there: nobody can ever go on.
                 book.end(resumed.conn);
                 connection.cut(CloseReason::Expired);
                 return None;
             }
-            connection.set_owner(by.id.0);
             connection
         };
         connection.set_address(by.address());
         self.event(by, RequestKind::Disconnect, None, CloseReason::Resumed.name());
         self.event(&connection, RequestKind::Resume, connection.uid(), by.address());
         Some(connection)
+    }
+
+    /// Gives the socket of `by` to a session. Under the lock of its queue, so that what its old task has read is either counted in the
+    /// greeting or thrown away.
+    fn hand_over(
+        session: &Connection,
+        by: &Connection,
+        received: u64,
+        greeting: impl FnOnce(u64) -> Result<Vec<u8>, ErrorCode>,
+    ) -> Option<usize> {
+        let writer = by.outbox().give_writer()?;
+        let mut outbox = session.outbox();
+        let resumed = match greeting(session.taken()) {
+            Ok(greeting) => outbox.resume(writer, greeting, received),
+            Err(_) => Err(writer),
+        };
+        if resumed.is_ok() {
+            session.set_owner(by.id.0);
+        }
+        drop(outbox);
+        resumed.map_err(|writer| by.outbox().take_writer_back(writer)).ok()
     }
 }
 

@@ -251,8 +251,8 @@ impl Reader {
         }
         let connection = &self.connection;
         connection.send(&answers, answers_count);
-        if connection.retains() {
-            connection.add_taken(messages);
+        if connection.retains() && !connection.add_taken(messages, self.owner) {
+            return;
         }
         if !requests.is_empty() {
             // Events that were noted meanwhile come first: the requests may carry the uid of one.

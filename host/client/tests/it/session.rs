@@ -315,11 +315,11 @@ async fn a_session_is_opened_and_resumed_by_commands() {
 }
 
 /// What is written, line by line.
-struct Written(mpsc::UnboundedSender<String>);
+struct Written(mpsc::Sender<String>);
 
 impl std::io::Write for Written {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let _closed = self.0.send(String::from_utf8(bytes.to_vec()).unwrap());
+        let _closed = self.0.try_send(String::from_utf8(bytes.to_vec()).unwrap());
         Ok(bytes.len())
     }
 
@@ -332,7 +332,7 @@ impl std::io::Write for Written {
 async fn after_a_loss_the_console_waits_for_resume() {
     let server = server().await;
     let (mut typing, input) = tokio::io::duplex(1_000);
-    let (written, mut lines) = mpsc::unbounded_channel();
+    let (written, mut lines) = mpsc::channel(1_000);
     let mut client = connect(&server).await;
     let run = tokio::spawn(async move {
         let options = ConsoleOptions { reply_timeout: LONG, ..ConsoleOptions::default() };
