@@ -21,7 +21,7 @@ pub struct Origin {
     /// Sequence number of the request.
     pub seq: Seq,
     /// Its place among the requests of the call. Route and seq may be those of another.
-    pub index: usize,
+    pub index: u32,
     /// It is an event, which has no answer.
     pub is_event: bool,
 }

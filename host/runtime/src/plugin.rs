@@ -53,7 +53,7 @@ impl Plugin {
     pub(crate) fn apply(&self, egress: &dyn Egress, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
         let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
         // A call has at most 64 requests.
-        let (mut answered, mut made) = (0u64, [0usize; 64]);
+        let (mut answered, mut made) = (0u64, [0u16; 64]);
         let mut effects = Vec::with_capacity(asked.len());
         for record in EffectIter::new(list) {
             let EffectRecord { request, action } = record?;
@@ -69,11 +69,11 @@ impl Plugin {
                 answered |= bit;
             } else {
                 *made += 1;
-                if *made > EFFECTS_MAX {
+                if usize::from(*made) > EFFECTS_MAX {
                     return Err(Fault::TooManyEffects(EFFECTS_MAX));
                 }
             }
-            effects.push(Effect { origin: Origin { conn, route, seq, index: request, is_event: kind.is_event() }, action });
+            effects.push(Effect { origin: Origin { conn, route, seq, index: request as u32, is_event: kind.is_event() }, action });
         }
         egress.apply(&effects);
         Ok(())

@@ -93,7 +93,7 @@ impl Slot {
                     self.refuse(slice.bytes, ErrorCode::TIMEOUT);
                     self.handle_events(slice.bytes).await;
                 } else {
-                    self.handle(slice.bytes, slice.messages).await;
+                    self.handle(slice.bytes, slice.messages, now).await;
                     self.adapt();
                 }
                 slice.messages
@@ -110,8 +110,8 @@ impl Slot {
         self.batch = if self.guest_time > SLOW_CALL { self.batch / 2 } else { self.batch * 2 }.clamp(1, self.limits.messages);
     }
 
-    async fn handle(&mut self, requests: &[u8], messages: usize) {
-        let Err(fault) = self.call(requests).await else { return };
+    async fn handle(&mut self, requests: &[u8], messages: usize, now: Instant) {
+        let Err(fault) = self.call(requests, now).await else { return };
         if messages == 1 {
             self.failed(requests, &fault);
             return;
@@ -127,7 +127,7 @@ impl Slot {
             let alone = rest.get(..rest.len() - iter.rest().len()).unwrap_or_default();
             if self.plugin.is_quarantined() {
                 self.refuse(alone, ErrorCode::UNAVAILABLE);
-            } else if let Err(fault) = self.call(alone).await {
+            } else if let Err(fault) = self.call(alone, Instant::now()).await {
                 to_blame = true;
                 self.failed(alone, &fault);
             }
@@ -146,13 +146,12 @@ impl Slot {
         let mut events = Requests::default();
         RequestIter::new(requests).filter(|r| r.kind.is_event()).for_each(|event| events.push(&event));
         if !events.is_empty() {
-            self.handle(events.bytes(), events.len()).await;
+            self.handle(events.bytes(), events.len(), Instant::now()).await;
         }
     }
 
     /// Calls the instance and applies its effects, all or none. After a fault the instance is gone.
-    async fn call(&mut self, requests: &[u8]) -> Result<(), Fault> {
-        let begun = Instant::now();
+    async fn call(&mut self, requests: &[u8], begun: Instant) -> Result<(), Fault> {
         let ran = self.run(requests).await;
         self.guest_time = begun.elapsed();
         let called = ran.and_then(|list| self.plugin.apply(&*self.shared.egress, requests, &list));
