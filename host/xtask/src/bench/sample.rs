@@ -48,7 +48,7 @@ const KCP: Load = Load { scheme: "kcp", peers: BARE_DUE_WASM, connections: 10, .
 
 /// All loads: pipelined, many connections, closed loop, alone, over ws, with every limit; broadcasts; connecting; pings over kcp.
 /// A pipelined latency only tells how long the queue is.
-pub(super) const LOADS: [Load; 12] = [
+pub(super) const LOADS: [Load; 13] = [
     Load { name: "tcp 50 x 1024", connections: 50, arguments: &["--window", "1024"], figures: &[RATE], ..ECHO },
     Load { name: "tcp 1000 x 64", connections: 1_000, arguments: &["--window", "64"], figures: &[RATE], ..ECHO },
     Load { name: "tcp 100 x 1", connections: 100, arguments: &["--window", "1"], figures: &[RATE, P50_MS, P99_MS], ..ECHO },
@@ -62,6 +62,7 @@ pub(super) const LOADS: [Load; 12] = [
         figures: &[RATE],
         ..ECHO
     },
+    Load { name: "broadcast 5000 x 32", arguments: &["--broadcast", "channel", "--window", "32"], ..BROADCAST },
     Load { name: "broadcast 5000 x 4", arguments: &["--broadcast", "channel", "--window", "4"], ..BROADCAST },
     Load { name: "broadcast 5000 x 1", arguments: &["--broadcast", "channel", "--window", "1"], ..BROADCAST },
     Load { name: "connect tcp", ..CONNECT },
