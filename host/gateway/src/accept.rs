@@ -210,6 +210,10 @@ fn start(stream: Stream, address: SocketAddr, door: &Door, place: Place) {
     let id = shared.connections.next_id();
     let connection = Arc::new(Connection::new(id, Arc::clone(&door.profile), address, stream.writer, limits));
     shared.connections.insert(&connection);
+    if shared.is_stopping() {
+        // Its handshake ended after everybody was asked to leave.
+        connection.close(CloseReason::GoingAway, "");
+    }
     tokio::spawn(async move {
         let reason = live(connection, stream.reader, throttle, &shared).await;
         shared.connections.stats().close(reason);

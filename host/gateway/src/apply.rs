@@ -22,17 +22,21 @@ thread_local! {
 impl Egress for Connections {
     fn apply(&self, effects: &[Effect<'_>]) {
         SCRATCH.with_borrow_mut(|out| {
-            Application { connections: self, refused: None, touched: Vec::new() }.run(effects, out);
+            Application { connections: self, refused: 0, touched: Vec::new() }.run(effects, out);
             out.shrink_to(SCRATCH_BYTES);
         });
     }
 }
 
+const fn bit(origin: Origin) -> u64 {
+    1 << (origin.index & 63)
+}
+
 /// One list of effects on its way.
 struct Application<'a> {
     connections: &'a Connections,
-    /// The request whose bind was refused: what follows of it is dropped.
-    refused: Option<Origin>,
+    /// A bit for each request whose bind was refused: what follows of it is dropped. A call has at most 64.
+    refused: u64,
     /// Connections with packets that are not written yet.
     touched: Vec<Arc<Connection>>,
 }
@@ -52,7 +56,7 @@ impl Application<'_> {
         // Effects in a row for the same connection are one write.
         for run in effects.chunk_by(|a, b| direct(a).is_some_and(|conn| direct(b) == Some(conn))) {
             let Some(first) = run.first() else { continue };
-            if self.refused.is_some() {
+            if self.refused != 0 {
                 run.iter().for_each(|effect| self.unless_refused(effect, out));
             } else if let Some(conn) = direct(first) {
                 self.send(conn, run, out);
@@ -66,7 +70,7 @@ impl Application<'_> {
     }
 
     fn unless_refused(&mut self, effect: &Effect<'_>, out: &mut Vec<u8>) {
-        if self.refused == Some(effect.origin) {
+        if self.refused & bit(effect.origin) != 0 {
             return;
         }
         match direct(effect) {
@@ -183,15 +187,13 @@ impl Application<'_> {
             Action::Bind(conn, uid) => self.bind(effect.origin, conn, uid, out),
             Action::Unbind(who) => {
                 if let Some(connection) = self.target(who) {
-                    let gone = {
-                        let mut book = connections.book();
-                        book.unbind(connection.id);
-                        book.state(connection.id).is_none()
-                    };
+                    // All of it under the lock of the book, so that the connection never says anything else than the book.
+                    let mut book = connections.book();
+                    book.unbind(connection.id);
                     connection.set_uid(None);
                     connection.set_retains(false);
                     connection.outbox().release();
-                    if gone {
+                    if book.state(connection.id).is_none() {
                         // It was suspended: nobody can come back to it any more.
                         connection.cut(CloseReason::Expired);
                     }
@@ -237,17 +239,18 @@ impl Application<'_> {
     fn bind(&mut self, origin: Origin, conn: ConnId, uid: Uid, out: &mut Vec<u8>) {
         let connections = self.connections;
         let bound = connections.find(conn).ok_or(BindError::Gone).and_then(|connection| {
-            let bound = connections.book().bind(conn, uid, connection.profile.sessions.duplicate_login)?;
-            Ok((connection, bound))
+            let mut book = connections.book();
+            let bound = book.bind(conn, uid, connection.profile.sessions.duplicate_login)?;
+            if bound.changed {
+                connections.event(&connection, RequestKind::Bind, Some(uid), "");
+                connection.set_uid(Some(uid));
+            }
+            Ok(bound.replaced)
         });
         match bound {
-            Ok((connection, bound)) => {
-                if let Some(old) = bound.replaced {
+            Ok(replaced) => {
+                if let Some(old) = replaced {
                     connections.replace(old);
-                }
-                if bound.changed {
-                    connections.event(&connection, RequestKind::Bind, Some(uid), "");
-                    connection.set_uid(Some(uid));
                 }
             }
             Err(error) => {
@@ -258,7 +261,7 @@ impl Application<'_> {
                     let refusal = Effect { origin, action: Action::Error(code, code.text()) };
                     self.send(origin.conn, &[refusal], out);
                 }
-                self.refused = Some(origin);
+                self.refused |= bit(origin);
             }
         }
     }

@@ -205,6 +205,15 @@ impl Connection {
         self.task.wake();
     }
 
+    /// Gives events that nobody has got yet to another connection, before its own.
+    pub(crate) fn move_events(&self, to: &Self) {
+        let mut moved = std::mem::take(&mut *lock(&self.events));
+        let mut events = lock(&to.events);
+        moved.append(&events);
+        *events = moved;
+        to.has_events.store(true, Ordering::Release);
+    }
+
     /// Hands events on. False if some are left, for which there is no room now.
     #[inline]
     pub(crate) fn deliver_events(&self, dispatch: &dyn Dispatch, waker: &std::task::Waker) -> bool {

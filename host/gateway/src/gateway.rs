@@ -35,9 +35,13 @@ impl Shared {
         &self.connections.options
     }
 
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
     /// What every message is answered, if the gate takes nothing new.
     pub(crate) fn closed(&self) -> Option<ErrorCode> {
-        match (self.stopping.load(Ordering::Relaxed), self.load.is_critical()) {
+        match (self.is_stopping(), self.load.is_critical()) {
             (true, _) => Some(ErrorCode::GOING_AWAY),
             (false, true) => Some(ErrorCode::BUSY),
             (false, false) => None,
@@ -136,13 +140,16 @@ impl Gateway {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.accepting.shutdown().await;
         let stats = self.shared.connections.stats();
-        while !self.shared.dispatch.is_idle() && Instant::now() < deadline {
-            tokio::time::sleep(DRAIN_STEP).await;
-        }
+        let done = async |done: &dyn Fn() -> bool| {
+            while !done() && Instant::now() < deadline {
+                tokio::time::sleep(DRAIN_STEP).await;
+            }
+        };
+        done(&|| self.shared.dispatch.is_idle()).await;
         self.close_all(deadline).await;
-        while stats.open() > 0 && Instant::now() < deadline {
-            tokio::time::sleep(DRAIN_STEP).await;
-        }
+        done(&|| stats.open() == 0).await;
+        // The last events.
+        done(&|| self.shared.dispatch.is_idle()).await;
         let cut = stats.open();
         (0..cut).for_each(|_| stats.close(CloseReason::GoingAway));
         cut

@@ -218,7 +218,12 @@ impl Harvest<'_> {
         }
         self.messages += 1;
         let connection = self.resumed.as_ref().unwrap_or(self.connection);
-        if !connection.retains() {
+        let about_session = connection.profile.sessions.route == Some(route);
+        if about_session {
+            // Nobody counts what is about the session.
+            self.messages -= 1;
+        }
+        if about_session || !connection.retains() {
             self.answers_count += connection.profile.error(route, seq, code, code.text(), &mut self.answers);
             return;
         }

@@ -22,34 +22,36 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Serves a connection, and waits for its client if it is lost. Returns why it ended.
 pub(crate) async fn live(connection: Arc<Connection>, socket: Reader, throttle: Option<Box<Throttle>>, shared: &Shared) -> CloseReason {
     let End { reason, connection, parked, owner } = serve(connection, socket, throttle, shared).await;
-    let lost = if reason.is_loss() { lose(shared, &connection, owner) } else { connection.is_owned_by(owner).then_some(false) };
+    let lost = if reason.is_loss() { lose(shared, &connection, owner, reason) } else { connection.is_owned_by(owner).then_some(false) };
     match lost {
         // Another task has the session.
         None => {
             hand_over(shared, &connection, parked).await;
             CloseReason::Resumed
         }
-        Some(false) => finish(shared, &connection, parked, reason).await,
+        Some(false) => finish(shared, &connection, owner, parked, reason).await,
         Some(true) => {
-            shared.connections.event(&connection, RequestKind::Suspend, connection.uid(), reason.name());
             hand_over(shared, &connection, parked).await;
             match wait(shared, &connection, owner).await {
                 None => CloseReason::Resumed,
-                Some(cause) => finish(shared, &connection, None, cause).await,
+                Some(cause) => finish(shared, &connection, owner, None, cause).await,
             }
         }
     }
 }
 
 /// Notes in the book that the connection is lost. Whether the session waits for its client; `None` if another task has it.
-fn lose(shared: &Shared, connection: &Connection, owner: u64) -> Option<bool> {
+fn lose(shared: &Shared, connection: &Connection, owner: u64, reason: CloseReason) -> Option<bool> {
     let mut book = shared.connections.book();
     let until = Instant::now() + connection.profile.sessions.resume_timeout;
     connection.is_owned_by(owner).then(|| {
-        let suspended = matches!(book.lose(connection.id, until), Lost::Suspended { .. });
+        // What the server ends does not come back, even if its socket failed in the end.
+        let ends = matches!(connection.outbox().state(), Sending::Closing(why) | Sending::Closed(why) if !why.is_loss());
+        let suspended = !ends && matches!(book.lose(connection.id, until), Lost::Suspended { .. });
         if suspended {
             // Before anybody can resume it.
             connection.outbox().suspend();
+            shared.connections.event(connection, RequestKind::Suspend, connection.uid(), reason.name());
         }
         suspended
     })
@@ -59,15 +61,15 @@ fn lose(shared: &Shared, connection: &Connection, owner: u64) -> Option<bool> {
 async fn wait(shared: &Shared, connection: &Connection, owner: u64) -> Option<CloseReason> {
     let until = Instant::now() + connection.profile.sessions.resume_timeout;
     let changed = poll_fn(|cx| {
+        // The owner changes under this lock: a task that is no longer the owner never takes the place of the new one's waker.
+        let outbox = connection.outbox();
+        if !connection.is_owned_by(owner) {
+            return Poll::Ready(None);
+        }
         connection.task.register(cx.waker());
-        let ended = match connection.outbox().state() {
-            Sending::Closing(reason) | Sending::Closed(reason) => Some(reason),
-            Sending::Open => None,
-        };
-        match (connection.is_owned_by(owner), ended) {
-            (false, _) => Poll::Ready(None),
-            (true, Some(reason)) => Poll::Ready(Some(reason)),
-            (true, None) => Poll::Pending,
+        match outbox.state() {
+            Sending::Closing(reason) | Sending::Closed(reason) => Poll::Ready(Some(reason)),
+            Sending::Open => Poll::Pending,
         }
     });
     if let Ok(end) = tokio::time::timeout_at(until.into(), changed).await {
@@ -82,10 +84,20 @@ async fn wait(shared: &Shared, connection: &Connection, owner: u64) -> Option<Cl
 }
 
 /// The end of a session, told behind its last message.
-async fn finish(shared: &Shared, connection: &Connection, parked: Option<Requests>, cause: CloseReason) -> CloseReason {
-    shared.connections.book().end(connection.id);
-    shared.connections.remove(connection.id);
+async fn finish(shared: &Shared, connection: &Connection, owner: u64, parked: Option<Requests>, cause: CloseReason) -> CloseReason {
+    let ours = {
+        let mut book = shared.connections.book();
+        let ours = connection.is_owned_by(owner);
+        if ours {
+            book.end(connection.id);
+            shared.connections.remove(connection.id);
+        }
+        ours
+    };
     hand_over(shared, connection, parked).await;
+    if !ours {
+        return CloseReason::Resumed;
+    }
     shared.connections.event(connection, RequestKind::Disconnect, connection.uid(), cause.name());
     hand_over(shared, connection, None).await;
     cause

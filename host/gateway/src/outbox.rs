@@ -155,23 +155,34 @@ impl Outbox {
             }
             return Taken::Dropped;
         }
-        if self.packets >= UNTRIED_PACKETS && !self.blocked && self.flush().is_err() {
-            self.miss(packet);
-            return self.lost();
+        // Whether the socket is full only now: then the task has to wait for it.
+        let mut full = false;
+        if self.packets >= UNTRIED_PACKETS && !self.blocked {
+            match self.flush() {
+                Ok(flushed) => full = flushed != Flushed::All,
+                Err(_) => {
+                    self.miss(packet);
+                    return self.lost();
+                }
+            }
         }
         if self.is_over(1, packet.len(), limits) {
             if overflow == Overflow::Close {
                 self.abort(CloseReason::SlowReader);
                 return Taken::Wake;
             }
-            return Taken::Dropped;
+            return if full { Taken::Wake } else { Taken::Dropped };
         }
         let number = self.retained.as_mut().map_or(0, |retained| retained.push(packet.clone()));
         if self.writer.is_none() {
             return Taken::Done;
         }
         self.keep(packet.clone(), 1, (overflow == Overflow::KeepLatest).then_some((route, number)));
-        if std::mem::replace(&mut self.added, true) { Taken::Done } else { Taken::Added }
+        match (full, std::mem::replace(&mut self.added, true)) {
+            (true, _) => Taken::Wake,
+            (false, true) => Taken::Done,
+            (false, false) => Taken::Added,
+        }
     }
 
     /// Keeps a packet for a client that was lost and may come back for it.
@@ -265,6 +276,8 @@ impl Outbox {
     /// From now on packets are kept, and counted from 0.
     pub(crate) fn retain(&mut self, retained: Retained) {
         self.retained = Some(Box::new(retained));
+        // What waits is from before, and has no number.
+        self.chunks.iter_mut().for_each(|chunk| chunk.latest = None);
     }
 
     /// Whether packets are kept.
@@ -286,7 +299,7 @@ impl Outbox {
 
     /// The writer of a connection that has nothing to write, for a session that goes on with it.
     pub(crate) fn give_writer(&mut self) -> Option<Writer> {
-        if self.state != Sending::Open || !self.chunks.is_empty() {
+        if self.state != Sending::Open || self.flush().is_err() || !self.chunks.is_empty() {
             return None;
         }
         self.state = Sending::Closed(CloseReason::Resumed);
@@ -304,6 +317,10 @@ impl Outbox {
     /// # Errors
     /// Gives the socket back if one of these is no longer kept, or was never sent.
     pub(crate) fn resume(&mut self, writer: Writer, greeting: Vec<u8>, from: u64) -> Result<usize, Writer> {
+        // What the server ends for a cause does not go on.
+        if matches!(self.state, Sending::Closing(why) | Sending::Closed(why) if !why.is_loss()) {
+            return Err(writer);
+        }
         let Some(gap) = self.retained.as_ref().and_then(|retained| Some(retained.since(from)?.cloned().collect::<Vec<_>>())) else {
             return Err(writer);
         };

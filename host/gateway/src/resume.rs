@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use duet_core::{ErrorCode, RequestKind, Seq};
-use duet_session::Token;
+use duet_session::{Resumed, Token};
+use duet_transport::Writer;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Connection;
@@ -55,11 +56,9 @@ impl Connections {
             None => self.issue(asking, seq).map(|()| None),
             Some(_) if !may_resume => Err(ErrorCode::BAD_REQUEST),
             Some(token) => {
-                let resumed = Token::from_hex(token.as_bytes()).and_then(|token| self.resume(asking, &token, question.received, seq));
-                if resumed.is_none() {
-                    self.stats.refuse(Refusal::Resume);
-                }
-                resumed.map(Some).ok_or(ErrorCode::SESSION_GONE)
+                let token = Token::from_hex(token.as_bytes()).ok_or(ErrorCode::SESSION_GONE);
+                let resumed = token.and_then(|token| self.resume(asking, &token, question.received, seq));
+                resumed.map(Some).inspect_err(|_| self.stats.refuse(Refusal::Resume))
             }
         }
     }
@@ -80,51 +79,60 @@ impl Connections {
         Ok(())
     }
 
-    fn resume(&self, by: &Arc<Connection>, token: &Token, received: u64, seq: Seq) -> Option<Arc<Connection>> {
-        let fresh = fresh().ok()?;
-        let connection = {
-            let mut book = self.book();
-            let resumed = book.resume(by.id, token, &fresh, Instant::now()).ok()?;
-            let Some(connection) = self.find(resumed.conn) else {
-                book.end(resumed.conn);
-                return None;
-            };
-            // What is kept for the client is in the format of its listener.
-            let same = Arc::ptr_eq(&connection.profile, &by.profile);
-            if !same || Self::hand_over(&connection, by, received, |taken| answer(&connection, seq, &fresh, taken)).is_none() {
-                // The token is used up, and what the client misses is no longer there: nobody can ever go on.
-                book.end(resumed.conn);
-                connection.cut(CloseReason::Expired);
-                return None;
+    fn resume(&self, by: &Arc<Connection>, token: &Token, received: u64, seq: Seq) -> Result<Arc<Connection>, ErrorCode> {
+        let fresh = fresh()?;
+        // A client that does not read what it got so far cannot take over now. Its token stays good.
+        let writer = by.outbox().give_writer().ok_or(ErrorCode::BUSY)?;
+        let mut book = self.book();
+        let Ok(Resumed { conn, .. }) = book.resume(by.id, token, &fresh, Instant::now()) else {
+            by.outbox().take_writer_back(writer);
+            return Err(ErrorCode::SESSION_GONE);
+        };
+        // What is kept for the client is in the format of its listener.
+        let session = self.find(conn);
+        let same = session.as_ref().filter(|session| Arc::ptr_eq(&session.profile, &by.profile));
+        let greeting = |taken| answer(by, seq, &fresh, taken);
+        let went_on = match same {
+            Some(session) => hand_over(session, by, writer, received, greeting),
+            None => Err(writer),
+        };
+        match (went_on, session) {
+            (Ok(()), Some(session)) => {
+                session.set_address(by.address());
+                self.event(by, RequestKind::Disconnect, None, CloseReason::Resumed.name());
+                self.event(&session, RequestKind::Resume, session.uid(), by.address());
+                Ok(session)
             }
-            connection
-        };
-        connection.set_address(by.address());
-        self.event(by, RequestKind::Disconnect, None, CloseReason::Resumed.name());
-        self.event(&connection, RequestKind::Resume, connection.uid(), by.address());
-        Some(connection)
-    }
-
-    /// Gives the socket of `by` to a session. Under the lock of its queue, so that what its old task has read is either counted in the
-    /// greeting or thrown away.
-    fn hand_over(
-        session: &Connection,
-        by: &Connection,
-        received: u64,
-        greeting: impl FnOnce(u64) -> Result<Vec<u8>, ErrorCode>,
-    ) -> Option<usize> {
-        let writer = by.outbox().give_writer()?;
-        let mut outbox = session.outbox();
-        let resumed = match greeting(session.taken()) {
-            Ok(greeting) => outbox.resume(writer, greeting, received),
-            Err(_) => Err(writer),
-        };
-        if resumed.is_ok() {
-            session.set_owner(by.id.0);
+            (went_on, session) => {
+                // The token is used up, and what the client misses is no longer there: nobody can ever go on. It may log in anew.
+                book.end(conn);
+                book.open(by.id);
+                if let Some(session) = session {
+                    session.cut(CloseReason::Expired);
+                }
+                if let Err(writer) = went_on {
+                    by.outbox().take_writer_back(writer);
+                }
+                Err(ErrorCode::SESSION_GONE)
+            }
         }
-        drop(outbox);
-        resumed.map_err(|writer| by.outbox().take_writer_back(writer)).ok()
     }
+}
+
+/// Gives a socket to a session. Under the lock of its queue, so that what its old task has read is either counted in the greeting or thrown
+/// away. Gives the socket back if that cannot be.
+fn hand_over(
+    session: &Connection,
+    by: &Connection,
+    writer: Writer,
+    received: u64,
+    greeting: impl FnOnce(u64) -> Result<Vec<u8>, ErrorCode>,
+) -> Result<(), Writer> {
+    let mut outbox = session.outbox();
+    let Ok(greeting) = greeting(session.taken()) else { return Err(writer) };
+    outbox.resume(writer, greeting, received)?;
+    session.set_owner(by.id.0);
+    Ok(())
 }
 
 fn fresh() -> Result<Token, ErrorCode> {

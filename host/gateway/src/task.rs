@@ -95,18 +95,14 @@ struct Reader {
 
 impl Reader {
     fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, clock: Pin<&mut Sleep>) -> Poll<CloseReason> {
-        self.connection.task.register(cx.waker());
-        if !self.connection.is_owned_by(self.owner) {
-            return Poll::Ready(CloseReason::Resumed);
+        // Writing comes first: a connection that is to end must not be read any more.
+        if let Poll::Ready(reason) = self.poll_write(cx) {
+            return Poll::Ready(reason);
         }
         let bound = self.connection.uid().is_some();
         if bound != self.bound {
             self.bound = bound;
             self.session.on(if bound { Event::Bound } else { Event::Unbound }, Instant::now());
-        }
-        // Writing comes first: a connection that is to end must not be read any more.
-        if let Poll::Ready(reason) = self.poll_write(cx) {
-            return Poll::Ready(reason);
         }
         if let Poll::Ready(reason) = self.poll_read(cx, shared) {
             return Poll::Ready(reason);
@@ -123,6 +119,11 @@ impl Reader {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
             let mut outbox = self.connection.outbox();
+            // The owner changes under this lock: a task that is no longer the owner neither writes nor takes the new one's waker away.
+            if !self.connection.is_owned_by(self.owner) {
+                return Poll::Ready(CloseReason::Resumed);
+            }
+            self.connection.task.register(cx.waker());
             let (flushed, state) = (outbox.flush(), outbox.state());
             if let Sending::Closing(reason) | Sending::Closed(reason) = state {
                 self.ended.get_or_insert(reason);
@@ -161,12 +162,9 @@ impl Reader {
                     self.session.on(if progress { Event::WriteProgress } else { Event::WriteBlocked }, Instant::now());
                 }
             }
-            if !self.connection.is_owned_by(self.owner) {
-                return Poll::Ready(CloseReason::Resumed);
-            }
             match outbox.poll_write_ready(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(CloseReason::Lost),
+                Poll::Ready(Err(_)) => return Poll::Ready(ended),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -250,10 +248,10 @@ impl Reader {
             self.switch(cx, resumed, shared);
         }
         let connection = &self.connection;
-        connection.send(&answers, answers_count);
         if connection.retains() && !connection.add_taken(messages, self.owner) {
             return;
         }
+        connection.send(&answers, answers_count);
         if !requests.is_empty() {
             // Events that were noted meanwhile come first: the requests may carry the uid of one.
             let room = connection.deliver_events(&*shared.dispatch, cx.waker());
@@ -271,15 +269,15 @@ impl Reader {
     fn switch(&mut self, cx: &Context<'_>, resumed: Arc<Connection>, shared: &Shared) {
         shared.connections.remove(self.connection.id);
         // Its last event is that it ended.
-        if !self.connection.deliver_events(&*shared.dispatch, cx.waker()) {
-            tracing::debug!(conn = %self.connection.id, "an event found no room");
-        }
+        self.connection.move_events(&resumed);
         self.connection = resumed;
-        self.connection.task.register(cx.waker());
         cx.waker().wake_by_ref();
     }
 
     fn end(&mut self, reason: CloseReason, text: &str) {
+        if !self.connection.is_owned_by(self.owner) {
+            return;
+        }
         self.ended.get_or_insert(reason);
         self.session.on(Event::Drain, Instant::now());
         match reason {
@@ -313,7 +311,7 @@ impl Reader {
                     self.session.on(Event::HeartbeatSent, now);
                 }
                 Some(Due::Closing) => return Poll::Ready(self.ended.unwrap_or(CloseReason::Lost)),
-                Some(Due::Write) => return Poll::Ready(CloseReason::WriteTimeout),
+                Some(Due::Write) => return Poll::Ready(self.ended.unwrap_or(CloseReason::WriteTimeout)),
                 Some(due) => {
                     let reason = match due {
                         Due::FirstPacket => CloseReason::FirstPacketTimeout,

@@ -1,6 +1,6 @@
 //! What becomes of effects.
 
-use duet_core::{Action, ConnId, Directory, ErrorCode, Presence, Route, Target, Targets, Uid};
+use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, Origin, Presence, Route, Seq, Target, Targets, Uid};
 use duet_gateway::CloseReason;
 use duet_session::DuplicateLogin;
 
@@ -122,6 +122,34 @@ fn a_second_login_is_refused_with_all_that_follows_if_the_listener_says_so() {
     assert_eq!(receive(&mut old).3, b"before");
     assert_eq!(receive(&mut old).3, b"later");
     assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(first));
+}
+
+#[test]
+fn refused_logins_of_one_call_each_take_back_what_follows() {
+    let gate = Gate::with(generous(), |listener| listener.sessions.duplicate_login = DuplicateLogin::Reject);
+    let (_online, first) = gate.client();
+    gate.act(first, &[Action::Bind(first, Uid(9))]);
+    let mut others = [gate.client(), gate.client()];
+    let of = |index: u32, action| {
+        let origin = Origin { conn: others[index as usize].1, route: Route(1), seq: Seq(5), index, is_event: false };
+        Effect { origin, action }
+    };
+    let conns = [others[0].1, others[1].1];
+    gate.echo.connections.apply(&[
+        of(0, Action::Bind(conns[0], Uid(9))),
+        of(1, Action::Bind(conns[1], Uid(9))),
+        of(0, Action::Subscribe(Target::Conn(conns[0]), "secret")),
+        of(1, Action::Reply(b"late")),
+        of(0, Action::Reply(b"late")),
+    ]);
+    for (client, _) in &mut others {
+        assert_eq!(receive_error(client), (1, 5, 13, "already online".to_owned()));
+    }
+    gate.act(first, &[Action::Broadcast { bound_only: false, route: Route(9), body: b"next" }]);
+    for (client, _) in &mut others {
+        assert_eq!(receive(client).3, b"next");
+    }
+    assert_eq!(gate.echo.connections.member_count("secret"), 0);
 }
 
 #[test]

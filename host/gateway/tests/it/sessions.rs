@@ -135,6 +135,37 @@ fn a_gap_that_is_no_longer_kept_ends_the_session() {
 }
 
 #[test]
+fn whoever_cannot_resume_logs_in_on_the_same_connection() {
+    let gate = Gate::with(generous(), |listener| listener.sessions.resume_packets = 1);
+    let (client, lost, token) = logged_in(&gate, 9);
+    drop(client);
+    gate.echo.wait_for(&format!("suspend {lost}"));
+    (0..3).for_each(|n| push(&gate, lost, n));
+    let (mut client, conn) = gate.client();
+    send(&mut client, SESSION, 6, format!(r#"{{"token":"{token}","received":0}}"#).as_bytes());
+    assert_eq!(receive_error(&mut client).2, ErrorCode::SESSION_GONE.0);
+    gate.act(conn, &[Action::Bind(conn, Uid(9)), Action::Reply(b"in")]);
+    assert_eq!(receive(&mut client), (0, 1, 77, b"in".to_vec()));
+    send(&mut client, 2, 8, b"secret");
+    assert_eq!(receive(&mut client), (0, 2, 8, b"secret".to_vec()));
+}
+
+#[test]
+fn a_client_that_floods_does_not_get_away_by_resuming() {
+    let mut options = generous();
+    options.rates.messages = duet_transport::Rate { per_second: 0.001, burst: 10.0 };
+    let gate = Gate::with(options, |_| {});
+    let (mut client, conn, token) = logged_in(&gate, 9);
+    for seq in 1..=200 {
+        send(&mut client, 1, seq, b"flood");
+    }
+    while receive(&mut client).1 != 0 {}
+    assert_eq!(resume(&gate, &token, 0).expect_err("it is being closed"), ErrorCode::SESSION_GONE.0);
+    drop(client);
+    gate.echo.wait_for(&format!("disconnect {conn} uid 9"));
+}
+
+#[test]
 fn a_login_elsewhere_ends_a_suspended_session() {
     let gate = Gate::open();
     let (client, conn, token) = logged_in(&gate, 9);
