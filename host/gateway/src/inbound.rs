@@ -216,14 +216,11 @@ impl Harvest<'_> {
         if let Some(cause) = cause {
             self.connections.stats.refuse(cause);
         }
-        self.messages += 1;
         let connection = self.resumed.as_ref().unwrap_or(self.connection);
-        let about_session = connection.profile.sessions.route == Some(route);
-        if about_session {
-            // Nobody counts what is about the session.
-            self.messages -= 1;
-        }
-        if about_session || !connection.retains() {
+        // Nobody counts what is about the session.
+        let counts = connection.profile.sessions.route != Some(route);
+        self.messages += u64::from(counts);
+        if !counts || !connection.retains() {
             self.answers_count += connection.profile.error(route, seq, code, code.text(), &mut self.answers);
             return;
         }

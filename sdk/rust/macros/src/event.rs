@@ -7,21 +7,13 @@ use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemFn, Result, Token};
 
 use crate::route::read_codec;
-use crate::signature::{Role, Signature};
+use crate::signature::{Role, Signature, or_error};
 
 const ROLE: Role =
     Role { noun: "an event handler", wanted: "an event handler is `fn name(ctx: &mut Ctx, event: Event<'_>) -> Result<()>`" };
 
-/// On an error the function stays, so that the error is the only one.
-#[allow(clippy::needless_pass_by_value, reason = "the shape of an attribute macro")]
-pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> TokenStream {
-    match expand_checked(arguments, &function) {
-        Ok(expanded) => expanded,
-        Err(error) => {
-            let error = error.into_compile_error();
-            quote! { #error #function }
-        }
-    }
+pub(crate) fn expand(arguments: TokenStream, function: &TokenStream) -> TokenStream {
+    or_error(expand_checked(arguments, function), function)
 }
 
 fn expand_checked(arguments: TokenStream, function: &TokenStream) -> Result<TokenStream> {
@@ -150,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_wrong_function_is_still_there() {
-        let expanded = expand(quote! { conect }, good()).to_string();
+        let expanded = expand(quote! { conect }, &good()).to_string();
         assert!(expanded.contains("compile_error") && expanded.contains("fn left"));
     }
 }

@@ -24,7 +24,7 @@ use proc_macro::TokenStream;
 /// - `internal`: not for clients.
 #[proc_macro_attribute]
 pub fn route(arguments: TokenStream, function: TokenStream) -> TokenStream {
-    route::expand(arguments.into(), function.into()).into()
+    route::expand(arguments.into(), &function.into()).into()
 }
 
 /// Makes a function the handler of events of connections: `connect`, `bind`, `disconnect`, `suspend`, `resume`, one or several of them.
@@ -40,7 +40,7 @@ pub fn route(arguments: TokenStream, function: TokenStream) -> TokenStream {
 /// `codec = ".."` behind the events says what messages it sends are written in; json if absent.
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, function: TokenStream) -> TokenStream {
-    event::expand(arguments.into(), function.into()).into()
+    event::expand(arguments.into(), &function.into()).into()
 }
 
 /// Declares the plugin: its routes and events, and what runs when it starts and stops.

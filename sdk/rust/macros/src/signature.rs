@@ -1,7 +1,17 @@
 //! The shape of a function with an attribute.
 
+use proc_macro2::TokenStream;
+use quote::quote;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, GenericArgument, GenericParam, ItemFn, PathArguments, Result, ReturnType, Type};
+
+/// What a macro made of a function. On an error the function stays, so that the error is the only one.
+pub(crate) fn or_error(expanded: Result<TokenStream>, function: &TokenStream) -> TokenStream {
+    expanded.unwrap_or_else(|error| {
+        let error = error.into_compile_error();
+        quote! { #error #function }
+    })
+}
 
 /// What a function is for, in the words of its errors.
 pub(crate) struct Role {
