@@ -74,8 +74,10 @@ fn commit(server: &Server, workers: usize, offence: &Offence) {
             _ => panic!("{}: {answer:?}", offence.name),
         }
         faults += 1;
-        // What misbehaved is as good as new.
-        assert_eq!(offender.call(111, b"well").as_deref(), Ok(b"well".as_slice()), "{}", offence.name);
+        // What misbehaved is as good as new. Several calls, because a fast machine makes more than `faults_max` faults in the shortest window.
+        for _ in 0..5 {
+            assert_eq!(offender.call(111, b"well").as_deref(), Ok(b"well".as_slice()), "{}", offence.name);
+        }
     }
     let waits = victim.stop();
     let (name, worst) = (offence.name, worst.as_secs_f64() * 1000.0);
