@@ -1,6 +1,6 @@
 //! What a handler wants to happen.
 
-use crate::{ConnId, ErrorCode, Route, Seq, Uid};
+use crate::{ConnId, ErrorCode, RequestKind, Route, Seq, Uid};
 
 /// One thing that is to happen at a gate. A gate applies the effects of a call in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Origin {
     pub seq: Seq,
     /// Its place among the requests of the call. Route and seq may be those of another.
     pub index: u32,
-    /// It is an event, which has no answer.
-    pub is_event: bool,
+    /// What it was. An event has no answer.
+    pub kind: RequestKind,
 }
 
 /// What is to happen. Who is gone is skipped.

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use duet_core::{ErrorCode, Route, Seq};
 use duet_transport::{
-    KcpListener, Listener, Permit, ProxyError, Reader, Refusal as GuardRefusal, Stream, Tls, TlsAcceptError, TlsError, UpgradeError,
-    Writer, read_proxy_header, upgrade,
+    KcpListener, Listener, ProxyError, Reader, Refusal as GuardRefusal, Stream, Tls, TlsAcceptError, TlsError, UpgradeError, Writer,
+    read_proxy_header, upgrade,
 };
 use tokio::net::TcpStream;
 
@@ -15,6 +15,8 @@ use crate::connection::Connection;
 use crate::gateway::Shared;
 use crate::life::live;
 use crate::outbox::OutboxLimits;
+use crate::panics::survive;
+use crate::place::Place;
 use crate::profile::Profile;
 use crate::throttle::Throttle;
 use crate::{CloseReason, ListenerOptions, Protocol, Refusal};
@@ -32,19 +34,6 @@ impl Door {
     pub(crate) fn new(listener: &ListenerOptions, profile: Arc<Profile>, shared: Arc<Shared>) -> Result<Self, TlsError> {
         let tls = listener.tls.as_ref().map(|identity| Tls::new(Arc::clone(identity))).transpose()?;
         Ok(Self { protocol: listener.protocol.clone(), profile, tls, proxy_protocol: listener.proxy_protocol, shared })
-    }
-}
-
-/// A connection that counts, from accepting to its end.
-struct Place {
-    shared: Arc<Shared>,
-    /// What counts for its address.
-    _permit: Option<Permit>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.shared.connections.stats().leave();
     }
 }
 
@@ -73,75 +62,85 @@ enum HandshakeError {
 /// Accepts tcp connections until it is dropped.
 pub(crate) async fn accept(mut listener: Listener, door: Arc<Door>) {
     loop {
-        let (stream, peer) = listener.accept().await;
-        let shared = &door.shared;
-        let trusted = shared.options().proxies.contains(peer.ip());
-        let Some(place) = enter(shared, (!trusted).then_some(peer.ip())) else {
-            turn_away(&stream, &door);
-            continue;
+        let step = async {
+            let (stream, peer) = listener.accept().await;
+            meet(stream, peer, &door);
         };
-        let shakes_hands = door.tls.is_some() || matches!(door.protocol, Protocol::Ws { .. }) || (trusted && door.proxy_protocol);
-        if !shakes_hands {
-            start(stream.into(), peer, &door, place);
-            continue;
-        }
-        if !shared.connections.stats().enter_handshake(shared.options().handshakes_max) {
-            shared.connections.stats().refuse(Refusal::Handshakes);
-            turn_away(&stream, &door);
-            continue;
-        }
-        let handshake = Handshake(Arc::clone(shared));
-        let door = Arc::clone(&door);
-        // A task of its own, so that the connection's task does not carry the handshake's memory.
-        tokio::spawn(async move {
-            let mut place = place;
-            let shaken = shake_hands(stream, peer, trusted, &door, &mut place).await;
-            drop(handshake);
-            match shaken {
-                Ok((stream, address)) => start(stream, address, &door, place),
-                Err(error) => {
-                    if let HandshakeError::Address(refusal) = error {
-                        refused(&door.shared, refusal);
-                    } else {
-                        door.shared.connections.stats().close(CloseReason::Handshake);
-                    }
-                    tracing::debug!(%peer, "no connection: {error}");
-                }
-            }
-        });
+        survive("accepting connections", door.shared.connections.stats(), step).await;
     }
 }
 
 /// Accepts KCP sessions until it is dropped.
 pub(crate) async fn accept_kcp(mut listener: KcpListener, door: Door) {
     loop {
-        let (reader, writer, peer) = listener.accept().await;
-        if let Some(place) = enter(&door.shared, Some(peer.ip())) {
-            start(Stream { reader: Reader::Kcp(reader), writer: Writer::Kcp(writer) }, peer, &door, place);
-        }
+        let step = async {
+            let (reader, writer, peer) = listener.accept().await;
+            if let Some(place) = enter(&door.shared, Some(peer.ip())) {
+                start(Stream { reader: Reader::Kcp(reader), writer: Writer::Kcp(writer) }, peer, &door, place);
+            }
+        };
+        survive("accepting kcp sessions", door.shared.connections.stats(), step).await;
     }
+}
+
+/// What becomes of a tcp connection: turned away, a connection at once, or a handshake.
+fn meet(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>) {
+    let shared = &door.shared;
+    let trusted = shared.options().proxies.contains(peer.ip());
+    let Some(place) = enter(shared, (!trusted).then_some(peer.ip())) else {
+        turn_away(&stream, door);
+        return;
+    };
+    let shakes_hands = door.tls.is_some() || matches!(door.protocol, Protocol::Ws { .. }) || (trusted && door.proxy_protocol);
+    if !shakes_hands {
+        start(stream.into(), peer, door, place);
+        return;
+    }
+    if !shared.connections.stats().enter_handshake(shared.options().handshakes_max) {
+        shared.connections.stats().refuse(Refusal::Handshakes);
+        turn_away(&stream, door);
+        return;
+    }
+    let handshake = Handshake(Arc::clone(shared));
+    let door = Arc::clone(door);
+    // A task of its own, so that the connection's task does not carry the handshake's memory.
+    tokio::spawn(async move {
+        let stats = door.shared.connections.stats();
+        let mut place = place;
+        let Some(shaken) = survive("a handshake", stats, shake_hands(stream, peer, trusted, &door, &mut place)).await else {
+            stats.close(CloseReason::Internal);
+            return;
+        };
+        drop(handshake);
+        match shaken {
+            Ok((stream, address)) => start(stream, address, &door, place),
+            Err(error) => {
+                if let HandshakeError::Address(refusal) = error {
+                    refused(&door.shared, refusal);
+                } else {
+                    stats.close(CloseReason::Handshake);
+                }
+                tracing::debug!(%peer, "no connection: {error}");
+            }
+        }
+    });
 }
 
 /// A place for one more connection, if there is one and its address may have it.
 fn enter(shared: &Arc<Shared>, address: Option<IpAddr>) -> Option<Place> {
     let stats = shared.connections.stats();
-    if !stats.enter(shared.options().connections_max) {
+    let Some(mut place) = Place::take(shared) else {
         stats.close(CloseReason::TooManyConnections);
         return None;
-    }
-    let mut place = Place { shared: Arc::clone(shared), _permit: None };
+    };
     if shared.load.is_high() {
         stats.refuse(Refusal::Memory);
         return None;
     }
     if let Some(address) = address {
-        place._permit = admit(shared, address).map_err(|refusal| refused(shared, refusal)).ok()?.into();
+        place.admit(address).map_err(|refusal| refused(shared, refusal)).ok()?;
     }
     Some(place)
-}
-
-fn admit(shared: &Shared, address: IpAddr) -> Result<Permit, GuardRefusal> {
-    shared.guard.admit(address, Instant::now())
 }
 
 fn refused(shared: &Shared, refusal: GuardRefusal) {
@@ -183,7 +182,7 @@ async fn shake_hands(
         address = SocketAddr::new(client, 0);
     }
     if trusted && address != peer {
-        place._permit = Some(admit(&door.shared, address.ip())?);
+        place.admit(address.ip())?;
     }
     Ok((stream, address))
 }
@@ -209,15 +208,5 @@ fn start(stream: Stream, address: SocketAddr, door: &Door, place: Place) {
     let throttle = (!options.guard.exempt.contains(address.ip())).then(|| Box::new(Throttle::new(options.rates, Instant::now())));
     let id = shared.connections.next_id();
     let connection = Arc::new(Connection::new(id, Arc::clone(&door.profile), address, stream.writer, limits));
-    shared.connections.insert(&connection);
-    if shared.is_stopping() {
-        // Its handshake ended after everybody was asked to leave.
-        connection.close(CloseReason::GoingAway, "");
-    }
-    tokio::spawn(async move {
-        let reason = live(connection, stream.reader, throttle, &shared).await;
-        shared.connections.stats().close(reason);
-        tracing::debug!(conn = %id, peer = %address, reason = reason.name(), "connection ended");
-        drop(place);
-    });
+    tokio::spawn(live(connection, stream.reader, throttle, place));
 }

@@ -1,11 +1,14 @@
 //! From effects to packets: each is encoded once for each wire format, and each connection is written once for each call.
 
+mod bind;
+
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use duet_core::{Action, ConnId, Effect, Egress, ErrorCode, Origin, RequestKind, Route, Seq, Target, Uid};
-use duet_session::BindError;
+use duet_core::{Action, ConnId, Effect, Egress, ErrorCode, Origin, Route, Seq, Target};
+use duet_session::Sessions;
 
 use crate::connection::Connection;
 use crate::outbox::{Overflow, Taken};
@@ -22,9 +25,10 @@ thread_local! {
 impl Egress for Connections {
     fn apply(&self, effects: &[Effect<'_>]) {
         SCRATCH.with_borrow_mut(|out| {
-            Application { connections: self, refused: 0, touched: Vec::new() }.run(effects, out);
+            Application { connections: self, refused: 0, bound: 0, touched: Vec::new() }.run(effects, out);
             out.shrink_to(SCRATCH_BYTES);
         });
+        self.bound_retained();
     }
 }
 
@@ -37,6 +41,8 @@ struct Application<'a> {
     connections: &'a Connections,
     /// A bit for each request whose bind was refused: what follows of it is dropped. A call has at most 64.
     refused: u64,
+    /// A bit for each request that has bound a connection.
+    bound: u64,
     /// Connections with packets that are not written yet.
     touched: Vec<Arc<Connection>>,
 }
@@ -56,16 +62,27 @@ impl Application<'_> {
         // Effects in a row for the same connection are one write.
         for run in effects.chunk_by(|a, b| direct(a).is_some_and(|conn| direct(b) == Some(conn))) {
             let Some(first) = run.first() else { continue };
-            if self.refused != 0 {
-                run.iter().for_each(|effect| self.unless_refused(effect, out));
-            } else if let Some(conn) = direct(first) {
-                self.send(conn, run, out);
-            } else {
-                self.act(first, out);
-            }
+            let conn = direct(first);
+            self.serve(conn.unwrap_or(first.origin.conn), |this| {
+                if this.refused != 0 {
+                    run.iter().for_each(|effect| this.unless_refused(effect, out));
+                } else if let Some(conn) = conn {
+                    this.send(conn, run, out);
+                } else {
+                    this.act(first, out);
+                }
+            });
         }
-        for connection in &self.touched {
-            connection.flush();
+        for connection in std::mem::take(&mut self.touched) {
+            self.serve(connection.id, |_| connection.flush());
+        }
+    }
+
+    /// Does something for one connection. A panic in it ends that connection, and neither the other effects nor the worker.
+    #[inline]
+    fn serve(&mut self, conn: ConnId, serve: impl FnOnce(&mut Self)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| serve(self))) {
+            self.connections.panicked(conn, &*panic);
         }
     }
 
@@ -124,9 +141,17 @@ impl Application<'_> {
     }
 
     fn target(&self, target: Target) -> Option<Arc<Connection>> {
+        match target {
+            Target::Conn(conn) => self.connections.find(conn),
+            Target::Uid(_) => self.target_in(&self.connections.book(), target),
+        }
+    }
+
+    /// The same with the book in hand, so that it is still the one when something is done to it.
+    fn target_in(&self, book: &Sessions, target: Target) -> Option<Arc<Connection>> {
         let conn = match target {
             Target::Conn(conn) => conn,
-            Target::Uid(uid) => self.connections.book().conn_of(uid)?,
+            Target::Uid(uid) => book.conn_of(uid)?,
         };
         self.connections.find(conn)
     }
@@ -137,8 +162,10 @@ impl Application<'_> {
             Action::Reply(_) | Action::Error(..) => {}
             Action::Push { to, .. } => {
                 if let Some(connection) = self.target(to) {
-                    self.send_one(&connection, effect, out);
-                    connection.flush();
+                    self.serve(connection.id, |this| {
+                        this.send_one(&connection, effect, out);
+                        connection.flush();
+                    });
                 }
             }
             Action::Multicast { to, route, body } => {
@@ -186,13 +213,12 @@ impl Application<'_> {
             }
             Action::Bind(conn, uid) => self.bind(effect.origin, conn, uid, out),
             Action::Unbind(who) => {
-                if let Some(connection) = self.target(who) {
-                    // All of it under the lock of the book, so that the connection never says anything else than the book.
-                    let mut book = connections.book();
+                // All of it under the lock of the book, so that the connection never says anything else than the book.
+                let mut book = connections.book();
+                if let Some(connection) = self.target_in(&book, who) {
                     book.unbind(connection.id);
                     connection.set_uid(None);
-                    connection.set_retains(false);
-                    connection.outbox().release();
+                    connection.release();
                     if book.state(connection.id).is_none() {
                         // It was suspended: nobody can come back to it any more.
                         connection.cut(CloseReason::Expired);
@@ -200,8 +226,10 @@ impl Application<'_> {
                 }
             }
             Action::Kick { who, code, text, at_once } => {
-                let Some(connection) = self.target(who) else { return };
-                connections.book().drain(connection.id);
+                // Under the lock of the book: a resume is over before it, or finds the token void.
+                let mut book = connections.book();
+                let Some(connection) = self.target_in(&book, who) else { return };
+                book.drain(connection.id);
                 if at_once {
                     connection.cut(CloseReason::Kicked);
                 } else {
@@ -215,54 +243,26 @@ impl Application<'_> {
     fn spread(&mut self, to: impl Iterator<Item = Arc<Connection>>, route: Route, body: &[u8], overflow: Overflow) {
         let mut encoded: Vec<(Arc<Profile>, Option<Bytes>)> = Vec::new();
         for connection in to {
-            let known = encoded.iter().position(|(profile, _)| Arc::ptr_eq(profile, &connection.profile));
-            let packet = match known.and_then(|at| encoded.get(at)) {
-                Some((_, packet)) => packet.clone(),
-                None => {
-                    let mut out = Vec::with_capacity(body.len() + 32);
-                    let count = message(&connection.profile, connection.id, route, Seq::PUSH, body, &mut out);
-                    let packet = (count > 0).then(|| Bytes::from(out));
-                    encoded.push((Arc::clone(&connection.profile), packet.clone()));
-                    packet
+            self.serve(connection.id, |this| {
+                let known = encoded.iter().position(|(profile, _)| Arc::ptr_eq(profile, &connection.profile));
+                let packet = match known.and_then(|at| encoded.get(at)) {
+                    Some((_, packet)) => packet.clone(),
+                    None => {
+                        let mut out = Vec::with_capacity(body.len() + 32);
+                        let count = message(&connection.profile, connection.id, route, Seq::PUSH, body, &mut out);
+                        let packet = (count > 0).then(|| Bytes::from(out));
+                        encoded.push((Arc::clone(&connection.profile), packet.clone()));
+                        packet
+                    }
+                };
+                if let Some(packet) = packet {
+                    let taken = connection.add(&packet, route, overflow);
+                    this.count(taken);
+                    if taken == Taken::Added {
+                        this.touched.push(connection);
+                    }
                 }
-            };
-            if let Some(packet) = packet {
-                let taken = connection.add(&packet, route, overflow);
-                self.count(taken);
-                if taken == Taken::Added {
-                    self.touched.push(connection);
-                }
-            }
-        }
-    }
-
-    fn bind(&mut self, origin: Origin, conn: ConnId, uid: Uid, out: &mut Vec<u8>) {
-        let connections = self.connections;
-        let bound = connections.find(conn).ok_or(BindError::Gone).and_then(|connection| {
-            let mut book = connections.book();
-            let bound = book.bind(conn, uid, connection.profile.sessions.duplicate_login)?;
-            if bound.changed {
-                connections.event(&connection, RequestKind::Bind, Some(uid), "");
-                connection.set_uid(Some(uid));
-            }
-            Ok(bound.replaced)
-        });
-        match bound {
-            Ok(replaced) => {
-                if let Some(old) = replaced {
-                    connections.replace(old);
-                }
-            }
-            Err(error) => {
-                tracing::debug!(%conn, %uid, "not bound: {error}");
-                connections.stats.refuse(Refusal::DuplicateLogin);
-                let code = if matches!(error, BindError::AlreadyOnline(_)) { ErrorCode::ALREADY_ONLINE } else { ErrorCode::SESSION_GONE };
-                if !origin.is_event {
-                    let refusal = Effect { origin, action: Action::Error(code, code.text()) };
-                    self.send(origin.conn, &[refusal], out);
-                }
-                self.refused |= bit(origin);
-            }
+            });
         }
     }
 }

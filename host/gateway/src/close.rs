@@ -45,11 +45,13 @@ pub enum CloseReason {
     Flood,
     /// Its session was suspended and nobody came back.
     Expired,
+    /// The server made a mistake while it served this connection.
+    Internal,
 }
 
 impl CloseReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ClientLeft,
         Self::Goodbye,
         Self::Lost,
@@ -70,6 +72,7 @@ impl CloseReason {
         Self::Resumed,
         Self::Flood,
         Self::Expired,
+        Self::Internal,
     ];
 
     /// Name in logs and counters.
@@ -95,6 +98,7 @@ impl CloseReason {
             Self::Resumed => "resumed",
             Self::Flood => "flood",
             Self::Expired => "expired",
+            Self::Internal => "internal",
         }
     }
 
@@ -106,6 +110,7 @@ impl CloseReason {
             Self::Handshake | Self::Protocol => 1002,
             Self::Text => 1003,
             Self::Oversize => 1009,
+            Self::Internal => 1011,
             Self::TooManyConnections => 1013,
             Self::FirstPacketTimeout
             | Self::PacketTimeout
@@ -131,8 +136,41 @@ impl CloseReason {
         }
     }
 
-    /// Whether the client may have gone by accident: a bound session can then be resumed.
+    /// Whether the client may have gone by accident, or was too slow: a bound session can then be resumed. What breaks a rule, what a plugin
+    /// or the server ends, and a goodbye are no accidents.
     pub(crate) const fn is_loss(self) -> bool {
-        matches!(self, Self::ClientLeft | Self::Lost | Self::Silence | Self::WriteTimeout | Self::PacketTimeout)
+        match self {
+            Self::ClientLeft | Self::Lost | Self::PacketTimeout | Self::Silence | Self::SlowReader | Self::WriteTimeout => true,
+            Self::Goodbye
+            | Self::TooManyConnections
+            | Self::Handshake
+            | Self::FirstPacketTimeout
+            | Self::Oversize
+            | Self::Protocol
+            | Self::Text
+            | Self::GoingAway
+            | Self::AuthorizeTimeout
+            | Self::Kicked
+            | Self::Replaced
+            | Self::Resumed
+            | Self::Flood
+            | Self::Expired
+            | Self::Internal => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_listed_at_its_number_and_suspends_or_ends_as_the_manual_says() {
+        let suspend: Vec<_> = CloseReason::ALL.into_iter().filter(|reason| reason.is_loss()).map(CloseReason::name).collect();
+        assert_eq!(suspend, ["client_left", "lost", "packet_timeout", "silence", "slow_reader", "write_timeout"]);
+        for (number, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number, "{}", reason.name());
+            assert!(reason.error_code().is_none() || !reason.is_loss(), "{}: who is told why does not come back", reason.name());
+        }
     }
 }

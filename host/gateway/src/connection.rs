@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use duet_core::{ConnId, Dispatch, ErrorCode, Full, Request, RequestKind, Requests, Route, Seq, Uid};
@@ -10,8 +10,13 @@ use duet_transport::Writer;
 use futures_util::task::AtomicWaker;
 
 use crate::CloseReason;
+use crate::lock::{Held, Lock, Rank};
 use crate::outbox::{Flushed, Outbox, OutboxLimits, Overflow, Taken};
 use crate::profile::Profile;
+
+/// Events of a connection that may wait for room in a plugin's queue. With so many, no bind, suspension or resume is possible, which
+/// would add another; its one disconnect always is.
+const EVENTS_MAX: usize = 64;
 
 /// A client's connection, or the session that outlives it. A task reads; whoever has something to send writes.
 #[derive(Debug)]
@@ -25,11 +30,13 @@ pub(crate) struct Connection {
     retains: AtomicBool,
     /// Packets of the client since it asked for a token.
     taken: AtomicU64,
-    address: Mutex<SocketAddr>,
+    /// The session that its task goes on with.
+    heir: OnceLock<Arc<Self>>,
+    address: Lock<SocketAddr>,
     /// Events that no plugin has got yet.
-    events: Mutex<Requests>,
+    events: Lock<Requests>,
     has_events: AtomicBool,
-    outbox: Mutex<Outbox>,
+    outbox: Lock<Outbox>,
     limits: OutboxLimits,
     /// Wakes the task when bytes or events wait, the uid changed, or the connection is to end.
     pub(crate) task: AtomicWaker,
@@ -44,10 +51,11 @@ impl Connection {
             owner: AtomicU64::new(id.0),
             retains: AtomicBool::new(false),
             taken: AtomicU64::new(0),
-            address: Mutex::new(address),
-            events: Mutex::default(),
+            heir: OnceLock::new(),
+            address: Lock::new(Rank::Last, address),
+            events: Lock::new(Rank::Last, Requests::default()),
             has_events: AtomicBool::new(false),
-            outbox: Mutex::new(Outbox::new(writer)),
+            outbox: Lock::new(Rank::Outbox, Outbox::new(writer)),
             limits,
             task: AtomicWaker::new(),
         }
@@ -72,18 +80,24 @@ impl Connection {
         self.owner.load(Ordering::Acquire) == task
     }
 
-    /// Gives the connection to another task; the old one ends.
-    pub(crate) fn set_owner(&self, task: u64) {
-        self.owner.store(task, Ordering::Release);
+    /// Gives the session to the task of the connection that resumes it; the old one ends.
+    pub(crate) fn inherit(self: &Arc<Self>, by: &Self) {
+        drop(by.heir.set(Arc::clone(self)));
+        self.owner.store(by.owner.load(Ordering::Acquire), Ordering::Release);
         self.task.wake();
     }
 
+    /// What its task serves now: the session that it went on with, or itself.
+    pub(crate) fn heir(self: &Arc<Self>) -> &Arc<Self> {
+        std::iter::successors(Some(self), |connection| connection.heir.get()).last().unwrap_or(self)
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
-        *lock(&self.address)
+        *self.address.lock()
     }
 
     pub(crate) fn set_address(&self, address: SocketAddr) {
-        *lock(&self.address) = address;
+        *self.address.lock() = address;
     }
 
     /// Whether sent packets are kept to be sent again.
@@ -95,6 +109,13 @@ impl Connection {
     pub(crate) fn set_retains(&self, retains: bool) {
         self.taken.store(0, Ordering::Relaxed);
         self.retains.store(retains, Ordering::Release);
+    }
+
+    /// Keeps nothing for a resume any more. Called with the book, in which the token is void.
+    pub(crate) fn release(&self) {
+        let mut outbox = self.outbox();
+        self.set_retains(false);
+        outbox.release();
     }
 
     /// Packets of the client since it asked for a token.
@@ -113,12 +134,8 @@ impl Connection {
         counts
     }
 
-    pub(crate) const fn limits(&self) -> OutboxLimits {
-        self.limits
-    }
-
-    pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        lock(&self.outbox)
+    pub(crate) fn outbox(&self) -> Held<'_, Outbox> {
+        self.outbox.lock()
     }
 
     /// Sends whole packets behind everything sent before. They are not kept: heartbeats, and all of a client that did not ask for a token.
@@ -196,9 +213,20 @@ impl Connection {
         self.task.wake();
     }
 
+    /// Whether one more event may wait, beside the one that tells of the end.
+    pub(crate) fn has_room_for_event(&self) -> bool {
+        self.events.lock().len() < EVENTS_MAX
+    }
+
+    /// The same for a resume, which also brings the events of the connection that asks for it.
+    pub(crate) fn has_room_for_events_of(&self, by: &Self) -> bool {
+        let of_by = by.events.lock().len();
+        self.events.lock().len() + of_by < EVENTS_MAX
+    }
+
     /// Notes an event. The connection's task hands it on, before what it reads later.
     pub(crate) fn event(&self, kind: RequestKind, uid: Option<Uid>, body: &str) {
-        let mut events = lock(&self.events);
+        let mut events = self.events.lock();
         events.push(&Request { kind, conn: self.id, uid, route: Route(0), seq: Seq(0), body: body.as_bytes() });
         self.has_events.store(true, Ordering::Release);
         drop(events);
@@ -207,8 +235,8 @@ impl Connection {
 
     /// Gives events that nobody has got yet to another connection, before its own.
     pub(crate) fn move_events(&self, to: &Self) {
-        let mut moved = std::mem::take(&mut *lock(&self.events));
-        let mut events = lock(&to.events);
+        let mut moved = std::mem::take(&mut *self.events.lock());
+        let mut events = to.events.lock();
         moved.append(&events);
         *events = moved;
         to.has_events.store(true, Ordering::Release);
@@ -220,7 +248,7 @@ impl Connection {
         if !self.has_events.load(Ordering::Acquire) {
             return true;
         }
-        let mut events = lock(&self.events);
+        let mut events = self.events.lock();
         self.has_events.store(false, Ordering::Release);
         match dispatch.dispatch(std::mem::take(&mut *events), waker) {
             Ok(()) => true,
@@ -231,8 +259,4 @@ impl Connection {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

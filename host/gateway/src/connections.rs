@@ -1,16 +1,18 @@
 //! All connections of a gate by id, and the book of their sessions.
 
+use std::cmp::Reverse;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use duet_core::{ConnId, Counts, Directory, Presence, Registry, RequestKind, Uid};
 use duet_session::Sessions;
 use papaya::HashMap;
 
 use crate::connection::Connection;
-use crate::{CloseReason, GatewayOptions, Stats};
+use crate::lock::{Held, Lock, Rank};
+use crate::{CloseReason, GatewayOptions, Refusal, Stats};
 
 /// The connections of a gate.
 pub struct Connections {
@@ -18,7 +20,7 @@ pub struct Connections {
     pub(crate) map: HashMap<ConnId, Weak<Connection>>,
     pub(crate) options: GatewayOptions,
     pub(crate) stats: Stats,
-    book: Mutex<Sessions>,
+    book: Lock<Sessions>,
     last_id: AtomicU64,
     registry: OnceLock<Arc<dyn Registry>>,
 }
@@ -28,7 +30,7 @@ impl Connections {
     pub fn new(options: GatewayOptions) -> Self {
         Self {
             map: HashMap::new(),
-            book: Mutex::new(Sessions::new(options.sessions)),
+            book: Lock::new(Rank::Book, Sessions::new(options.sessions)),
             options,
             stats: Stats::default(),
             last_id: AtomicU64::new(0),
@@ -50,8 +52,8 @@ impl Connections {
         ConnId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    pub(crate) fn book(&self) -> MutexGuard<'_, Sessions> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn book(&self) -> Held<'_, Sessions> {
+        self.book.lock()
     }
 
     pub(crate) fn find(&self, id: ConnId) -> Option<Arc<Connection>> {
@@ -64,8 +66,9 @@ impl Connections {
         self.event(connection, RequestKind::Connect, None, connection.address());
     }
 
-    pub(crate) fn remove(&self, id: ConnId) {
-        self.map.pin().remove(&id);
+    /// False if it was not there.
+    pub(crate) fn remove(&self, id: ConnId) -> bool {
+        self.map.pin().remove(&id).is_some()
     }
 
     /// Notes an event of a connection, if a plugin wants it.
@@ -78,6 +81,28 @@ impl Connections {
     /// All that are connected now.
     pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
         self.map.pin().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Lets the sessions that keep the most for their clients forget it, if all together keep too much. A client that misses nothing can
+    /// still resume; another is told `session gone`.
+    pub(crate) fn bound_retained(&self) {
+        let max = self.options.resume_bytes_total;
+        if self.stats.kept_bytes() <= max {
+            return;
+        }
+        let cost = |connection: &Arc<Connection>| connection.outbox().retained().map_or(0, |retained| retained.cost());
+        let mut most: Vec<_> = self.all().into_iter().map(|connection| (cost(&connection), connection)).collect();
+        most.sort_unstable_by_key(|(cost, _)| Reverse(*cost));
+        for (_, connection) in most {
+            // A little more than it must, so that not every call comes here.
+            if self.stats.kept_bytes() <= max - max / 8 {
+                return;
+            }
+            if let Some(retained) = connection.outbox().retained() {
+                retained.forget();
+                self.stats.refuse(Refusal::Retained);
+            }
+        }
     }
 
     /// Closes a connection that a login elsewhere replaced.

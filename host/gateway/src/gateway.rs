@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::accept::{Door, accept, accept_kcp};
 use crate::connection::Connection;
 use crate::overload::{Load, watch};
+use crate::panics::survive;
 use crate::profile::Profile;
 use crate::{CloseReason, Connections, GatewayOptions, ListenerOptions, Protocol};
 
@@ -123,7 +124,10 @@ impl Gateway {
             };
         }
         if let Some(marks) = shared.options().memory {
-            accepting.spawn(watch(Arc::clone(&shared), marks));
+            let shared = Arc::clone(&shared);
+            accepting.spawn(async move {
+                while survive("watching memory", shared.connections.stats(), watch(&shared, marks)).await.is_none() {}
+            });
         }
         Ok(Self { shared, accepting, addresses })
     }
@@ -147,10 +151,10 @@ impl Gateway {
         };
         done(&|| self.shared.dispatch.is_idle()).await;
         self.close_all(deadline).await;
-        done(&|| stats.open() == 0).await;
+        done(&|| stats.alive() == 0).await;
         // The last events.
         done(&|| self.shared.dispatch.is_idle()).await;
-        let cut = stats.open();
+        let cut = stats.alive();
         (0..cut).for_each(|_| stats.close(CloseReason::GoingAway));
         cut
     }

@@ -10,6 +10,7 @@ use duet_session::Heartbeat;
 
 use crate::connection::Connection;
 use crate::outbox::Overflow;
+use crate::resume::SessionAnswer;
 use crate::throttle::{Throttle, Verdict};
 use crate::{CloseReason, Connections, Refusal};
 
@@ -138,8 +139,9 @@ fn take_ws(decoder: &mut WsDecoder, mut input: &mut [u8], harvest: &mut Harvest<
             Some(WsEvent::Pong(_)) => harvest.packets += 1,
             Some(WsEvent::Close { code, .. }) => {
                 harvest.answer(|out| encode_close(code.unwrap_or(1000), "", out));
-                // A page that is reloaded closes with 1001 and may come back; one that has finished closes with 1000 or without a code.
-                let reason = if code == Some(1001) { CloseReason::ClientLeft } else { CloseReason::Goodbye };
+                // A page that has finished closes with 1000 or without a code. Any other code is a failure of some sort, or a page that
+                // is reloaded, and the client may come back.
+                let reason = if matches!(code, None | Some(1000)) { CloseReason::Goodbye } else { CloseReason::ClientLeft };
                 return Err(Fatal { reason, text: "" });
             }
         }
@@ -220,7 +222,11 @@ impl Harvest<'_> {
         // Nobody counts what is about the session.
         let counts = connection.profile.sessions.route != Some(route);
         self.messages += u64::from(counts);
-        if !counts || !connection.retains() {
+        if !counts {
+            self.answers_count += connection.profile.session_error(route, seq, code, code.text(), &mut self.answers);
+            return;
+        }
+        if !connection.retains() {
             self.answers_count += connection.profile.error(route, seq, code, code.text(), &mut self.answers);
             return;
         }
@@ -229,6 +235,7 @@ impl Harvest<'_> {
         if connection.profile.error(route, seq, code, code.text(), &mut packet) > 0 {
             connection.add(&Bytes::from(packet), route, Overflow::Close);
             connection.flush();
+            self.connections.bound_retained();
         }
     }
 
@@ -239,13 +246,15 @@ impl Harvest<'_> {
         // With requests on their way it would be unclear whose they are.
         let may_resume = self.requests.is_empty();
         match self.connections.session_request(connection, seq, body, may_resume) {
-            Ok(None) => self.messages = 0,
-            Ok(Some(resumed)) => {
+            Ok(SessionAnswer::Issued) => self.messages = 0,
+            Ok(SessionAnswer::Acknowledged) => {}
+            Ok(SessionAnswer::Resumed(resumed)) => {
                 (self.conn, self.uid, self.messages) = (resumed.id, resumed.uid(), 0);
                 self.resumed = Some(resumed);
             }
-            Err(code) => {
-                self.answers_count += self.connection.profile.error(route, seq, code, code.text(), &mut self.answers);
+            Err(error) => {
+                let (profile, text) = (&self.connection.profile, error.to_string());
+                self.answers_count += profile.session_error(route, seq, error.code(), &text, &mut self.answers);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The life of a session: served, lost, waited for, ended, with an event for each.
 
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -8,31 +9,65 @@ use std::time::{Duration, Instant};
 use duet_core::{Full, RequestKind, Requests};
 use duet_session::Lost;
 use duet_transport::Reader;
+use futures_util::FutureExt;
 
 use crate::CloseReason;
 use crate::connection::Connection;
 use crate::gateway::Shared;
 use crate::outbox::Sending;
+use crate::place::Place;
 use crate::task::{End, serve};
 use crate::throttle::Throttle;
 
 /// How long the last requests and events of a connection may wait for room in a plugin's queue.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// The whole life of a connection: the task of one socket. Whatever panics in it ends this one session as any other cause would.
+pub(crate) async fn live(connection: Arc<Connection>, socket: Reader, throttle: Option<Box<Throttle>>, mut place: Place) {
+    let shared = Arc::clone(&place.shared);
+    let first = Arc::clone(&connection);
+    let life = AssertUnwindSafe(spend(connection, socket, throttle, &shared, &mut place)).catch_unwind().await;
+    let reason = match life {
+        Ok(reason) => reason,
+        Err(panic) => {
+            let connection = first.heir();
+            shared.connections.panicked(connection.id, &*panic);
+            let end = finish(&shared, connection, first.id.0, None, CloseReason::Internal);
+            AssertUnwindSafe(end).catch_unwind().await.unwrap_or_else(|panic| {
+                shared.connections.panicked(connection.id, &*panic);
+                CloseReason::Internal
+            })
+        }
+    };
+    shared.connections.stats().close(reason);
+    tracing::debug!(conn = %first.id, peer = %first.address(), reason = reason.name(), "connection ended");
+    drop(place);
+}
+
 /// Serves a connection, and waits for its client if it is lost. Returns why it ended.
-pub(crate) async fn live(connection: Arc<Connection>, socket: Reader, throttle: Option<Box<Throttle>>, shared: &Shared) -> CloseReason {
+async fn spend(
+    connection: Arc<Connection>,
+    socket: Reader,
+    throttle: Option<Box<Throttle>>,
+    shared: &Shared,
+    place: &mut Place,
+) -> CloseReason {
+    shared.connections.insert(&connection);
+    if shared.is_stopping() {
+        // Its handshake ended after everybody was asked to leave.
+        connection.close(CloseReason::GoingAway, "");
+    }
     let End { reason, connection, parked, owner } = serve(connection, socket, throttle, shared).await;
-    let lost = if reason.is_loss() { lose(shared, &connection, owner, reason) } else { connection.is_owned_by(owner).then_some(false) };
-    match lost {
-        // Another task has the session.
-        None => {
+    match lose(shared, &connection, owner, reason) {
+        Next::Elsewhere => {
             hand_over(shared, &connection, parked).await;
             CloseReason::Resumed
         }
-        Some(false) => finish(shared, &connection, owner, parked, reason).await,
-        Some(true) => {
+        Next::End(cause) => finish(shared, &connection, owner, parked, cause).await,
+        Next::Wait(until) => {
+            place.suspend();
             hand_over(shared, &connection, parked).await;
-            match wait(shared, &connection, owner).await {
+            match wait(shared, &connection, owner, until).await {
                 None => CloseReason::Resumed,
                 Some(cause) => finish(shared, &connection, owner, None, cause).await,
             }
@@ -40,26 +75,40 @@ pub(crate) async fn live(connection: Arc<Connection>, socket: Reader, throttle: 
     }
 }
 
-/// Notes in the book that the connection is lost. Whether the session waits for its client; `None` if another task has it.
-fn lose(shared: &Shared, connection: &Connection, owner: u64, reason: CloseReason) -> Option<bool> {
+/// What becomes of a session whose socket is gone.
+enum Next {
+    /// Another task has it.
+    Elsewhere,
+    End(CloseReason),
+    /// It is suspended until then.
+    Wait(Instant),
+}
+
+/// Notes in the book that the connection is lost, if it is.
+fn lose(shared: &Shared, connection: &Connection, owner: u64, reason: CloseReason) -> Next {
     let mut book = shared.connections.book();
+    if !connection.is_owned_by(owner) {
+        return Next::Elsewhere;
+    }
+    let mut outbox = connection.outbox();
+    // What the server ends does not come back, even if its socket failed in the end.
+    let cause = match outbox.state() {
+        Sending::Closing(why) | Sending::Closed(why) if !why.is_loss() => why,
+        _ => reason,
+    };
     let until = Instant::now() + connection.profile.sessions.resume_timeout;
-    connection.is_owned_by(owner).then(|| {
-        // What the server ends does not come back, even if its socket failed in the end.
-        let ends = matches!(connection.outbox().state(), Sending::Closing(why) | Sending::Closed(why) if !why.is_loss());
-        let suspended = !ends && matches!(book.lose(connection.id, until), Lost::Suspended { .. });
-        if suspended {
-            // Before anybody can resume it.
-            connection.outbox().suspend();
-            shared.connections.event(connection, RequestKind::Suspend, connection.uid(), reason.name());
-        }
-        suspended
-    })
+    let waits = cause.is_loss() && connection.has_room_for_event() && matches!(book.lose(connection.id, until), Lost::Suspended { .. });
+    if !waits {
+        return Next::End(cause);
+    }
+    // Bound -> Suspended, before anybody can resume it.
+    outbox.suspend();
+    shared.connections.event(connection, RequestKind::Suspend, connection.uid(), cause.name());
+    Next::Wait(until)
 }
 
 /// Waits for the client of a suspended session. `None` if it came back.
-async fn wait(shared: &Shared, connection: &Connection, owner: u64) -> Option<CloseReason> {
-    let until = Instant::now() + connection.profile.sessions.resume_timeout;
+async fn wait(shared: &Shared, connection: &Connection, owner: u64, until: Instant) -> Option<CloseReason> {
     let changed = poll_fn(|cx| {
         // The owner changes under this lock: a task that is no longer the owner never takes the place of the new one's waker.
         let outbox = connection.outbox();
@@ -83,22 +132,24 @@ async fn wait(shared: &Shared, connection: &Connection, owner: u64) -> Option<Cl
     })
 }
 
-/// The end of a session, told behind its last message.
+/// The end of a session, told behind its last message. Only the first time: a panic in the middle of it comes here again.
 async fn finish(shared: &Shared, connection: &Connection, owner: u64, parked: Option<Requests>, cause: CloseReason) -> CloseReason {
-    let ours = {
+    let (ours, is_first) = {
         let mut book = shared.connections.book();
         let ours = connection.is_owned_by(owner);
         if ours {
             book.end(connection.id);
-            shared.connections.remove(connection.id);
+            connection.outbox().hang_up(cause);
         }
-        ours
+        (ours, ours && shared.connections.remove(connection.id))
     };
     hand_over(shared, connection, parked).await;
     if !ours {
         return CloseReason::Resumed;
     }
-    shared.connections.event(connection, RequestKind::Disconnect, connection.uid(), cause.name());
+    if is_first {
+        shared.connections.event(connection, RequestKind::Disconnect, connection.uid(), cause.name());
+    }
     hand_over(shared, connection, None).await;
     cause
 }

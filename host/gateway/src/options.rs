@@ -38,6 +38,8 @@ pub struct GatewayOptions {
     pub channels: Vec<(String, Overflow)>,
     /// Bounds of the book of sessions.
     pub sessions: SessionLimits,
+    /// Bytes that are kept for clients that may resume, of all sessions together. Above it the sessions with the most forget what they keep.
+    pub resume_bytes_total: usize,
     /// Memory of this process in bytes above which the gate takes less; `None` for never.
     pub memory: Option<MemoryMarks>,
     /// A gate that drains closes its connections spread over this time, but at least a thousand a second.
@@ -87,6 +89,7 @@ impl Default for GatewayOptions {
             routes: HashMap::new(),
             channels: Vec::new(),
             sessions: SessionLimits { channels_per_session: 64, channel_bytes: 255, suspended_max: 10_000 },
+            resume_bytes_total: 256 << 20,
             memory: None,
             drain_spread: Duration::from_secs(1),
             reconnect_spread: Duration::from_secs(5),

@@ -1,5 +1,7 @@
 //! What waits to be written to one client, and how much of it may.
 
+mod resumption;
+
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::task::{Context, Poll};
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use duet_core::Route;
 use duet_transport::Writer;
 
+pub(crate) use self::resumption::Stuck;
 use crate::CloseReason;
 use crate::retained::Retained;
 
@@ -33,8 +36,10 @@ struct Chunk {
     data: Bytes,
     written: usize,
     packets: usize,
-    /// The packet of this route that a later one takes the place of, with its number among the retained ones.
-    latest: Option<(Route, u64)>,
+    /// Its number, if it is a packet that is kept.
+    number: Option<u64>,
+    /// A later packet of this route takes its place as long as it is not written.
+    latest: Option<Route>,
 }
 
 /// Whether more may be written.
@@ -133,24 +138,23 @@ impl Outbox {
             return Taken::Wake;
         }
         let first = self.chunks.is_empty();
-        self.keep(Bytes::copy_from_slice(rest), packets, None);
+        self.keep(Chunk { data: Bytes::copy_from_slice(rest), written: 0, packets, number: None, latest: None });
         if first { Taken::Wake } else { Taken::Done }
     }
 
     /// Adds one packet of a route without writing it: [`Outbox::flush`] follows. What waits is tried first when it has become much.
     pub(crate) fn add(&mut self, packet: &Bytes, route: Route, overflow: Overflow, limits: OutboxLimits) -> Taken {
-        if let Sending::Closing(reason) | Sending::Closed(reason) = self.state {
-            if reason.is_loss() {
-                self.miss(packet);
-            }
-            return Taken::Done;
+        match self.state {
+            Sending::Closing(reason) | Sending::Closed(reason) if !reason.is_loss() => return Taken::Done,
+            Sending::Open if self.writer.is_some() => {}
+            _ => return self.miss(packet, route, overflow),
         }
         if overflow == Overflow::KeepLatest
-            && let Some(chunk) = self.chunks.iter_mut().find(|c| c.written == 0 && c.latest.is_some_and(|(r, _)| r == route))
+            && let Some(chunk) = self.chunks.iter_mut().find(|c| c.written == 0 && c.latest == Some(route))
         {
             self.bytes = self.bytes + packet.len() - chunk.data.len();
             chunk.data = packet.clone();
-            if let (Some(retained), Some((_, number))) = (&mut self.retained, chunk.latest) {
+            if let (Some(retained), Some(number)) = (&mut self.retained, chunk.number) {
                 retained.replace(number, packet);
             }
             return Taken::Dropped;
@@ -161,23 +165,23 @@ impl Outbox {
             match self.flush() {
                 Ok(flushed) => full = flushed != Flushed::All,
                 Err(_) => {
-                    self.miss(packet);
-                    return self.lost();
+                    let taken = self.lost();
+                    self.miss(packet, route, overflow);
+                    return taken;
                 }
             }
         }
         if self.is_over(1, packet.len(), limits) {
             if overflow == Overflow::Close {
                 self.abort(CloseReason::SlowReader);
+                self.miss(packet, route, overflow);
                 return Taken::Wake;
             }
             return if full { Taken::Wake } else { Taken::Dropped };
         }
-        let number = self.retained.as_mut().map_or(0, |retained| retained.push(packet.clone()));
-        if self.writer.is_none() {
-            return Taken::Done;
-        }
-        self.keep(packet.clone(), 1, (overflow == Overflow::KeepLatest).then_some((route, number)));
+        let latest = (overflow == Overflow::KeepLatest).then_some(route);
+        let number = self.retained.as_mut().map(|retained| retained.push(packet.clone(), latest));
+        self.keep(Chunk { data: packet.clone(), written: 0, packets: 1, number, latest });
         match (full, std::mem::replace(&mut self.added, true)) {
             (true, _) => Taken::Wake,
             (false, true) => Taken::Done,
@@ -185,29 +189,25 @@ impl Outbox {
         }
     }
 
-    /// Keeps a packet for a client that was lost and may come back for it.
-    fn miss(&mut self, packet: &Bytes) {
-        if let Some(retained) = &mut self.retained {
-            retained.push(packet.clone());
-        }
-    }
-
     fn is_over(&self, packets: usize, bytes: usize, limits: OutboxLimits) -> bool {
         self.packets + packets > limits.packets || self.bytes + bytes > limits.bytes
     }
 
-    fn keep(&mut self, data: Bytes, packets: usize, latest: Option<(Route, u64)>) {
-        self.packets += packets;
-        self.bytes += data.len();
-        self.chunks.push_back(Chunk { data, written: 0, packets, latest });
+    fn keep(&mut self, chunk: Chunk) {
+        self.packets += chunk.packets;
+        self.bytes += chunk.data.len();
+        self.chunks.push_back(chunk);
     }
 
     /// Takes nothing more; `farewell` is the last that is written.
     pub(crate) fn close(&mut self, reason: CloseReason, farewell: Vec<u8>) {
         if self.state == Sending::Open {
+            if let Some(retained) = &mut self.retained {
+                retained.set_unwritten(retained.next());
+            }
             self.state = Sending::Closing(reason);
             if !farewell.is_empty() {
-                self.keep(farewell.into(), 1, None);
+                self.keep(Chunk { data: farewell.into(), written: 0, packets: 1, number: None, latest: None });
             }
         }
     }
@@ -223,7 +223,14 @@ impl Outbox {
         self.state = Sending::Closed(reason);
     }
 
+    /// The session is over: its socket is closed without waiting for anybody.
+    pub(crate) fn hang_up(&mut self, reason: CloseReason) {
+        self.abort(reason);
+        self.writer = None;
+    }
+
     fn forget(&mut self) {
+        self.note_unwritten();
         self.chunks = VecDeque::new();
         (self.packets, self.bytes) = (0, 0);
         (self.added, self.blocked) = (false, false);
@@ -271,68 +278,6 @@ impl Outbox {
     /// Ends our side of the socket.
     pub(crate) fn shutdown(&self) -> io::Result<()> {
         self.writer.as_ref().map_or(Ok(()), Writer::shutdown)
-    }
-
-    /// From now on packets are kept, and counted from 0.
-    pub(crate) fn retain(&mut self, retained: Retained) {
-        self.retained = Some(Box::new(retained));
-        // What waits is from before, and has no number.
-        self.chunks.iter_mut().for_each(|chunk| chunk.latest = None);
-    }
-
-    /// Whether packets are kept.
-    pub(crate) const fn is_retaining(&self) -> bool {
-        self.retained.is_some()
-    }
-
-    /// Keeps no packets any more.
-    pub(crate) fn release(&mut self) {
-        self.retained = None;
-    }
-
-    /// The socket is gone, the session is not.
-    pub(crate) fn suspend(&mut self) {
-        self.writer = None;
-        self.forget();
-        self.state = Sending::Open;
-    }
-
-    /// The writer of a connection that has nothing to write, for a session that goes on with it.
-    pub(crate) fn give_writer(&mut self) -> Option<Writer> {
-        if self.state != Sending::Open || self.flush().is_err() || !self.chunks.is_empty() {
-            return None;
-        }
-        self.state = Sending::Closed(CloseReason::Resumed);
-        self.writer.take()
-    }
-
-    /// Takes back what was given in vain.
-    pub(crate) fn take_writer_back(&mut self, writer: Writer) {
-        self.writer = Some(writer);
-        self.state = Sending::Open;
-    }
-
-    /// Goes on with a new socket: `greeting`, then every retained packet from number `from` on.
-    ///
-    /// # Errors
-    /// Gives the socket back if one of these is no longer kept, or was never sent.
-    pub(crate) fn resume(&mut self, writer: Writer, greeting: Vec<u8>, from: u64) -> Result<usize, Writer> {
-        // What the server ends for a cause does not go on.
-        if matches!(self.state, Sending::Closing(why) | Sending::Closed(why) if !why.is_loss()) {
-            return Err(writer);
-        }
-        let Some(gap) = self.retained.as_ref().and_then(|retained| Some(retained.since(from)?.cloned().collect::<Vec<_>>())) else {
-            return Err(writer);
-        };
-        self.writer = Some(writer);
-        self.forget();
-        self.state = Sending::Open;
-        self.keep(greeting.into(), 1, None);
-        let count = gap.len();
-        for packet in gap {
-            self.keep(packet, 1, None);
-        }
-        Ok(count)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ impl Load {
 }
 
 /// Keeps [`Load`] up to date until it is dropped.
-pub(crate) async fn watch(shared: Arc<Shared>, marks: MemoryMarks) {
+pub(crate) async fn watch(shared: &Shared, marks: MemoryMarks) {
     // Open from the start: when connections have taken all file descriptors, memory is watched all the same.
     let statm = File::open("/proc/self/statm").ok();
     loop {

@@ -56,9 +56,11 @@ impl Profile {
 
     /// Appends an error packet; nothing if this listener has none, or if the route does not fit the format.
     pub(crate) fn error(&self, route: Route, seq: Seq, code: ErrorCode, message: &str, out: &mut Vec<u8>) -> usize {
-        if !self.error_packets {
-            return 0;
-        }
+        if self.error_packets { self.session_error(route, seq, code, message, out) } else { 0 }
+    }
+
+    /// The same on the session route, with or without error packets elsewhere: whoever asks there understands the answer.
+    pub(crate) fn session_error(&self, route: Route, seq: Seq, code: ErrorCode, message: &str, out: &mut Vec<u8>) -> usize {
         let mut packet = Vec::with_capacity(64);
         if self.format.encode_error(self.carrier, route.0, seq.0, code.0, message, &mut packet).is_err() {
             return 0;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::CloseReason;
+use crate::retained::Total;
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
@@ -55,6 +56,10 @@ refusals! {
     Resume = "resume";
     /// A subscription: one channel too many.
     Channel = "channel";
+    /// A bind that a plugin may not make: the second of one request, one by a handler of the bind event, or one too many to tell of.
+    Bind = "bind";
+    /// What was kept for a session, forgotten: all sessions together kept too much.
+    Retained = "retained";
     /// A packet to a slow client: dropped, or replaced by a later one, as its route or channel says.
     Overflow = "overflow";
 }
@@ -65,7 +70,10 @@ pub struct Stats {
     closed: [AtomicU64; CloseReason::ALL.len()],
     refused: [AtomicU64; Refusal::ALL.len()],
     accepted: AtomicU64,
+    panics: AtomicU64,
+    pub(crate) kept: Total,
     open: AtomicUsize,
+    suspended: AtomicUsize,
     handshakes: AtomicUsize,
 }
 
@@ -75,7 +83,10 @@ impl Default for Stats {
             closed: std::array::from_fn(|_| AtomicU64::new(0)),
             refused: std::array::from_fn(|_| AtomicU64::new(0)),
             accepted: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+            kept: Total::default(),
             open: AtomicUsize::new(0),
+            suspended: AtomicUsize::new(0),
             handshakes: AtomicUsize::new(0),
         }
     }
@@ -109,9 +120,37 @@ impl Stats {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Connections that are open, those that still shake hands and suspended sessions included.
+    /// Panics that ended a connection, or a step of a loop.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections that are open, those that still shake hands included. Suspended sessions are not.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// Open connections and suspended sessions: all that a gate has to end before it has stopped.
+    pub(crate) fn alive(&self) -> usize {
+        // In this order one that is suspended between the two is counted.
+        self.open() + self.suspended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn suspend(&self) {
+        self.suspended.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn leave_suspended(&self) {
+        self.suspended.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Bytes that are kept for clients that may resume, with what each packet costs beside its own.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept.bytes()
     }
 
     /// Takes a place if there is one below the limit.

@@ -245,7 +245,9 @@ impl Reader {
         }
         self.session.on(if self.inbound.is_partial() { Event::PartialBegun } else { Event::PartialDone }, now);
         if let Some(resumed) = resumed {
-            self.switch(cx, resumed, shared);
+            // This is the task of that session now.
+            self.connection = resumed;
+            cx.waker().wake_by_ref();
         }
         let connection = &self.connection;
         if connection.retains() && !connection.add_taken(messages, self.owner) {
@@ -263,15 +265,6 @@ impl Reader {
         if let Err(Fatal { reason, text }) = taken {
             self.end(reason, text);
         }
-    }
-
-    /// Goes on as the task of a session that was resumed.
-    fn switch(&mut self, cx: &Context<'_>, resumed: Arc<Connection>, shared: &Shared) {
-        shared.connections.remove(self.connection.id);
-        // Its last event is that it ended.
-        self.connection.move_events(&resumed);
-        self.connection = resumed;
-        cx.waker().wake_by_ref();
     }
 
     fn end(&mut self, reason: CloseReason, text: &str) {

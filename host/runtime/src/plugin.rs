@@ -73,7 +73,7 @@ impl Plugin {
                     return Err(Fault::TooManyEffects(EFFECTS_MAX));
                 }
             }
-            effects.push(Effect { origin: Origin { conn, route, seq, index: request as u32, is_event: kind.is_event() }, action });
+            effects.push(Effect { origin: Origin { conn, route, seq, index: request as u32, kind }, action });
         }
         egress.apply(&effects);
         Ok(())
@@ -94,8 +94,8 @@ pub(crate) fn refuse<'a>(egress: &dyn Egress, requests: impl Iterator<Item = Req
     let effects: Vec<_> = requests
         .filter(|r| !r.kind.is_event())
         .zip(0..)
-        .map(|(Request { conn, route, seq, .. }, index)| Effect {
-            origin: Origin { conn, route, seq, index, is_event: false },
+        .map(|(Request { kind, conn, route, seq, .. }, index)| Effect {
+            origin: Origin { conn, route, seq, index, kind },
             action: Action::Error(code, code.text()),
         })
         .collect();

@@ -1,6 +1,6 @@
 //! What becomes of effects.
 
-use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, Origin, Presence, Route, Seq, Target, Targets, Uid};
+use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, Origin, Presence, RequestKind, Route, Seq, Target, Targets, Uid};
 use duet_gateway::CloseReason;
 use duet_session::DuplicateLogin;
 
@@ -26,8 +26,8 @@ fn everybody_who_is_meant_gets_a_message_once_and_in_order() {
     let mut clients: Vec<_> = (0..5).map(|_| gate.client()).collect();
     let conns: Vec<ConnId> = clients.iter().map(|c| c.1).collect();
     let (first, bound) = (conns[0], [conns[1], conns[2]]);
-    let mut actions: Vec<Action<'_>> = bound.iter().zip([Uid(11), Uid(12)]).map(|(conn, uid)| Action::Bind(*conn, uid)).collect();
-    actions.extend(conns[2..].iter().map(|conn| Action::Subscribe(Target::Conn(*conn), "room")));
+    bound.iter().zip([Uid(11), Uid(12)]).for_each(|(conn, uid)| gate.act(first, &[Action::Bind(*conn, uid)]));
+    let actions: Vec<_> = conns[2..].iter().map(|conn| Action::Subscribe(Target::Conn(*conn), "room")).collect();
     gate.act(first, &actions);
     let some: Vec<u8> = [conns[0], conns[4], ConnId(999)].iter().flat_map(|c| c.0.to_le_bytes()).collect();
     let uids: Vec<u8> = [12_i64, 13, 11].iter().flat_map(|u| u.to_le_bytes()).collect();
@@ -131,7 +131,7 @@ fn refused_logins_of_one_call_each_take_back_what_follows() {
     gate.act(first, &[Action::Bind(first, Uid(9))]);
     let mut others = [gate.client(), gate.client()];
     let of = |index: u32, action| {
-        let origin = Origin { conn: others[index as usize].1, route: Route(1), seq: Seq(5), index, is_event: false };
+        let origin = Origin { conn: others[index as usize].1, route: Route(1), seq: Seq(5), index, kind: RequestKind::Message };
         Effect { origin, action }
     };
     let conns = [others[0].1, others[1].1];

@@ -1,8 +1,9 @@
 //! A gate with a stand-in for the plugins: what it does when they are busy, and what becomes of their effects.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -17,8 +18,13 @@ use duet_session::{Heartbeat, Timeouts};
 use duet_transport::{GuardOptions, Rate};
 
 mod effects;
+mod events;
 mod flow;
 mod limits;
+mod panics;
+mod places;
+mod races;
+mod retention;
 mod sessions;
 
 /// No event may take longer, however busy the machine is.
@@ -34,6 +40,8 @@ struct Echo {
 
 #[derive(Default)]
 struct State {
+    /// Panics at messages with this body, and at the last event of their connection.
+    faulty: Option<(&'static [u8], ConnId)>,
     full: bool,
     offers: usize,
     waiting: Option<Waker>,
@@ -78,6 +86,12 @@ impl Dispatch for Echo {
                 state.waiting = Some(waker.clone());
                 return Err(Full(requests));
             }
+            if let Some((body, conn)) = state.faulty
+                && requests.iter().any(|r| r.body == body || (r.conn == conn && r.kind == RequestKind::Disconnect))
+            {
+                drop(state);
+                panic!("a fault of the test");
+            }
             for r in &requests {
                 let uid = r.uid.map(|uid| format!(" uid {uid}")).unwrap_or_default();
                 let cause = match r.kind {
@@ -92,7 +106,13 @@ impl Dispatch for Echo {
         }
         let echo = |r: duet_core::Request<'_>| {
             // Borrowed from the list, which lives until the end.
-            (r.kind == RequestKind::Message).then_some(Origin { conn: r.conn, route: r.route, seq: r.seq, index: 0, is_event: false })
+            (r.kind == RequestKind::Message).then_some(Origin {
+                conn: r.conn,
+                route: r.route,
+                seq: r.seq,
+                index: 0,
+                kind: RequestKind::Message,
+            })
         };
         let effects: Vec<_> = requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
         self.connections.apply(&effects);
@@ -104,8 +124,11 @@ impl Dispatch for Echo {
     }
 }
 
-/// Serves route 1 to everybody, route 2 to those who are bound, route 3 to nobody outside.
-struct Routes;
+/// Serves route 1 to everybody, route 2 to those who are bound, route 3 to nobody outside. Panics when it is asked, so many times.
+#[derive(Default)]
+struct Routes {
+    panics: AtomicUsize,
+}
 
 impl Registry for Routes {
     fn publish(&self, _: PluginEntry) -> Result<(), PublishError> {
@@ -115,6 +138,8 @@ impl Registry for Routes {
     fn withdraw(&self, _: &str) {}
 
     fn routes(&self) -> Arc<RouteTable> {
+        let panics = self.panics.try_update(Ordering::SeqCst, Ordering::SeqCst, |panics| panics.checked_sub(1));
+        assert!(panics.is_err(), "a fault of the test");
         let entry = |route, authorized, internal| RouteEntry { route: Route(route), authorized, internal };
         let routes = vec![entry(1, false, false), entry(2, true, false), entry(3, false, true)];
         Arc::new(RouteTable::new([&PluginEntry { name: "echo".into(), version: "1".into(), routes, events: RequestKind::EVENTS.to_vec() }]))
@@ -143,6 +168,7 @@ fn wait_until(what: &str, wanted: impl Fn() -> bool) {
 
 struct Gate {
     echo: Arc<Echo>,
+    routes: Arc<Routes>,
     gateway: Option<Gateway>,
     runtime: tokio::runtime::Runtime,
 }
@@ -166,10 +192,11 @@ impl Gate {
         change(&mut listener);
         let runtime = tokio::runtime::Runtime::new().expect("runtime");
         let echo = Arc::new(Echo { connections: Arc::new(Connections::new(options)), ..Echo::default() });
+        let routes = Arc::new(Routes::default());
         let gateway = runtime.block_on(async {
-            Gateway::open(&[listener], Arc::clone(&echo.connections), Arc::clone(&echo) as _, Arc::new(Routes)).expect("port")
+            Gateway::open(&[listener], Arc::clone(&echo.connections), Arc::clone(&echo) as _, Arc::clone(&routes) as _).expect("port")
         });
-        Self { echo, gateway: Some(gateway), runtime }
+        Self { echo, routes, gateway: Some(gateway), runtime }
     }
 
     fn connect(&self) -> TcpStream {
@@ -190,7 +217,7 @@ impl Gate {
 
     /// Applies effects as if a request of this connection had made them.
     fn act(&self, conn: ConnId, actions: &[Action<'_>]) {
-        let origin = Origin { conn, route: Route(1), seq: Seq(77), index: 0, is_event: false };
+        let origin = Origin { conn, route: Route(1), seq: Seq(77), index: 0, kind: RequestKind::Message };
         let effects: Vec<_> = actions.iter().map(|action| Effect { origin, action: *action }).collect();
         self.echo.connections.apply(&effects);
     }
@@ -204,14 +231,19 @@ fn send(socket: &mut TcpStream, route: i32, seq: i32, body: &[u8]) {
 
 /// Extcode, route, seq and body of the next packet.
 fn receive(socket: &mut TcpStream) -> (u8, i32, i32, Vec<u8>) {
+    try_receive(socket).expect("a packet")
+}
+
+/// The same; an error is the end of the connection.
+fn try_receive(socket: &mut TcpStream) -> io::Result<(u8, i32, i32, Vec<u8>)> {
     let mut packet = vec![0; 4];
-    socket.read_exact(&mut packet).expect("size");
+    socket.read_exact(&mut packet)?;
     if let Cut::Need(bytes) = format().cut(&packet).expect("size") {
         packet.resize(bytes, 0);
-        socket.read_exact(&mut packet[4..]).expect("packet");
+        socket.read_exact(&mut packet[4..])?;
     }
     match format().decode(Carrier::Stream, &packet).expect("packet") {
-        Packet::Data { extcode, route, seq, body } => (extcode, route, seq, body.to_vec()),
+        Packet::Data { extcode, route, seq, body } => Ok((extcode, route, seq, body.to_vec())),
         other => panic!("expected data, got {other:?}"),
     }
 }

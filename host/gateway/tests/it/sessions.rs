@@ -9,16 +9,16 @@ use duet_gateway::{CloseReason, Refusal};
 
 use crate::{Gate, ended, format, generous, receive, receive_error, send};
 
-const SESSION: i32 = -1;
+pub(crate) const SESSION: i32 = -1;
 
 /// What a client is told on the session route: token and packets the server took.
-fn told(body: &[u8]) -> (String, u64) {
+pub(crate) fn told(body: &[u8]) -> (String, u64) {
     let answer: serde_json::Value = serde_json::from_slice(body).expect("json");
     (answer["token"].as_str().expect("token").to_owned(), answer["received"].as_u64().expect("count"))
 }
 
 /// Asks for a token.
-fn token(client: &mut TcpStream) -> String {
+pub(crate) fn token(client: &mut TcpStream) -> String {
     send(client, SESSION, 5, b"{}");
     let (extcode, route, seq, body) = receive(client);
     assert_eq!((extcode, route, seq), (0, SESSION, 5));
@@ -27,20 +27,25 @@ fn token(client: &mut TcpStream) -> String {
 }
 
 /// Tries to go on with a session.
-fn resume(gate: &Gate, token: &str, received: u64) -> Result<(TcpStream, String, u64), u16> {
-    let mut client = gate.connect();
+pub(crate) fn resume(gate: &Gate, token: &str, received: u64) -> Result<(TcpStream, String, u64), u16> {
+    resume_on(gate.connect(), token, received).map_err(|(code, _)| code)
+}
+
+/// The same on a connection that is there, with the text of the refusal.
+pub(crate) fn resume_on(mut client: TcpStream, token: &str, received: u64) -> Result<(TcpStream, String, u64), (u16, String)> {
     send(&mut client, SESSION, 6, format!(r#"{{"token":"{token}","received":{received}}}"#).as_bytes());
     let (extcode, route, seq, body) = receive(&mut client);
     assert_eq!((route, seq), (SESSION, 6));
     if extcode == 1 {
-        return Err(format().decode_error(&body).expect("error").0);
+        let (code, text) = format().decode_error(&body).expect("error");
+        return Err((code, text.to_owned()));
     }
     let (token, taken) = told(&body);
     Ok((client, token, taken))
 }
 
 /// A client that is bound and has a token.
-fn logged_in(gate: &Gate, uid: i64) -> (TcpStream, ConnId, String) {
+pub(crate) fn logged_in(gate: &Gate, uid: i64) -> (TcpStream, ConnId, String) {
     let (mut client, conn) = gate.client();
     gate.act(conn, &[Action::Bind(conn, Uid(uid)), Action::Reply(b"in")]);
     receive(&mut client);
@@ -48,11 +53,11 @@ fn logged_in(gate: &Gate, uid: i64) -> (TcpStream, ConnId, String) {
     (client, conn, token)
 }
 
-fn push(gate: &Gate, conn: ConnId, n: u32) {
+pub(crate) fn push(gate: &Gate, conn: ConnId, n: u32) {
     gate.act(conn, &[Action::Push { to: Target::Conn(conn), route: Route(9), body: &n.to_le_bytes() }]);
 }
 
-fn numbers(client: &mut TcpStream, count: usize) -> Vec<u32> {
+pub(crate) fn numbers(client: &mut TcpStream, count: usize) -> Vec<u32> {
     (0..count).map(|_| u32::from_le_bytes(receive(client).3[..4].try_into().expect("number"))).collect()
 }
 
@@ -111,27 +116,112 @@ fn whoever_did_not_ask_is_not_kept() {
     gate.echo.wait_for(&format!("disconnect {conn} uid 9 client_left"));
     let mut anonymous = gate.connect();
     send(&mut anonymous, SESSION, 5, b"{}");
-    assert_eq!(receive_error(&mut anonymous), (SESSION, 5, 4, "not authorized".to_owned()));
-    for (body, code) in [("{", 2), (r#"{"token":"0","more":1}"#, 2), (&"x".repeat(257), 9), (r#"{"token":"zz"}"#, 11)] {
+    let text = "not authorized: the session is not bound to a uid; bind it first";
+    assert_eq!(receive_error(&mut anonymous), (SESSION, 5, 4, text.to_owned()));
+    for (body, code) in [("", 2), ("[]", 2), ("{", 2), (r#"{"token":"0","more":1}"#, 2), (&"x".repeat(257), 9), (r#"{"token":"zz"}"#, 11)] {
         send(&mut anonymous, SESSION, 6, body.as_bytes());
         assert_eq!(receive_error(&mut anonymous).2, code, "{body}");
     }
 }
 
 #[test]
-fn a_gap_that_is_no_longer_kept_ends_the_session() {
+fn a_resume_that_cannot_be_says_why_and_leaves_the_session_as_it_was() {
     let gate = Gate::with(generous(), |listener| listener.sessions.resume_packets = 5);
-    let (client, conn, token) = logged_in(&gate, 9);
-    drop(client);
+    for lost in [false, true] {
+        let (client, conn, token) = logged_in(&gate, 9);
+        let kept = (!lost).then(|| client.try_clone().expect("clone"));
+        drop(client);
+        if lost {
+            gate.echo.wait_for(&format!("suspend {conn}"));
+        }
+        (0..6).for_each(|n| push(&gate, conn, n));
+        let refused = |received| resume_on(gate.connect(), &token, received).expect_err("it cannot be");
+        let (code, text) = refused(0);
+        assert_eq!((code, &*text), (11, "session gone: received = 0, but packets are kept from number 1 on only"));
+        let (code, text) = refused(7);
+        assert_eq!((code, &*text), (11, "session gone: received = 7, but only 6 packets were sent"));
+        let (code, text) = resume_on(gate.connect(), &token.replace(|_| true, "0"), 1).expect_err("unknown");
+        assert_eq!((code, &*text), (11, "session gone: the token is unknown, used, void or too old; log in again"));
+        for body in [format!(r#"["{token}",1]"#), format!(r#"{{"token":"{token}","received":"1"}}"#), String::new()] {
+            let mut client = gate.connect();
+            send(&mut client, SESSION, 6, body.as_bytes());
+            assert_eq!(receive_error(&mut client).2, 2, "{body}");
+        }
+        assert_eq!(gate.echo.connections.uid_of(conn), Some(Uid(9)));
+        // The right client can still resume it.
+        let (mut back, ..) = resume(&gate, &token, 1).expect("the token is not used up");
+        assert_eq!(numbers(&mut back, 5), [1, 2, 3, 4, 5]);
+        drop(kept);
+        gate.act(conn, &[Action::Unbind(Target::Conn(conn))]);
+    }
+}
+
+#[test]
+fn a_client_with_a_login_or_with_requests_of_its_own_does_not_resume_and_stays() {
+    let gate = Gate::open();
+    let (lost, conn, token) = logged_in(&gate, 9);
+    drop(lost);
     gate.echo.wait_for(&format!("suspend {conn}"));
-    (0..6).for_each(|n| push(&gate, conn, n));
-    assert_eq!(resume(&gate, &token, 0).expect_err("the first is gone"), ErrorCode::SESSION_GONE.0);
-    gate.echo.wait_for(&format!("disconnect {conn} uid 9 expired"));
-    // A number nobody can have received is refused as well.
-    let (client, conn, token) = logged_in(&gate, 10);
+    let (bound, ..) = logged_in(&gate, 10);
+    let (code, text) = resume_on(bound.try_clone().expect("clone"), &token, 0).expect_err("it is bound");
+    assert_eq!((code, &*text), (11, "session gone: only a connection without a login of its own can resume a session"));
+    drop(bound);
+    let mut client = gate.connect();
+    let mut both = Vec::new();
+    for (route, body) in [(1, "first".to_owned()), (SESSION, format!(r#"{{"token":"{token}"}}"#))] {
+        format().encode(duet_codec::Carrier::Stream, route, 8, body.as_bytes(), &mut both).expect("encode");
+    }
+    std::io::Write::write_all(&mut client, &both).expect("write");
+    let mut answers = [receive(&mut client), receive(&mut client)];
+    answers.sort();
+    assert_eq!((answers[0].3.as_slice(), answers[1].0, answers[1].1), (&b"first"[..], 1, SESSION));
+    assert!(resume_on(client, &token, 0).is_ok(), "alone it may");
+}
+
+#[test]
+fn the_session_route_answers_where_there_are_no_error_packets() {
+    let gate = Gate::with(generous(), |listener| listener.error_packets = false);
+    let mut client = gate.connect();
+    send(&mut client, 99, 1, b"nobody serves it");
+    send(&mut client, SESSION, 2, b"{}");
+    assert_eq!(receive_error(&mut client).1, 2, "and nothing before");
+    assert_eq!(resume_on(client, "00", 0).expect_err("no token").0, 11);
+}
+
+#[test]
+fn a_session_that_was_resumed_and_logged_out_can_go_on_as_another() {
+    let gate = Gate::open();
+    let (first, one, token_of_one) = logged_in(&gate, 1);
+    let (second, two, token_of_two) = logged_in(&gate, 2);
+    drop((first, second));
+    for conn in [one, two] {
+        gate.echo.wait_for(&format!("suspend {conn}"));
+    }
+    let (client, ..) = resume(&gate, &token_of_one, 0).expect("resumed");
+    gate.act(one, &[Action::Unbind(Target::Conn(one))]);
+    let (mut client, ..) = resume_on(client, &token_of_two, 0).expect("it is anonymous");
+    push(&gate, two, 7);
+    assert_eq!(numbers(&mut client, 1), [7]);
+    send(&mut client, 2, 5, b"bound as two");
+    assert_eq!(receive(&mut client).3, b"bound as two");
     drop(client);
-    gate.echo.wait_for(&format!("suspend {conn}"));
-    assert_eq!(resume(&gate, &token, 1).expect_err("too many"), ErrorCode::SESSION_GONE.0);
+    gate.echo.wait("the second loss", |state| {
+        (state.log.iter().filter(|l| l.starts_with(&format!("suspend {two}"))).count() == 2).then_some(())
+    });
+}
+
+#[test]
+fn a_login_elsewhere_ends_a_suspended_session_under_either_policy() {
+    for policy in [duet_session::DuplicateLogin::KickOld, duet_session::DuplicateLogin::Reject] {
+        let gate = Gate::with(generous(), |listener| listener.sessions.duplicate_login = policy);
+        let (client, conn, token) = logged_in(&gate, 9);
+        drop(client);
+        gate.echo.wait_for(&format!("suspend {conn}"));
+        let (_client, second, _) = logged_in(&gate, 9);
+        gate.echo.wait_for(&format!("disconnect {conn} uid 9 replaced"));
+        assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(second));
+        assert_eq!(resume(&gate, &token, 0).expect_err("void"), ErrorCode::SESSION_GONE.0);
+    }
 }
 
 #[test]
@@ -163,19 +253,6 @@ fn a_client_that_floods_does_not_get_away_by_resuming() {
     assert_eq!(resume(&gate, &token, 0).expect_err("it is being closed"), ErrorCode::SESSION_GONE.0);
     drop(client);
     gate.echo.wait_for(&format!("disconnect {conn} uid 9"));
-}
-
-#[test]
-fn a_login_elsewhere_ends_a_suspended_session() {
-    let gate = Gate::open();
-    let (client, conn, token) = logged_in(&gate, 9);
-    drop(client);
-    gate.echo.wait_for(&format!("suspend {conn}"));
-    let (_other, second) = gate.client();
-    gate.act(second, &[Action::Bind(second, Uid(9))]);
-    gate.echo.wait_for(&format!("disconnect {conn} uid 9 replaced"));
-    assert_eq!(resume(&gate, &token, 0).expect_err("void"), ErrorCode::SESSION_GONE.0);
-    assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(second));
 }
 
 #[test]

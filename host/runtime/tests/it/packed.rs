@@ -27,7 +27,7 @@ fn record(request: usize, action: Action<'_>) -> Vec<u8> {
 }
 
 fn sent(action: Action<'_>) -> Sent {
-    Sent::from(&Effect { origin: Origin { conn: CONN, route: Route(ROUTE), seq: Seq(1), index: 0, is_event: false }, action })
+    Sent::from(&Effect { origin: Origin { conn: CONN, route: Route(ROUTE), seq: Seq(1), index: 0, kind: RequestKind::Message }, action })
 }
 
 const fn push(body: &[u8]) -> Action<'_> {

@@ -39,6 +39,9 @@ pub(crate) struct GatewaySettings {
     /// Lost sessions that wait for their clients at one time, 0 to 10,000,000. Default 10,000. A further lost connection
     /// ends its session. Each may hold `resume_bytes`.
     pub(crate) suspended_max: usize,
+    /// Bytes that are kept for clients that may resume, of all sessions together, connected or lost, 1 MiB to 64 GiB. Default 256 MiB.
+    /// Above it the sessions with the most forget what they keep; their clients can resume only if they miss nothing.
+    pub(crate) resume_bytes_total: usize,
     /// Memory of this process in bytes above which no new connections are taken, 16 MiB to 4 TiB. Default 0: 80 % of what
     /// it may have, by its cgroup or the machine.
     pub(crate) memory_high: u64,
@@ -89,6 +92,7 @@ impl Default for GatewaySettings {
             write_queue_bytes: 1 << 20,
             channels_per_connection: 64,
             suspended_max: 10_000,
+            resume_bytes_total: 256 << 20,
             memory_high: 0,
             memory_critical: 0,
             drain_spread: Duration::from_secs(1),
@@ -120,6 +124,7 @@ impl GatewaySettings {
             write_queue_bytes: table.size("write_queue_bytes").range(1 << 10..=1 << 30).or(default.write_queue_bytes),
             channels_per_connection: table.integer("channels_per_connection").range(0..=65_536).or(default.channels_per_connection),
             suspended_max: table.integer("suspended_max").range(0..=10_000_000).or(default.suspended_max),
+            resume_bytes_total: table.size("resume_bytes_total").range(1 << 20..=64 << 30).or(default.resume_bytes_total),
             memory_high: memory(&mut table, "memory_high").or(default.memory_high),
             memory_critical: memory(&mut table, "memory_critical").or(default.memory_critical),
             drain_spread: table.duration("drain_spread").range(Duration::ZERO..=minutes(10)).or(default.drain_spread),

@@ -91,6 +91,7 @@ handshakes_max = 7
 authorize_timeout = \"15s\"
 channels_per_connection = 3
 suspended_max = 0
+resume_bytes_total = \"1MiB\"
 memory_high = \"1GiB\"
 memory_critical = \"2GiB\"
 drain_spread = \"0s\"
@@ -108,6 +109,7 @@ resume_bytes = \"1KiB\"
         authorize_timeout: Duration::from_secs(15),
         channels_per_connection: 3,
         suspended_max: 0,
+        resume_bytes_total: 1 << 20,
         memory_high: 1 << 30,
         memory_critical: 2 << 30,
         drain_spread: Duration::ZERO,

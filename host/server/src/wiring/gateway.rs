@@ -37,6 +37,7 @@ pub(crate) fn gateway(settings: &Settings) -> anyhow::Result<GatewayOptions> {
             channel_bytes: CHANNEL_BYTES_MAX,
             suspended_max: gateway.suspended_max,
         },
+        resume_bytes_total: gateway.resume_bytes_total,
         memory: Some(memory::marks(gateway)?),
         drain_spread: gateway.drain_spread,
         reconnect_spread: gateway.reconnect_spread,

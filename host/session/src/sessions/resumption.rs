@@ -24,7 +24,7 @@ pub enum Lost {
     },
 }
 
-/// A session was resumed.
+/// A session that is resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resumed {
     /// Its id, which the new connection goes by from now on.
@@ -91,33 +91,43 @@ impl Sessions {
         }
     }
 
-    /// Gives a session to the connection `by`, whose own anonymous session disappears from the book with its channels. The session
-    /// is bound again and has its channels; `token` is void, and `fresh` takes its place. If the session was still connected, the
-    /// caller closes the old connection.
+    /// The session that the connection `by` may go on with. Changes nothing: a caller who finds another obstacle leaves the session as it
+    /// was, and its token good.
     ///
     /// Tokens are looked up by their hash and never compared with each other. How long that takes depends on bits that nobody can
     /// choose, so it need not take the same time for every token.
     ///
     /// # Errors
     ///
-    /// See [`ResumeError`]. A `fresh` that is out already is not random, and is refused too.
-    pub fn resume(&mut self, by: ConnId, token: &Token, fresh: &Token, now: Instant) -> Result<Resumed, ResumeError> {
+    /// See [`ResumeError`].
+    pub fn resumable(&self, by: ConnId, token: &Token, now: Instant) -> Result<Resumed, ResumeError> {
         let Some(Standing::Anonymous) = self.book.get(&by) else {
             return Err(ResumeError::NotAnonymous);
         };
         let conn = *self.tokens.get(&token.hash()).ok_or(ResumeError::Refused)?;
-        let (uid, was) = match self.book.get(&conn) {
-            Some(Standing::Bound { uid, .. }) => (*uid, Presence::Connected),
-            Some(Standing::Suspended { uid, until, .. }) if now < *until => (*uid, Presence::Suspended),
-            _ => return Err(ResumeError::Refused),
-        };
+        match self.book.get(&conn) {
+            Some(Standing::Bound { uid, .. }) => Ok(Resumed { conn, uid: *uid, was: Presence::Connected }),
+            Some(Standing::Suspended { uid, until, .. }) if now < *until => Ok(Resumed { conn, uid: *uid, was: Presence::Suspended }),
+            _ => Err(ResumeError::Refused),
+        }
+    }
+
+    /// Gives a session to the connection `by`, whose own anonymous session disappears from the book with its channels. The session
+    /// is bound again and has its channels; `token` is void, and `fresh` takes its place. If the session was still connected, the
+    /// caller closes the old connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::resumable`]. A `fresh` that is out already is not random, and is refused too.
+    pub fn resume(&mut self, by: ConnId, token: &Token, fresh: &Token, now: Instant) -> Result<Resumed, ResumeError> {
+        let resumed = self.resumable(by, token, now)?;
         let fresh = fresh.hash();
         if self.tokens.contains_key(&fresh) {
             return Err(ResumeError::Refused);
         }
         self.end(by);
-        self.set(conn, Some(Standing::Bound { uid, token: Some(fresh) }));
-        Ok(Resumed { conn, uid, was })
+        self.set(resumed.conn, Some(Standing::Bound { uid: resumed.uid, token: Some(fresh) }));
+        Ok(resumed)
     }
 
     /// Ends a suspended session whose time is over, and says whom it was bound to. `None` if it was resumed meanwhile, is not
@@ -145,8 +155,8 @@ impl Error for IssueError {}
 impl fmt::Display for ResumeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAnonymous => "only a new connection without a login can resume a session",
-            Self::Refused => "the token is not good; log in again",
+            Self::NotAnonymous => "only a connection without a login of its own can resume a session",
+            Self::Refused => "the token is unknown, used, void or too old; log in again",
         })
     }
 }

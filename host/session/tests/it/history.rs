@@ -239,7 +239,12 @@ impl History<'_> {
 
     fn resume(&mut self, by: ConnId, number: u8, fresh: u8) -> Result<(), TestCaseError> {
         let owner = self.given.get(&number).copied();
+        let before = self.book.resumable(by, &token(number), self.at(self.now));
+        self.check()?;
         let answer = self.book.resume(by, &token(number), &token(fresh), self.at(self.now));
+        if !self.given.contains_key(&fresh) {
+            prop_assert_eq!(before, answer, "what asking says is what happens");
+        }
         let late = owner.and_then(|conn| self.model.row(conn)).is_some_and(|row| {
             let suspended = matches!(row.state, SessionState::Suspended(_));
             suspended && row.until <= self.now

@@ -53,6 +53,7 @@ actions! {
     BindHeldKick = "bind", BindHeldReject = "bind", BindAwayKick = "bind", BindAwayReject = "bind", Unbind = "unbind",
     IssueFresh = "issue", IssueMine = "issue", IssueTheirs = "issue",
     LoseWithRoom = "lose", LoseWithoutRoom = "lose",
+    AskForIt = "resumable", AskForItLate = "resumable", AskByIt = "resumable",
     ResumeIt = "resume", ResumeItLate = "resume", ResumeItWithSame = "resume", ResumeItWithTheirs = "resume",
     ResumeByIt = "resume", ResumeByItUnknown = "resume",
     ExpireEarly = "expire", ExpireLate = "expire",
@@ -134,6 +135,22 @@ fn expected(action: Action) -> [&'static str; 6] {
             "Suspended { uid: Uid(10) }",
             "Ended { uid: None } > none",
         ],
+        Action::AskForIt => [
+            "Err(Refused)",
+            "Err(Refused)",
+            "Err(Refused)",
+            "Ok(Resumed { conn: ConnId(1), uid: Uid(10), was: Connected })",
+            "Ok(Resumed { conn: ConnId(1), uid: Uid(10), was: Suspended })",
+            "Err(Refused)",
+        ],
+        Action::AskByIt => [
+            "Err(NotAnonymous)",
+            "Ok(Resumed { conn: ConnId(4), uid: Uid(40), was: Suspended })",
+            "Err(NotAnonymous)",
+            "Err(NotAnonymous)",
+            "Err(NotAnonymous)",
+            "Err(NotAnonymous)",
+        ],
         Action::ResumeIt => [
             "Err(Refused)",
             "Err(Refused)",
@@ -142,7 +159,7 @@ fn expected(action: Action) -> [&'static str; 6] {
             "Ok(Resumed { conn: ConnId(1), uid: Uid(10), was: Suspended }) > Bound(Uid(10))",
             "Err(Refused)",
         ],
-        Action::ResumeItLate => [
+        Action::AskForItLate | Action::ResumeItLate => [
             "Err(Refused)",
             "Err(Refused)",
             "Err(Refused)",
@@ -268,6 +285,9 @@ fn act(book: &mut Sessions, action: Action, t: Instant) -> String {
             book.lose(NEW, late);
             said(book.lose(IT, late))
         }
+        Action::AskForIt => said(book.resumable(NEW, &MINE, early)),
+        Action::AskForItLate => said(book.resumable(NEW, &MINE, late)),
+        Action::AskByIt => said(book.resumable(IT, &THEIRS, early)),
         Action::ResumeIt => said(book.resume(NEW, &MINE, &FRESH, early)),
         Action::ResumeItLate => said(book.resume(NEW, &MINE, &FRESH, late)),
         Action::ResumeItWithSame => said(book.resume(NEW, &MINE, &MINE, early)),

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use duet_testkit::frame::{frame, opcode};
-use duet_testkit::{Peer, Server, Wire};
+use duet_testkit::{Message, Peer, Wire};
 use serde_json::json;
 
-use super::{EVENTS, KICK, ONLINE, SESSION_GONE, ask, lobby, logged_in, resume, token};
+use super::{EVENTS, KICK, ONLINE, SESSION, SESSION_GONE, ask, connect, lobby, logged_in, resume, token};
 
 /// Where an account is.
 fn presence(bob: &mut Peer, uid: i64) -> u64 {
@@ -47,10 +47,13 @@ fn a_goodbye_ends_a_session_and_a_loss_does_not() {
         peer.finish();
         peer.closed();
     };
-    let cases: [(&str, Wire, Leave, bool); 9] = [
+    let cases: [(&str, Wire, Leave, bool); 12] = [
         ("close 1000", Wire::WS, Box::new(close(Some(1000))), false),
         ("close without a code", Wire::WS, Box::new(close(None)), false),
-        ("close 4000", Wire::WS, Box::new(close(Some(4000))), false),
+        ("close 4000", Wire::WS, Box::new(close(Some(4000))), true),
+        ("close 3000", Wire::WS, Box::new(close(Some(3000))), true),
+        ("close 1011", Wire::WS, Box::new(close(Some(1011))), true),
+        ("close 1002", Wire::WS, Box::new(close(Some(1002))), true),
         ("close 1001", Wire::WS, Box::new(close(Some(1001))), true),
         ("end of the stream", Wire::WS, Box::new(drop), true),
         ("reset", Wire::WS, Box::new(reset), true),
@@ -92,28 +95,23 @@ fn a_kick_ends_a_session_that_waits_for_its_client() {
     assert_eq!(resume(&server, Wire::TCP, &token, 0).map(drop), Err(SESSION_GONE));
 }
 
-/// Whether its client is there or lost.
-fn is_ended_by_another_listener(server: &Server, bob: &mut Peer, uid: i64, lost: bool) {
-    let (mut ann, conn) = logged_in(server, Wire::TCP, uid);
-    let token = token(&mut ann);
-    let kept = if lost {
-        drop(ann);
-        told(bob, conn, "suspend");
-        None
-    } else {
-        Some(ann)
-    };
-    assert_eq!(resume(server, Wire::WS, &token, 0).map(drop), Err(SESSION_GONE));
-    assert_eq!(told(bob, conn, "disconnect"), "expired");
-    assert_eq!(presence(bob, uid), 0);
-    assert!(kept.is_none_or(|mut ann| ann.closed().is_none()), "nothing is said");
-    assert_eq!(resume(server, Wire::TCP, &token, 0).map(drop), Err(SESSION_GONE));
-}
-
 #[test]
-fn a_session_that_is_asked_for_on_another_listener_ends() {
+fn a_session_that_is_asked_for_on_another_listener_is_told_so_and_stays() {
     let server = lobby("");
     let (mut bob, _) = logged_in(&server, Wire::TCP, 8);
-    is_ended_by_another_listener(&server, &mut bob, 6, true);
-    is_ended_by_another_listener(&server, &mut bob, 7, false);
+    for (uid, lost) in [(6, true), (7, false)] {
+        let (mut ann, conn) = logged_in(&server, Wire::TCP, uid);
+        let token = token(&mut ann);
+        let kept = (!lost).then_some(ann);
+        if lost {
+            told(&mut bob, conn, "suspend");
+        }
+        let mut stranger = connect(&server, Wire::WS);
+        let refused = ask(&mut stranger, SESSION, &json!({"token": token, "received": 0})).unwrap_err();
+        let text = "session gone: it belongs to another listener".to_owned();
+        assert_eq!(refused, Message::Error { route: SESSION, seq: 1, code: SESSION_GONE, text });
+        assert_eq!(presence(&mut bob, uid), if lost { 2 } else { 1 });
+        resume(&server, Wire::TCP, &token, 0).expect("its own listener is the right one");
+        assert!(kept.is_none_or(|mut ann| ann.closed().is_none()), "nothing is said");
+    }
 }

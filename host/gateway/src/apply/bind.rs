@@ -1,0 +1,89 @@
+//! Binding a connection to a uid, and how often a plugin may.
+
+use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, RequestKind, Uid};
+use duet_session::BindError;
+
+use super::{Application, bit};
+use crate::Refusal;
+
+impl Application<'_> {
+    /// Binds a connection. If that is refused, the later effects of the same request are dropped.
+    pub(super) fn bind(&mut self, origin: Origin, conn: ConnId, uid: Uid, out: &mut Vec<u8>) {
+        let Err(error) = self.try_bind(origin, conn, uid) else { return };
+        self.refused |= bit(origin);
+        self.connections.stats.refuse(error.refusal());
+        match error.refusal() {
+            Refusal::Bind => tracing::warn!(%conn, %uid, kind = origin.kind.name(), route = %origin.route, "not bound: {error}"),
+            _ => tracing::debug!(%conn, %uid, "not bound: {error}"),
+        }
+        if !origin.kind.is_event() {
+            let (code, text) = (error.code(), error.to_string());
+            let text = if error.refusal() == Refusal::Bind { text.as_str() } else { code.text() };
+            self.send(origin.conn, &[Effect { origin, action: Action::Error(code, text) }], out);
+        }
+    }
+
+    fn try_bind(&mut self, origin: Origin, conn: ConnId, uid: Uid) -> Result<(), NotBound> {
+        let connections = self.connections;
+        let connection = connections.find(conn).ok_or(BindError::Gone)?;
+        let mut book = connections.book();
+        // Each is an event that waits for plugins. Their number is bounded by that of the requests, and no event leads to another like it.
+        if book.uid_of(conn) != Some(uid) {
+            if origin.kind == RequestKind::Bind {
+                return Err(NotBound::ByBind);
+            }
+            if self.bound & bit(origin) != 0 {
+                return Err(NotBound::Again);
+            }
+            if !connection.has_room_for_event() {
+                return Err(NotBound::Events);
+            }
+        }
+        let bound = book.bind(conn, uid, connection.profile.sessions.duplicate_login)?;
+        if bound.changed {
+            self.bound |= bit(origin);
+            connections.event(&connection, RequestKind::Bind, Some(uid), "");
+            // A token of the login before is void, and so is what was kept for it.
+            if bound.previous.is_some() {
+                connection.release();
+            }
+            connection.set_uid(Some(uid));
+        }
+        // Under the lock of the book, or the old one could resume another session before it is closed.
+        if let Some(old) = bound.replaced {
+            connections.replace(old);
+        }
+        Ok(())
+    }
+}
+
+/// Why a connection is not bound.
+#[derive(Debug, thiserror::Error)]
+enum NotBound {
+    #[error(transparent)]
+    Book(#[from] BindError),
+    #[error("a request binds at most once")]
+    Again,
+    #[error("a handler of the bind event does not bind")]
+    ByBind,
+    #[error("too many events of the connection wait for a plugin")]
+    Events,
+}
+
+impl NotBound {
+    const fn refusal(&self) -> Refusal {
+        match self {
+            Self::Book(_) => Refusal::DuplicateLogin,
+            Self::Again | Self::ByBind | Self::Events => Refusal::Bind,
+        }
+    }
+
+    const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Book(BindError::AlreadyOnline(_)) => ErrorCode::ALREADY_ONLINE,
+            Self::Book(_) => ErrorCode::SESSION_GONE,
+            Self::Again | Self::ByBind => ErrorCode::HANDLER,
+            Self::Events => ErrorCode::BUSY,
+        }
+    }
+}

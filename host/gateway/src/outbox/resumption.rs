@@ -1,0 +1,118 @@
+//! What is kept for a client that may come back, and how its session goes on with another socket.
+
+use bytes::Bytes;
+use duet_core::Route;
+
+use super::{Chunk, Outbox, Overflow, Sending, Taken};
+use crate::CloseReason;
+use crate::retained::{Gap, Retained};
+
+/// Why a session cannot go on with another socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    /// The server ends it.
+    Ending,
+    /// Nothing is kept for its client any more.
+    Released,
+    /// What its client misses cannot be had.
+    Gap(Gap),
+}
+
+impl Outbox {
+    /// From now on packets are kept, and counted from 0: those behind `answer`, with which the client is told.
+    pub(crate) fn retain(&mut self, answer: Vec<u8>, retained: Retained) {
+        if self.state == Sending::Open && self.writer.is_some() {
+            self.keep(Chunk { data: answer.into(), written: 0, packets: 1, number: None, latest: None });
+        }
+        // What waits is from before, and has no number.
+        self.chunks.iter_mut().for_each(|chunk| (chunk.number, chunk.latest) = (None, None));
+        self.retained = Some(Box::new(retained));
+    }
+
+    /// Whether packets are kept.
+    pub(crate) const fn is_retaining(&self) -> bool {
+        self.retained.is_some()
+    }
+
+    /// Keeps no packets any more.
+    pub(crate) fn release(&mut self) {
+        self.retained = None;
+    }
+
+    /// What is kept, if the client asked for it.
+    pub(crate) fn retained(&mut self) -> Option<&mut Retained> {
+        self.retained.as_deref_mut()
+    }
+
+    /// Keeps a packet for a client that was lost and may come back for it.
+    pub(super) fn miss(&mut self, packet: &Bytes, route: Route, overflow: Overflow) -> Taken {
+        let Some(retained) = &mut self.retained else { return Taken::Done };
+        if overflow == Overflow::KeepLatest
+            && let Some(number) = retained.waiting(route)
+        {
+            retained.replace(number, packet);
+            return Taken::Dropped;
+        }
+        // One that may be lost does not push out one that may not.
+        if overflow != Overflow::Close && retained.is_full(packet) {
+            return Taken::Dropped;
+        }
+        retained.push(packet.clone(), (overflow == Overflow::KeepLatest).then_some(route));
+        Taken::Done
+    }
+
+    /// Notes what the client cannot have. Called before what waits is forgotten.
+    pub(super) fn note_unwritten(&mut self) {
+        let Some(retained) = &mut self.retained else { return };
+        let first = self.chunks.iter().filter(|chunk| chunk.written == 0).find_map(|chunk| chunk.number);
+        if let Some(number) = first.or((self.state == Sending::Open && self.writer.is_some()).then_some(retained.next())) {
+            retained.set_unwritten(number);
+        }
+    }
+
+    /// The socket is gone, the session is not.
+    pub(crate) fn suspend(&mut self) {
+        self.forget();
+        self.writer = None;
+        self.state = Sending::Open;
+    }
+
+    /// Whether all was written, so that a session may go on with this socket.
+    pub(crate) fn is_free(&mut self) -> bool {
+        self.state == Sending::Open && self.writer.is_some() && self.flush().is_ok() && self.chunks.is_empty()
+    }
+
+    /// What the client of this session misses if it has the packets below `received`. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Stuck`].
+    pub(crate) fn missed(&self, received: u64) -> Result<Missed, Stuck> {
+        // What the server ends for a cause does not go on.
+        if matches!(self.state, Sending::Closing(why) | Sending::Closed(why) if !why.is_loss()) {
+            return Err(Stuck::Ending);
+        }
+        let kept = self.retained.as_ref().ok_or(Stuck::Released)?.since(received).map_err(Stuck::Gap)?;
+        let chunk = |(number, kept): (u64, &crate::retained::Kept)| Chunk {
+            data: kept.packet.clone(),
+            written: 0,
+            packets: 1,
+            number: Some(number),
+            latest: kept.latest,
+        };
+        Ok(Missed(kept.map(chunk).collect()))
+    }
+
+    /// Goes on with the socket of another connection: `greeting`, then what the client misses. The other one ends.
+    pub(crate) fn take_over(&mut self, by: &mut Self, greeting: Vec<u8>, missed: Missed) {
+        self.forget();
+        self.writer = by.writer.take();
+        by.state = Sending::Closed(CloseReason::Resumed);
+        self.state = Sending::Open;
+        self.keep(Chunk { data: greeting.into(), written: 0, packets: 1, number: None, latest: None });
+        missed.0.into_iter().for_each(|chunk| self.keep(chunk));
+    }
+}
+
+/// Packets that a client misses.
+#[derive(Debug)]
+pub(crate) struct Missed(Vec<Chunk>);

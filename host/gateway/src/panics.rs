@@ -1,0 +1,43 @@
+//! What is done about a panic: it ends one connection, or one step of a loop, and everything else goes on.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use duet_core::ConnId;
+use futures_util::FutureExt;
+
+use crate::{CloseReason, Connections, Stats};
+
+/// Pause of a loop after a step that panicked, so that one that always does takes no whole core.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a panic said.
+pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it said nothing")
+}
+
+/// Takes a step of a loop. A panic in it is logged and counted, and the loop goes on.
+pub(crate) async fn survive<T>(what: &str, stats: &Stats, step: impl Future<Output = T>) -> Option<T> {
+    match AssertUnwindSafe(step).catch_unwind().await {
+        Ok(done) => Some(done),
+        Err(panic) => {
+            stats.panic();
+            tracing::error!("{what} panicked and goes on: {}", text(&*panic));
+            tokio::time::sleep(PAUSE).await;
+            None
+        }
+    }
+}
+
+impl Connections {
+    /// Logs and counts a panic in what served one connection, and ends that connection.
+    pub(crate) fn panicked(&self, conn: ConnId, panic: &(dyn Any + Send)) {
+        self.stats.panic();
+        tracing::error!(%conn, "a panic ends this connection: {}", text(panic));
+        if let Some(connection) = self.find(conn) {
+            connection.cut(CloseReason::Internal);
+        }
+    }
+}
