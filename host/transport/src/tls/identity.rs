@@ -18,6 +18,7 @@ use super::provider;
 
 /// Longer than any chain of certificates.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why files cannot be used for TLS. Never holds a byte of a private key.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +156,10 @@ fn bytes(path: &Path) -> Result<Vec<u8>, TlsError> {
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(failed(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes"))));
+    }
+    // Editors of Windows put it there.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }

@@ -50,6 +50,16 @@ impl Files {
 }
 
 #[test]
+fn files_with_a_byte_order_mark_and_line_ends_of_windows_are_loaded() {
+    let (certificate, key) = issue(2100);
+    let windows = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    Files::new(windows(&certificate), windows(&key)).load().expect("both");
+    Files::new(format!("\u{feff}{certificate}"), key.replace('\n', "\r\n")).load().expect("either");
+    let key_only = Files::new("\u{feff}", &key).error();
+    assert!(key_only.contains("holds no certificate"), "{key_only}");
+}
+
+#[test]
 fn a_certificate_and_its_key_are_loaded_and_the_key_is_never_shown() {
     let (certificate, key) = issue(2100);
     let identity = Files::new(&certificate, &key).load().expect("identity");
