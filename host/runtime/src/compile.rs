@@ -1,11 +1,12 @@
 //! Compiles a component, in a child process with limits: a hostile megabyte can compile for minutes and cannot be cancelled.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
 
 use crate::engine;
 use crate::options::CompileMode;
@@ -39,6 +40,10 @@ pub(crate) enum CompileError {
     Refused(String),
     #[error("the compiler could not be run: {0}")]
     Run(#[from] std::io::Error),
+    #[error("compiling it was given up, because the process is stopping")]
+    Stopped,
+    #[error("its compiler was ended by signal {0}; load it again")]
+    Signal(i32),
 }
 
 /// Compiles `input` into `output` in this process, under limits that cannot be taken back: only for a process that does nothing else.
@@ -65,24 +70,36 @@ fn compile_file(input: &Path, output: &Path) -> Result<(), String> {
     std::fs::write(output, code).map_err(|e| format!("{}: {e}", output.display()))
 }
 
-/// Compiles `input` into `output` as the mode says.
-pub(crate) async fn compile(mode: &CompileMode, limits: CompileLimits, input: &Path, output: &Path) -> Result<(), CompileError> {
+/// Compiles `input` into `output` as the mode says. A child is ended, and waited for, when `stop` becomes true.
+pub(crate) async fn compile(
+    mode: &CompileMode,
+    limits: CompileLimits,
+    stop: watch::Receiver<bool>,
+    input: &Path,
+    output: &Path,
+) -> Result<(), CompileError> {
     match mode {
         CompileMode::InProcess => compile_file(input, output).map_err(CompileError::Refused),
-        CompileMode::Child { program, arguments } => in_child(program, arguments, limits, input, output).await,
+        CompileMode::Child { program, arguments } => {
+            let mut command = tokio::process::Command::new(program);
+            in_child(command.args(arguments).arg(input).arg(output), limits, stop).await
+        }
     }
 }
 
-async fn in_child(program: &PathBuf, arguments: &[String], limits: CompileLimits, input: &Path, output: &Path) -> Result<(), CompileError> {
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .arg(input)
-        .arg(output)
+async fn in_child(
+    command: &mut tokio::process::Command,
+    limits: CompileLimits,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), CompileError> {
+    let mut child = command
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
+        // Control-c on a terminal is for the server, which ends its compilers itself.
+        .process_group(0)
         .spawn()?;
     let mut said = Vec::new();
     let stderr = child.stderr.take();
@@ -92,11 +109,18 @@ async fn in_child(program: &PathBuf, arguments: &[String], limits: CompileLimits
         }
         child.wait().await
     });
-    let Ok(status) = finished.await else {
-        child.kill().await?;
-        return Err(CompileError::Time(limits.time));
+    let ended = tokio::select! {
+        finished = finished => finished.map_err(|_| CompileError::Time(limits.time)),
+        // The sender lives as long as the loader.
+        _ = stop.wait_for(|stop| *stop) => Err(CompileError::Stopped),
     };
-    let status = status?;
+    let status = match ended {
+        Ok(status) => status?,
+        Err(error) => {
+            child.kill().await?;
+            return Err(error);
+        }
+    };
     if status.success() {
         return Ok(());
     }
@@ -104,6 +128,9 @@ async fn in_child(program: &PathBuf, arguments: &[String], limits: CompileLimits
     let reason = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default().trim();
     Err(match std::os::unix::process::ExitStatusExt::signal(&status) {
         Some(signal) if signal == Signal::XCPU.as_raw() || signal == Signal::KILL.as_raw() => CompileError::Time(limits.time),
+        Some(signal) if [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT].iter().any(|s| s.as_raw() == signal) => {
+            CompileError::Signal(signal)
+        }
         Some(_) if said.contains("memory allocation") || reason.is_empty() => CompileError::Memory(limits.memory_bytes),
         _ => CompileError::Refused(if reason.is_empty() { status.to_string() } else { reason.to_owned() }),
     })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use duet_core::Directory;
+use tokio::sync::watch;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -37,8 +38,10 @@ impl LoadError {
 pub(crate) enum Reason {
     #[error("it cannot be read: {0}")]
     Read(#[from] std::io::Error),
-    #[error("it is not a regular file; plugins must lie in the folder themselves")]
+    #[error("it is not a regular file")]
     NotAFile,
+    #[error("it is a link that leads out of its folder; plugins must lie in the folder themselves")]
+    Outside,
     #[error("it has {bytes} bytes, the limit is {limit}; make it smaller, or raise `runtime.file_bytes_max`")]
     Large { bytes: u64, limit: u64 },
     #[error(transparent)]
@@ -72,6 +75,10 @@ pub struct Loader {
     cache: Cache,
     options: Arc<RuntimeOptions>,
     directory: Arc<dyn Directory>,
+    /// Whether to give up what is under way.
+    stop: watch::Sender<bool>,
+    /// How many loads are under way.
+    loads: watch::Sender<usize>,
     /// The clock of all budgets, those of `describe` included.
     _ticker: Ticker,
 }
@@ -121,7 +128,23 @@ impl Loader {
         let linkers = Linkers::new(&engine).map_err(host)?;
         let cache = Cache::open(&options.cache, &engine).map_err(|e| LoadError::new(&options.cache, e))?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| LoadError::new(&options.cache, Reason::Host(format!("no thread: {e}"))))?;
-        Ok(Self { engine, linkers, cache, options, directory, _ticker: ticker })
+        let (stop, loads) = (watch::Sender::new(false), watch::Sender::new(0));
+        Ok(Self { engine, linkers, cache, options, directory, stop, loads, _ticker: ticker })
+    }
+
+    /// Loads nothing more, and ends the compilations that are under way.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Whether [`Self::stop`] was called: what is not loaded then is not refused for a fault of its own.
+    pub fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until no load is under way: no compiler runs then, and no half file is left.
+    pub async fn idle(&self) {
+        drop(self.loads.subscribe().wait_for(|loads| *loads == 0).await);
     }
 
     /// Loads one file. Blocks while it compiles: call it on a thread of its own, outside of any runtime.
@@ -130,6 +153,7 @@ impl Loader {
     /// [`LoadError`] with the reason. A file that is refused leaves nothing behind.
     pub fn load(&self, file: &Path, options: PluginOptions) -> Result<Loaded, LoadError> {
         let begun = Instant::now();
+        let _underway = Underway::begin(&self.loads);
         self.load_file(file, options, begun).map_err(|reason| LoadError { file: file.to_owned(), reason })
     }
 
@@ -158,7 +182,8 @@ impl Loader {
     fn compile(&self, runtime: &tokio::runtime::Runtime, bytes: &[u8], compiled: &Path) -> Result<Component, Reason> {
         let (source, target) = (Scratch(self.cache.temporary()), Scratch(self.cache.temporary()));
         std::fs::write(&source.0, bytes)?;
-        runtime.block_on(compile(&self.options.compile, self.options.compile_limits, &source.0, &target.0))?;
+        let stop = self.stop.subscribe();
+        runtime.block_on(compile(&self.options.compile, self.options.compile_limits, stop, &source.0, &target.0))?;
         std::fs::rename(&target.0, compiled)?;
         self.cache.load(&self.engine, compiled).ok_or_else(|| Reason::Host("compiled code could not be loaded again".to_owned()))
     }
@@ -173,9 +198,31 @@ impl Drop for Scratch {
     }
 }
 
-/// Reads a regular file that is not larger than the limit. A link is not followed: it would pull files from outside into the server.
+/// Counts a load from its begin to its end.
+struct Underway<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Underway<'a> {
+    fn begin(loads: &'a watch::Sender<usize>) -> Self {
+        loads.send_modify(|loads| *loads += 1);
+        Self(loads)
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|loads| *loads -= 1);
+    }
+}
+
+/// Reads a regular file that is not larger than the limit. A link is followed as long as it stays in the folder of the file, as those of a
+/// Kubernetes volume do. One that leads out would pull files from outside into the server.
 fn read(file: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
-    let metadata = std::fs::symlink_metadata(file)?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (folder, place) = (folder.canonicalize()?, file.canonicalize()?);
+    if !place.starts_with(folder) {
+        return Err(Reason::Outside);
+    }
+    let metadata = std::fs::symlink_metadata(&place)?;
     if !metadata.is_file() {
         return Err(Reason::NotAFile);
     }
@@ -183,7 +230,7 @@ fn read(file: &Path, limit: u64) -> Result<Vec<u8>, Reason> {
         return Err(Reason::Large { bytes: metadata.len(), limit });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    File::open(file)?.take(limit + 1).read_to_end(&mut bytes)?;
+    File::open(place)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(Reason::Large { bytes: bytes.len() as u64, limit });
     }

@@ -106,7 +106,7 @@ fn a_bad_file_is_refused_with_its_name_and_what_to_do() {
         ("empty.wasm", "not WebAssembly"),
         ("core.wasm", "core WebAssembly module"),
         ("folder.wasm", "not a regular file"),
-        ("link.wasm", "not a regular file"),
+        ("link.wasm", "leads out of its folder"),
         (SINGLE, "the limit is 1024"),
     ];
     for (name, text) in cases {

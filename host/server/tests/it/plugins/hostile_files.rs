@@ -112,8 +112,13 @@ impl House {
         std::os::unix::fs::symlink(echo, self.path("odd-link.wasm")).unwrap();
         std::os::unix::fs::symlink("/dev/zero", self.path("odd-device.wasm")).unwrap();
         std::os::unix::fs::symlink("nowhere", self.path("odd-dangling.wasm")).unwrap();
-        for name in ["odd-folder", "odd-link", "odd-device", "odd-dangling"] {
-            self.files.insert(name.to_owned(), Some("not a regular file"));
+        for (name, reason) in [
+            ("odd-folder", "not a regular file"),
+            ("odd-link", "leads out of its folder"),
+            ("odd-device", "leads out of its folder"),
+            ("odd-dangling", "cannot be read"),
+        ] {
+            self.files.insert(name.to_owned(), Some(reason));
         }
         self.bad("odd-sparse", b"", "the limit is 67108864");
         fs::File::options().write(true).open(self.path("odd-sparse.wasm")).unwrap().set_len(1 << 40).unwrap();
