@@ -11,15 +11,17 @@ use tokio::time::{self, Instant};
 
 use crate::client::{Client, Incoming, Reply, Session};
 use crate::error::{ClientError, CloseReason};
-use command::{Command, Message, body_text};
+use crate::shown::Shown;
+use command::{Command, body_text};
 
-pub use command::CommandError;
+pub use command::{Body, CommandError, Message};
 
-/// How [`run`] behaves.
+/// Unanswered requests that an error names; there may be thousands.
+const REQUESTS_NAMED: usize = 5;
+
+/// How [`run`] and [`send`] behave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsoleOptions {
-    /// Sends the first command only, does not write down what it sends, and fails if the answer does. Default false.
-    pub one_shot: bool,
     /// How long answers are waited for once there is no more input. Default 3 s.
     pub reply_timeout: Duration,
     /// How long pushes are waited for once all answers are there. Default 0.
@@ -30,11 +32,11 @@ pub struct ConsoleOptions {
 
 impl Default for ConsoleOptions {
     fn default() -> Self {
-        Self { one_shot: false, reply_timeout: Duration::from_secs(3), wait: Duration::ZERO, heartbeats: false }
+        Self { reply_timeout: Duration::from_secs(3), wait: Duration::ZERO, heartbeats: false }
     }
 }
 
-/// Why [`run`] failed.
+/// Why [`run`] or [`send`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
     /// The input cannot be read.
@@ -43,34 +45,34 @@ pub enum ConsoleError {
     /// The output cannot be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
-    /// The one command is none.
+    /// The body of the one message cannot be had.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The input ended before there was a command.
-    #[error("there is nothing to send")]
-    Nothing,
-    /// The one command could not be sent.
+    /// The one message could not be sent.
     #[error("cannot send")]
     Send(#[source] ClientError),
-    /// The answer to the one command is an error packet.
-    #[error("refused with code {code}: {message}")]
+    /// The answer to the one message is an error packet.
+    #[error("refused with code {code}: {}", Shown(message))]
     Refused {
         /// The error code.
         code: u16,
         /// The text, may be empty.
         message: String,
     },
-    /// The one command had no answer in time.
-    #[error("no answer to route {route} seq {seq} in time")]
+    /// Not everything was answered in time.
+    #[error("no answer within {timeout:?} to {}", requests_text(requests))]
     NoReply {
-        /// The route of the command.
-        route: i32,
-        /// The seq it was sent with.
-        seq: i32,
+        /// Route and seq of what was not, in their order.
+        requests: Vec<(i32, i32)>,
+        /// How long the last answers were waited for.
+        timeout: Duration,
     },
     /// The connection ended.
     #[error("the connection is closed: {0}")]
     Closed(CloseReason),
+    /// The connection ended, and the server had never said anything on it.
+    #[error("the connection is closed: {0}; it never said a word, so the address may be that of another kind of listener")]
+    Mute(CloseReason),
 }
 
 /// Sends the commands in `input`, one on each line, and writes each thing that happens to `out`, one on each line, until the input has
@@ -88,46 +90,71 @@ pub enum ConsoleError {
 /// `! MISTAKE`; their bodies can be used as input again.
 ///
 /// # Errors
-/// Input, output or connection end early. In one-shot mode also when the command is wrong, refused or not answered.
+/// Input, output or connection end early, or a command was not answered.
 pub async fn run(
     client: &mut Client,
     input: impl AsyncBufRead + Unpin,
     out: &mut impl io::Write,
     options: &ConsoleOptions,
 ) -> Result<(), ConsoleError> {
-    let mut lines = input.lines();
-    let mut console = Console { out, options, unanswered: HashSet::new(), end_at: None, lost: None };
-    loop {
-        tokio::select! {
-            () = at(console.end_at) => return console.finish(),
-            incoming = client.recv(), if console.lost.is_none() => match incoming {
-                Ok(incoming) => console.show(incoming)?,
-                Err(ClientError::Closed(reason)) if console.may_resume(client, &reason) => console.lose(reason)?,
-                Err(ClientError::Closed(reason)) => return console.closed(reason),
-                Err(error) => return Err(ConsoleError::Send(error)),
-            },
-            line = lines.next_line(), if console.end_at.is_none() => match line.map_err(ConsoleError::Input)? {
-                Some(line) => console.obey(client, &line).await?,
-                None if options.one_shot => return Err(ConsoleError::Nothing),
-                None => match console.lost.take() {
-                    Some(reason) => return Err(ConsoleError::Closed(reason)),
-                    None => console.end_input(),
-                },
-            },
-        }
+    Console::new(out, options, false).follow(client, input).await
+}
+
+/// Sends one message, and writes down what comes back until its answer is there and `wait` is over; not the message itself.
+///
+/// # Errors
+/// The message cannot be sent, is refused or not answered; output or connection end early.
+pub async fn send(client: &mut Client, message: Message, out: &mut impl io::Write, options: &ConsoleOptions) -> Result<(), ConsoleError> {
+    let mut console = Console::new(out, options, true);
+    match console.send(client, message).await {
+        Err(ConsoleError::Send(ClientError::Closed(reason))) => return Err(console.ended(reason)),
+        sent => sent?,
     }
+    console.end_input();
+    console.follow(client, tokio::io::empty()).await
 }
 
 struct Console<'a, W> {
     out: &'a mut W,
     options: &'a ConsoleOptions,
+    /// Only one message is sent.
+    one_shot: bool,
     unanswered: HashSet<(i32, i32)>,
+    /// Whether the server has said anything.
+    heard: bool,
     end_at: Option<Instant>,
     /// Why there is no connection, while its session may be resumed.
     lost: Option<CloseReason>,
 }
 
-impl<W: io::Write> Console<'_, W> {
+impl<'a, W: io::Write> Console<'a, W> {
+    fn new(out: &'a mut W, options: &'a ConsoleOptions, one_shot: bool) -> Self {
+        Self { out, options, one_shot, unanswered: HashSet::new(), heard: false, end_at: None, lost: None }
+    }
+
+    /// Obeys lines until they end, and receives until there is nothing left to wait for.
+    async fn follow(mut self, client: &mut Client, input: impl AsyncBufRead + Unpin) -> Result<(), ConsoleError> {
+        let mut lines = input.lines();
+        loop {
+            tokio::select! {
+                () = at(self.end_at) => return self.finish(),
+                incoming = client.recv(), if self.lost.is_none() => match incoming {
+                    Ok(incoming) => self.show(incoming)?,
+                    Err(ClientError::Closed(reason)) if self.may_resume(client, &reason) => self.lose(reason)?,
+                    Err(ClientError::Closed(reason)) => return self.closed(reason),
+                    Err(error) => return Err(ConsoleError::Send(error)),
+                },
+                line = lines.next_line(), if self.end_at.is_none() => match line.map_err(ConsoleError::Input)? {
+                    Some(line) => self.obey(client, &line).await?,
+                    None => match self.lost.take() {
+                        Some(reason) => return Err(self.ended(reason)),
+                        None => self.end_input(),
+                    },
+                },
+            }
+        }
+    }
+
     async fn obey(&mut self, client: &mut Client, line: &str) -> Result<(), ConsoleError> {
         let obeyed = match Command::parse(line) {
             Ok(None) => return Ok(()),
@@ -136,20 +163,14 @@ impl<W: io::Write> Console<'_, W> {
             Ok(Some(Command::Resume)) => self.resume(client).await,
             Err(error) => Err(error.into()),
         };
-        let interactive = !self.options.one_shot;
         match obeyed {
-            Ok(()) if interactive => {}
-            Ok(()) => self.end_input(),
             // With a session the end is told by receiving, and `resume` may follow.
-            Err(ConsoleError::Send(ClientError::Closed(reason))) if !interactive || client.session().is_none() => {
-                return Err(ConsoleError::Closed(reason));
-            }
-            Err(ConsoleError::Command(error)) if interactive => self.write(format_args!("! {error}"))?,
-            Err(ConsoleError::Send(ClientError::Encode(error))) if interactive => self.write(format_args!("! {error}"))?,
-            Err(ConsoleError::Send(error)) if interactive => self.write(format_args!("! {error}"))?,
-            Err(error) => return Err(error),
+            Err(ConsoleError::Send(ClientError::Closed(reason))) if client.session().is_none() => Err(self.ended(reason)),
+            Err(ConsoleError::Send(ClientError::Encode(error))) => self.write(format_args!("! {error}")),
+            Err(ConsoleError::Send(error)) => self.write(format_args!("! {error}")),
+            Err(ConsoleError::Command(error)) => self.write(format_args!("! {}", Shown(&error.to_string()))),
+            obeyed => obeyed,
         }
-        Ok(())
     }
 
     async fn open_session(&mut self, client: &Client) -> Result<(), ConsoleError> {
@@ -165,8 +186,7 @@ impl<W: io::Write> Console<'_, W> {
 
     fn write_session(&mut self, what: &str, session: Option<Session>) -> Result<(), ConsoleError> {
         let Some(session) = session else { return Ok(()) };
-        // Escaped as all that a server says.
-        let token = session.token().escape_debug();
+        let token = Shown(session.token());
         self.write(format_args!("< {what} {token} {} {}", session.ttl().as_millis(), session.received()))
     }
 
@@ -174,27 +194,32 @@ impl<W: io::Write> Console<'_, W> {
         let body = message.body.read()?;
         let (route, seq) = (message.route, message.seq.unwrap_or_else(|| client.next_seq()));
         client.send(route, seq, &body).await.map_err(ConsoleError::Send)?;
-        if seq != 0 {
+        // Without a seq in the format, whatever comes on the route is the answer.
+        if message.seq != Some(0) {
             self.unanswered.insert((route, seq));
         }
-        if self.options.one_shot {
+        if self.one_shot {
             return Ok(());
         }
         self.write(format_args!("> {route} {seq} {}", body_text(&body)))
     }
 
     fn show(&mut self, incoming: Incoming) -> Result<(), ConsoleError> {
+        self.heard = true;
         match incoming {
-            Incoming::Push { route, body } => self.write(format_args!("< push {route} {}", body_text(&body))),
+            Incoming::Push { route, body } => {
+                self.write(format_args!("< push {route} {}", body_text(&body)))?;
+                self.answered(route, 0);
+                Ok(())
+            }
             Incoming::Reply(Reply { route, seq, body }) => {
                 self.write(format_args!("< reply {route} {seq} {}", body_text(&body)))?;
                 self.answered(route, seq);
                 Ok(())
             }
             Incoming::Error { route, seq, code, message } => {
-                // Escaped, since a server must not steer the terminal.
-                self.write(format_args!("< error {route} {seq} {code} {}", message.escape_debug()))?;
-                if self.answered(route, seq) && self.options.one_shot {
+                self.write(format_args!("< error {route} {seq} {code} {}", Shown(&message)))?;
+                if self.answered(route, seq) && self.one_shot {
                     return Err(ConsoleError::Refused { code, message });
                 }
                 Ok(())
@@ -223,22 +248,18 @@ impl<W: io::Write> Console<'_, W> {
     }
 
     fn finish(&mut self) -> Result<(), ConsoleError> {
-        let mut unanswered: Vec<_> = self.unanswered.drain().collect();
-        unanswered.sort_unstable();
-        for (route, seq) in unanswered {
-            let error = ConsoleError::NoReply { route, seq };
-            if self.options.one_shot {
-                return Err(error);
-            }
-            self.write(format_args!("! {error}"))?;
+        let mut requests: Vec<_> = self.unanswered.drain().collect();
+        if requests.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        requests.sort_unstable();
+        Err(ConsoleError::NoReply { requests, timeout: self.options.reply_timeout })
     }
 
     /// Whether it makes sense to wait for `resume`.
     fn may_resume(&self, client: &Client, reason: &CloseReason) -> bool {
         let lost = !reason.is_final();
-        lost && !self.options.one_shot && self.end_at.is_none() && client.session().is_some()
+        lost && !self.one_shot && self.end_at.is_none() && client.session().is_some()
     }
 
     fn lose(&mut self, reason: CloseReason) -> Result<(), ConsoleError> {
@@ -249,15 +270,32 @@ impl<W: io::Write> Console<'_, W> {
 
     /// A server may close once it has answered everything.
     fn closed(&mut self, reason: CloseReason) -> Result<(), ConsoleError> {
-        let error = ConsoleError::Closed(reason);
+        let error = self.ended(reason);
         if self.end_at.is_none() || !self.unanswered.is_empty() {
             return Err(error);
         }
         self.write(format_args!("! {error}"))
     }
 
+    fn ended(&self, reason: CloseReason) -> ConsoleError {
+        if self.heard || !matches!(reason, CloseReason::EndOfStream | CloseReason::Io(_)) {
+            return ConsoleError::Closed(reason);
+        }
+        ConsoleError::Mute(reason)
+    }
+
     fn write(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), ConsoleError> {
         writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(ConsoleError::Output)
+    }
+}
+
+/// Names the first few.
+fn requests_text(requests: &[(i32, i32)]) -> String {
+    let named = requests.iter().take(REQUESTS_NAMED).map(|(route, seq)| format!("route {route} seq {seq}"));
+    let text = named.collect::<Vec<_>>().join(", ");
+    match requests.len().saturating_sub(REQUESTS_NAMED) {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
 }
 

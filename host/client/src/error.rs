@@ -7,6 +7,7 @@ use duet_codec::EncodeError;
 use tokio_tungstenite::tungstenite;
 
 use crate::endpoint::Endpoint;
+use crate::shown::Shown;
 
 /// Why an operation of a [`Client`](crate::Client) failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,22 @@ pub enum ClientError {
         /// What was wrong with the answer.
         source: Box<tungstenite::Error>,
     },
+    /// What listens there speaks no HTTP, which a ws upgrade begins with.
+    #[error("{endpoint} does not answer in HTTP, so it is no ws listener; tcp:// or tls:// may be meant, or wss:// for ws inside of TLS")]
+    NotWs {
+        /// Where the client wanted to go.
+        endpoint: Endpoint,
+        /// How that showed.
+        source: Box<tungstenite::Error>,
+    },
+    /// What listens there speaks no TLS, or ended the handshake without a word.
+    #[error("{endpoint} does not answer in TLS; for a listener without TLS use tcp:// or ws://")]
+    NotTls {
+        /// Where the client wanted to go.
+        endpoint: Endpoint,
+        /// How that showed.
+        source: io::Error,
+    },
     /// The certificates to trust cannot be used.
     #[error("TLS cannot be set up: {0}")]
     Trust(String),
@@ -49,7 +66,7 @@ pub enum ClientError {
         route: i32,
     },
     /// The server answered with an error packet.
-    #[error("refused with code {code}: {message}")]
+    #[error("refused with code {code}: {}", Shown(message))]
     Refused {
         /// The error code of the answer.
         code: u16,
@@ -82,6 +99,13 @@ pub enum ClientError {
     SessionAnswer,
 }
 
+impl ClientError {
+    /// Whether there was no connection on which a question could have been asked.
+    pub(crate) fn is_of_dialling(&self) -> bool {
+        matches!(self, Self::Dial { .. } | Self::DialTimeout { .. } | Self::Upgrade { .. } | Self::NotWs { .. } | Self::NotTls { .. })
+    }
+}
+
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloseReason {
@@ -89,7 +113,7 @@ pub enum CloseReason {
     #[error("the server ended the stream")]
     EndOfStream,
     /// The peer sent a ws close frame.
-    #[error("the server closed with {code} {reason}")]
+    #[error("the server closed with {code} {}", Shown(reason))]
     CloseFrame {
         /// The close code; 1005 if the frame had none.
         code: u16,
@@ -97,8 +121,11 @@ pub enum CloseReason {
         reason: String,
     },
     /// The peer sent something that is no packet of this format.
-    #[error("the server broke the format: {0}")]
+    #[error("the server broke the format: {}", Shown(.0))]
     Malformed(String),
+    /// The peer's first bytes are those of another protocol.
+    #[error("{0}")]
+    Foreign(Foreign),
     /// Reading or writing failed, for example a reset.
     #[error("{0}")]
     Io(String),
@@ -115,13 +142,13 @@ pub enum CloseReason {
         retry_after: Option<Duration>,
     },
     /// The game threw this client out.
-    #[error("kicked: {0}")]
+    #[error("kicked: {}", Shown(.0))]
     Kicked(String),
     /// The account logged in on another connection.
     #[error("replaced by another login")]
     Replaced,
     /// The server said why in an error packet with another code: its own, or one that the game kicks with.
-    #[error("the server ended it with code {code}: {message}")]
+    #[error("the server ended it with code {code}: {}", Shown(message))]
     Refused {
         /// The error code.
         code: u16,
@@ -131,6 +158,29 @@ pub enum CloseReason {
     /// This side closed.
     #[error("closed by this side")]
     Local,
+}
+
+/// What a peer speaks that should speak packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// A ws listener, or any web server.
+    #[error("the server answers in HTTP, so it is no tcp listener; ws:// or wss:// may be meant")]
+    Http,
+    /// A listener with TLS.
+    #[error("the server answers in TLS; tls:// or wss:// may be meant")]
+    Tls,
+}
+
+impl Foreign {
+    /// Told by the first bytes: no packet within any limit begins like that.
+    pub(crate) fn of_first_bytes(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [b'H', b'T', b'T', b'P', b'/', ..] => Some(Self::Http),
+            // An alert or an answer to a handshake, in any version since SSL 3.
+            [0x15 | 0x16, 3, 0..=4, ..] => Some(Self::Tls),
+            _ => None,
+        }
+    }
 }
 
 impl CloseReason {
@@ -182,6 +232,35 @@ fn retry_text(retry_after: Option<Duration>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_peer_speaks_is_told_by_its_first_bytes() {
+        for (bytes, foreign) in [
+            (b"HTTP/1.1 400 Bad Request".as_slice(), Some(Foreign::Http)),
+            (b"\x15\x03\x03\x00\x02\x02\x46", Some(Foreign::Tls)),
+            (b"HTTP", None),
+            (b"\x15\x03", None),
+            (b"\x00\x00\x00\x05hello", None),
+            (b"", None),
+        ] {
+            assert_eq!(Foreign::of_first_bytes(bytes), foreign, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn texts_of_a_server_do_not_steer_the_terminal_and_keep_their_quotes() {
+        let text = || "it's \"over\"\u{1b}[2J".to_owned();
+        let shown = "it's \"over\"\\u{1b}[2J";
+        for said in [
+            CloseReason::Kicked(text()).to_string(),
+            CloseReason::Refused { code: 1_000, message: text() }.to_string(),
+            CloseReason::CloseFrame { code: 4_001, reason: text() }.to_string(),
+            CloseReason::Malformed(text()).to_string(),
+            ClientError::Refused { code: 1_000, message: text() }.to_string(),
+        ] {
+            assert!(said.ends_with(shown), "{said}");
+        }
+    }
 
     #[test]
     fn farewells_are_told_by_their_code() {

@@ -1,5 +1,7 @@
 //! A Duet / due client over tcp, ws and kcp, with TLS and sessions, the load generator, and the floors it is held against.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 pub mod bare_echo;
 pub mod console;
 pub mod load;
@@ -10,8 +12,10 @@ mod error;
 mod link;
 mod options;
 mod seq;
+mod shown;
 
 pub use client::{Client, Incoming, Reply, Session};
 pub use endpoint::{Endpoint, EndpointError, Transport};
-pub use error::{ClientError, CloseReason};
+pub use error::{ClientError, CloseReason, Foreign};
 pub use options::{ClientOptions, KcpOptions, Trust};
+pub use shown::{Shown, steers};

@@ -3,6 +3,8 @@
 //! A [`Format`] holds the settings of one listener and reads and writes packets. [`ws`] is the frame layer of a WebSocket
 //! connection after its handshake. Every length a peer claims is checked here before anything is allocated for it.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 mod decode;
 mod encode;
 mod field;

@@ -24,6 +24,8 @@
 //!
 //! Elements of lists count from 0 in a key: `listener[1]` is the second `[[listener]]`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 mod document;
 mod field;
 mod integer;

@@ -2,6 +2,8 @@
 //!
 //! This crate does no I/O. `gateway` and `runtime` know each other only through [`Dispatch`] and [`Egress`].
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 mod directory;
 mod dispatch;
 mod effect;

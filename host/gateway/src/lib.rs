@@ -3,6 +3,8 @@
 //! It knows no plugin. Requests leave by [`duet_core::Dispatch`], effects come back through [`Connections`], which is the
 //! [`duet_core::Egress`] and the [`duet_core::Directory`] of this process.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 mod accept;
 mod apply;
 mod close;

@@ -3,6 +3,8 @@
 //! The only crate that names wasmtime. It knows no sockets: requests come in by [`duet_core::Dispatch`], effects leave by
 //! [`duet_core::Egress`].
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 mod batch;
 mod cache;
 mod check;

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use duet_client::Shown;
 use duet_gateway::{ListenerOptions, Protocol};
 
 use crate::certificates;
@@ -38,10 +39,11 @@ impl Display for Banner<'_> {
         for plugin in &self.folder.served {
             let from = if plugin.cached { "from the cache" } else { "compiled" };
             let routes: Vec<String> = plugin.routes.iter().map(ToString::to_string).collect();
-            writeln!(f, "plugin     {} {}  routes {}  ({from}, {})", plugin.name, plugin.version, routes.join(" "), Time(plugin.time))?;
+            let (name, version) = (Shown(&plugin.name), Shown(&plugin.version));
+            writeln!(f, "plugin     {name} {version}  routes {}  ({from}, {})", routes.join(" "), Time(plugin.time))?;
         }
         for file in &self.folder.pending {
-            writeln!(f, "compiling  {}", file.display())?;
+            writeln!(f, "compiling  {}", Shown(&file.to_string_lossy()))?;
         }
         if self.folder.refused > 0 {
             writeln!(f, "refused    {} (the log says why)", files(self.folder.refused))?;

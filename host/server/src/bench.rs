@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{AudienceName, BenchArguments};
 use crate::client::format;
+use crate::output;
 
 /// How long one connection may take to open.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -93,9 +94,9 @@ fn body(arguments: &BenchArguments) -> LoadBody {
 fn show(report: Result<LoadReport, LoadError>, line: bool) -> anyhow::Result<ExitCode> {
     let report = report?;
     if line {
-        println!("{report}");
+        output::print(&report)?
     } else {
-        println!("{}", report.table());
+        output::print(report.table())?
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -117,7 +118,7 @@ fn idle(arguments: &BenchArguments, endpoint: Endpoint, format: Format) -> anyho
     });
     bar.finish_and_clear();
     let report = report?;
-    println!("{report}");
+    output::print(report)?;
     Ok(if report.ended == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -131,11 +132,11 @@ fn serve(address: SocketAddr, transport: Transport) -> anyhow::Result<ExitCode> 
     tokio::runtime::Runtime::new()?.block_on(async {
         if transport == Transport::Kcp {
             let socket = tokio::net::UdpSocket::bind(address).await?;
-            println!("bare echo on {}", socket.local_addr()?);
+            output::announce(format_args!("bare echo on {}", socket.local_addr()?));
             return bare_echo::kcp(socket).await;
         }
         let listener = tokio::net::TcpListener::bind(address).await?;
-        println!("bare echo on {}", listener.local_addr()?);
+        output::announce(format_args!("bare echo on {}", listener.local_addr()?));
         match transport {
             Transport::Ws => bare_echo::ws(listener).await,
             _ => bare_echo::tcp(listener).await,

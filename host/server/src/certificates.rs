@@ -5,20 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use duet_gateway::ListenerOptions;
 use duet_transport::TlsIdentity;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// How often the files are looked at.
 const STEP: Duration = Duration::from_secs(10);
 
 /// Never ends by itself. It waits for the disk, so it must not run on a thread that does I/O for clients.
-///
-/// # Errors
-/// If SIGHUP cannot be listened to.
-pub(crate) async fn watch(listeners: &[ListenerOptions]) -> std::io::Result<Infallible> {
-    let mut hangup = signal(SignalKind::hangup())?;
+pub(crate) async fn watch(listeners: &[ListenerOptions], mut hangups: watch::Receiver<u32>) -> Infallible {
     loop {
         let asked = tokio::select! {
-            _ = hangup.recv() => true,
+            asked = hangups.changed() => asked.is_ok(),
             () = tokio::time::sleep(STEP) => false,
         };
         for listener in listeners {

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use duet_client::Shown;
 use duet_gateway::Connections;
 use duet_runtime::{CompileLimits, Loader, compile_here};
 
 use crate::cli::{CheckArguments, CompileArguments};
 use crate::settings::Settings;
-use crate::wiring;
+use crate::{output, wiring};
 
 /// Loads a file as the server would, short of serving it.
 pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     let settings = match Settings::load(arguments.config.as_deref()) {
         Ok(settings) => settings,
         Err(mistakes) => {
-            eprintln!("{mistakes}");
+            output::complain(mistakes);
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -27,15 +28,17 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
         Ok(loaded) => {
             let routes: Vec<String> = loaded.manifest.routes().iter().map(|r| r.route.to_string()).collect();
             let calls = if loaded.batch { "packed batches" } else { "one message a call" };
-            println!("{}: loads", arguments.file.display());
-            println!("plugin   {} {}", loaded.manifest.name, loaded.manifest.version);
-            println!("routes   {}", routes.join(" "));
-            println!("called   with {calls}{}", if loaded.waits() { ", in the asynchronous lane" } else { "" });
-            println!("loaded   in {:.1?}, {}", loaded.time, if loaded.cached { "from the cache" } else { "compiled" });
+            let lane = if loaded.waits() { ", in the asynchronous lane" } else { "" };
+            let from = if loaded.cached { "from the cache" } else { "compiled" };
+            output::print(format_args!("{}: loads", Shown(&arguments.file.to_string_lossy())))?;
+            output::print(format_args!("plugin   {} {}", Shown(&loaded.manifest.name), Shown(&loaded.manifest.version)))?;
+            output::print(format_args!("routes   {}", routes.join(" ")))?;
+            output::print(format_args!("called   with {calls}{lane}"))?;
+            output::print(format_args!("loaded   in {:.1?}, {from}", loaded.time))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("{error}");
+            output::complain(error);
             Ok(ExitCode::FAILURE)
         }
     }

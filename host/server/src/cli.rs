@@ -114,13 +114,13 @@ pub(crate) struct ClientArguments {
     /// for a token, `resume` to go on with that session on another connection.
     #[arg(long, value_name = "ROUTE", allow_negative_numbers = true)]
     pub(crate) send: Option<i32>,
-    /// Body of that message: text, hex:BYTES or @FILE.
-    #[arg(long, default_value = "", requires = "send")]
+    /// Body of that message: text, hex:BYTES, @FILE, or text:TEXT for a text that begins like one of these.
+    #[arg(long, default_value = "", requires = "send", allow_hyphen_values = true)]
     pub(crate) body: String,
-    /// Sequence number of that message; the next free one if not given.
+    /// Sequence number of that message; the next free one if not given. With 0 no answer is expected.
     #[arg(long, requires = "send", allow_negative_numbers = true)]
     pub(crate) seq: Option<i32>,
-    /// Milliseconds to wait: for the reply, then for pushes.
+    /// Milliseconds to wait: for the reply, then for pushes. A reply that is not there by then is an error.
     #[arg(long, default_value_t = 1000)]
     pub(crate) wait: u64,
 }

@@ -1,15 +1,15 @@
 //! `duet client`: a person, or a script, at one end of a connection.
 
-use std::io::Cursor;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use duet_client::console::{ConsoleOptions, run};
+use duet_client::console::{self, ConsoleError, ConsoleOptions, Message};
 use duet_client::{Client, ClientOptions, Endpoint, Session, Trust};
 use duet_codec::Format;
 use tokio::io::BufReader;
 
 use crate::cli::{ByteOrderName, ClientArguments, FormatArguments, ProfileName};
+use crate::output::{self, OutputError};
 
 /// One message, or an interactive session.
 pub(crate) fn client(arguments: &ClientArguments) -> anyhow::Result<ExitCode> {
@@ -28,19 +28,21 @@ async fn talk(arguments: &ClientArguments) -> anyhow::Result<()> {
         None => Client::connect(&endpoint, format, options).await?,
     };
     let wait = Duration::from_millis(arguments.wait);
+    let options = ConsoleOptions { reply_timeout: wait, wait, ..ConsoleOptions::default() };
     let mut out = std::io::stdout();
-    match arguments.send {
+    let done = match arguments.send {
         Some(route) => {
-            let seq = arguments.seq.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
-            let line = format!("{route} {seq} {}\n", arguments.body);
-            let options = ConsoleOptions { one_shot: true, reply_timeout: wait, wait, ..ConsoleOptions::default() };
-            run(&mut client, Cursor::new(line.into_bytes()), &mut out, &options).await?;
+            let message = Message { route, seq: arguments.seq, body: arguments.body.parse()? };
+            console::send(&mut client, message, &mut out, &options).await
         }
         None => {
-            eprintln!("connected to {endpoint}; type ROUTE [SEQ] BODY, session or resume, end with ctrl-d");
-            let options = ConsoleOptions { reply_timeout: wait, wait, ..ConsoleOptions::default() };
-            run(&mut client, BufReader::new(tokio::io::stdin()), &mut out, &options).await?;
+            output::complain(format_args!("connected to {endpoint}; type ROUTE [SEQ] BODY, session or resume, end with ctrl-d"));
+            console::run(&mut client, BufReader::new(tokio::io::stdin()), &mut out, &options).await
         }
+    };
+    match done {
+        Err(ConsoleError::Output(error)) => return Err(OutputError::from(error).into()),
+        done => done?,
     }
     client.close().await;
     Ok(())

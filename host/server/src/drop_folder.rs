@@ -1,5 +1,7 @@
 //! The drop folder: finds plugin files, loads them side by side, and serves them in the order of their names.
 
+mod misses;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -43,7 +45,7 @@ type Report = (usize, Outcome);
 
 /// Loads everything in the folder. What takes longer than `start_wait` goes on in the background.
 pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
-    let files = find(&settings.plugins);
+    let files = find(settings);
     let outcomes = start_loaders(runtime, settings, &files);
     let deadline = Instant::now() + settings.runtime.start_wait;
     let mut reports: Vec<Option<Outcome>> = files.iter().map(|_| None).collect();
@@ -96,18 +98,21 @@ fn serve(runtime: &Runtime, loaded: Loaded) -> Option<Served> {
     Some(served)
 }
 
-/// The files that claim to be plugins, by name.
-fn find(folder: &Path) -> Vec<PathBuf> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            tracing::warn!("{}: {error}; no plugins are loaded", folder.display());
-            return Vec::new();
-        }
-    };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "wasm")).collect();
-    files.sort();
-    files
+/// The files that claim to be plugins, by name. Warns of what claims to be something and is of no use.
+fn find(settings: &Settings) -> Vec<PathBuf> {
+    let folder = &settings.plugins;
+    let mut entries: Vec<PathBuf> = Vec::new();
+    match std::fs::read_dir(folder).and_then(|listed| listed.map(|entry| Ok(entry?.path())).collect()) {
+        Ok(listed) => entries = listed,
+        // An operator who starts the server in another folder than meant has to see which.
+        Err(error) => tracing::warn!("{}: {error}; no plugins are loaded", misses::absolute(folder)),
+    }
+    entries.sort();
+    for miss in misses::find(folder, &entries, settings.plugin.keys()) {
+        tracing::warn!("{miss}");
+    }
+    entries.retain(|path| misses::is_plugin(path));
+    entries
 }
 
 /// Threads that load the files. Compiling happens in child processes, so a thread may be busy for as long as that is allowed to take.
@@ -140,6 +145,8 @@ fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
     }
     match runtime.loader().load(file, wiring::plugin(&own)) {
         Ok(loaded) => Outcome::Loaded(Box::new(loaded)),
+        // The process ends; that is not the fault of the file.
+        Err(_) if runtime.loader().is_stopped() => Outcome::Refused,
         Err(error) => {
             tracing::error!("plugin refused: {error}");
             Outcome::Refused
@@ -155,6 +162,11 @@ fn own_settings(settings: &Settings, file: &Path) -> Option<PluginSettings> {
         return Some(own);
     }
     PluginSettings::from_file(&beside, &own)
-        .inspect_err(|mistakes| tracing::error!("plugin refused: {}: its settings are wrong:\n{mistakes}", file.display()))
+        .inspect_err(|mistakes| {
+            tracing::error!("plugin refused: {}: its settings are wrong", file.display());
+            for mistake in mistakes.to_string().lines() {
+                tracing::error!("{mistake}");
+            }
+        })
         .ok()
 }

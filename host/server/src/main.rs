@@ -1,5 +1,7 @@
 //! `duet`: the game server, and the tools around it, in one program.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read; see `output`")]
+
 mod banner;
 mod bench;
 mod certificates;
@@ -10,31 +12,59 @@ mod drop_folder;
 mod exposure;
 mod logging;
 mod memory;
+mod outlet;
+mod output;
+mod panics;
 mod refusals;
 mod run;
 mod settings;
+mod signals;
 mod wiring;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+use crate::output::OutputError;
 
 /// glibc's allocator gives memory back after every batch and takes it again for the next.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long the end waits for somebody to read the last lines of standard error.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Run(arguments) => run::run(&arguments),
+    panics::handle();
+    let code = command().unwrap_or_else(|error| match error.downcast_ref::<OutputError>() {
+        Some(error) => error.end(),
+        None => {
+            output::complain(format_args!("duet: {error:#}"));
+            ExitCode::FAILURE
+        }
+    });
+    outlet::flush(LAST_LINES);
+    code
+}
+
+fn command() -> anyhow::Result<ExitCode> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            let printed = usage.print().map_err(OutputError::from);
+            return if usage.use_stderr() { Ok(ExitCode::from(USAGE)) } else { printed.map(|()| ExitCode::SUCCESS).map_err(Into::into) };
+        }
+    };
+    match cli.command {
+        Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Client(arguments) => client::client(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Compile(arguments) => check::compile(&arguments),
-    };
-    done.unwrap_or_else(|error| {
-        eprintln!("duet: {error:#}");
-        ExitCode::FAILURE
-    })
+    }
 }
+
+/// What clap ends with.
+const USAGE: u8 = 2;

@@ -1,51 +1,39 @@
-//! `duet run`: wires the crates together, opens the ports, and ends in good order.
+//! `duet run`: from the first signal handler to the last line of the log.
+
+mod start;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use duet_core::{Dispatch, Registry};
-use duet_embedded::MemoryRegistry;
-use duet_gateway::{CloseReason, Connections, Gateway};
-use duet_runtime::{Instances, PluginOptions, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use duet_core::Dispatch as _;
+use duet_gateway::{CloseReason, Gateway};
+use duet_runtime::Runtime;
 
+use self::start::{Started, start};
 use crate::banner::{self, Banner};
 use crate::cli::RunArguments;
-use crate::drop_folder;
-use crate::settings::Settings;
-use crate::{certificates, exposure, logging, refusals, wiring};
+use crate::signals::Signals;
+use crate::{certificates, exposure, output, refusals, wiring};
 
-/// How long I/O threads may take to end.
+/// How long I/O threads and compilers may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// Runs until SIGTERM or SIGINT.
-pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+/// Runs until a signal ends it.
+pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
-    let settings = match Settings::load(arguments.config.as_deref()) {
-        Ok(settings) => Arc::new(settings),
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    logging::start(&settings.log)?;
-    let listeners = settings.listeners.iter().map(|l| wiring::listener(&settings, l)).collect::<Result<Vec<_>, _>>()?;
-    let registry: Arc<dyn Registry> = Arc::<MemoryRegistry>::default();
-    let connections = Arc::new(Connections::new(wiring::gateway(&settings)?));
-    let runtime = Runtime::new(
-        wiring::runtime(&settings)?,
-        Arc::clone(&registry),
-        Arc::<Connections>::clone(&connections) as _,
-        Arc::<Connections>::clone(&connections) as _,
-    )?;
-    if arguments.native_echo {
-        serve_native_echo(&runtime)?;
+    let signals = Signals::handle().context("handling signals")?;
+    // Not the runtime of the I/O threads: how many those are stands in the settings, which may have to be waited for.
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().context("waiting for the start")?;
+    match waiting.block_on(start(arguments, &signals))? {
+        Ok(started) => serve(started, &signals, begun),
+        Err(end) => Ok(end),
     }
-    let folder = drop_folder::load(&runtime, &settings);
+}
 
-    let io_threads = wiring::threads(settings.gateway.io_threads);
+fn serve(started: Started, signals: &Signals, begun: Instant) -> anyhow::Result<ExitCode> {
+    let io_threads = wiring::threads(started.settings.gateway.io_threads);
     let io = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(io_threads)
         .thread_name("duet-io")
@@ -53,39 +41,17 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         .build()
         .context("starting the I/O threads")?;
     let done = io.block_on(async {
-        let gateway = Gateway::open(&listeners, Arc::clone(&connections), Arc::<Runtime>::clone(&runtime) as _, registry)?;
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        for (listener, address) in listeners.iter().zip(gateway.addresses()) {
-            for warning in exposure::warnings(listener) {
-                tracing::warn!("{}: {warning}", banner::url(listener, *address));
-            }
-        }
-        let workers = wiring::threads(settings.runtime.workers);
-        println!(
-            "{}",
-            Banner { listeners: &listeners, addresses: gateway.addresses(), folder: &folder, workers, io_threads, time: begun.elapsed() }
-        );
+        let dispatch = Arc::<Runtime>::clone(&started.runtime) as _;
+        let gateway = Gateway::open(&started.listeners, Arc::clone(&started.connections), dispatch, Arc::clone(&started.registry))?;
+        announce(&started, &gateway, io_threads, begun);
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            never = certificates::watch(&listeners) => match never? {},
-            never = refusals::watch(connections.stats()) => match never {},
+            () = signals.stopped(1) => {}
+            never = certificates::watch(&started.listeners, signals.hangups()) => match never {},
+            never = refusals::watch(started.connections.stats()) => match never {},
         }
-        let open = connections.stats().open();
-        tracing::info!(connections = open, timeout = ?settings.drain_timeout, "stopping: no new connections, finishing what is in flight");
-        let done = tokio::select! {
-            cut = gateway.drain(settings.drain_timeout) => {
-                if cut > 0 {
-                    tracing::warn!(connections = cut, "cut off: they did not end within drain_timeout");
-                }
-                cut == 0 && runtime.is_idle()
-            }
-            // A second signal means now.
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
-        };
-        anyhow::Ok(done)
+        anyhow::Ok(drain(&started, gateway, signals).await)
     })?;
+    let Started { runtime, connections, .. } = started;
     runtime.withdraw_all();
     if done {
         // The tasks hold the plugins; these can only stop in good order once they are gone.
@@ -104,12 +70,35 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve_native_echo(runtime: &Runtime) -> anyhow::Result<()> {
-    let options = PluginOptions { instances: Instances::Workers, ..PluginOptions::default() };
-    fn handle(requests: &mut [u8], effects: &mut Vec<u8>) {
-        if let Err(error) = duet_echo::Plugin::handle_batch(requests, effects) {
-            tracing::error!("native echo: {error}");
+fn announce(started: &Started, gateway: &Gateway, io_threads: usize, begun: Instant) {
+    let Started { settings, listeners, folder, .. } = started;
+    for (listener, address) in listeners.iter().zip(gateway.addresses()) {
+        for warning in exposure::warnings(listener) {
+            tracing::warn!("{}: {warning}", banner::url(listener, *address));
         }
     }
-    Ok(runtime.serve_native("native-echo", &duet_echo::Plugin::manifest(), handle, options)?)
+    let workers = wiring::threads(settings.runtime.workers);
+    output::announce(Banner { listeners, addresses: gateway.addresses(), folder, workers, io_threads, time: begun.elapsed() });
+}
+
+/// Whether all that was under way came to its end, before `drain_timeout` and a second signal.
+async fn drain(started: &Started, gateway: Gateway, signals: &Signals) -> bool {
+    let Started { settings, connections, runtime, .. } = started;
+    let (open, timeout) = (connections.stats().open(), settings.drain_timeout);
+    tracing::info!(connections = open, ?timeout, "stopping: no new connections, finishing what is in flight");
+    let loader = runtime.loader();
+    loader.stop();
+    let drained = async {
+        let cut = gateway.drain(timeout).await;
+        if cut > 0 {
+            tracing::warn!(connections = cut, "cut off: they did not end within drain_timeout");
+        }
+        drop(tokio::time::timeout(SHUTDOWN, loader.idle()).await);
+        cut == 0 && runtime.is_idle()
+    };
+    tokio::select! {
+        done = drained => done,
+        // A second signal means now.
+        () = signals.stopped(2) => false,
+    }
 }

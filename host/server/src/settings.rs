@@ -40,6 +40,7 @@ const PACKET_OVERHEAD_BYTES: usize = 64;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
     /// The folder with the plugins (`NAME.wasm`, beside it `NAME.toml`). Relative to the working directory. Default `plugins`.
+    /// Links in it are followed as long as they do not lead out of it.
     pub(crate) plugins: PathBuf,
     /// The folder for compiled plugins. It holds native code: nobody else may write to it. Relative to the working
     /// directory. Default `.duet/cache`.

@@ -1,6 +1,8 @@
 //! Connections and sessions as pure logic: when a connection's silence has lasted too long, and the book of who is logged in. No I/O,
 //! no clock of its own.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 mod session;
 mod sessions;
 mod timeouts;

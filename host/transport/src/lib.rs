@@ -1,6 +1,8 @@
 //! Sockets: listening with clear errors, accepting without giving up, admission by address, TLS, and the handshakes before the
 //! first packet.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 mod bucket;
 mod guard;
 mod kcp;

@@ -126,7 +126,7 @@ impl Client {
             Ok(client) => *self = client,
             Err(error) => {
                 self.earlier = session.undelivered;
-                if matches!(error, ClientError::Dial { .. } | ClientError::DialTimeout { .. } | ClientError::Upgrade { .. }) {
+                if error.is_of_dialling() {
                     self.shared.ledger().put_account(session.account);
                 }
                 return Err(error);

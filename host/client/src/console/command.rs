@@ -2,6 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::shown::steers;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,17 +16,23 @@ pub(super) enum Command {
     Resume,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) route: i32,
-    /// Absent: the next free one.
-    pub(super) seq: Option<i32>,
-    pub(super) body: Body,
+/// A message that is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its route.
+    pub route: i32,
+    /// Its seq. Absent: the next free one. 0: no answer is expected.
+    pub seq: Option<i32>,
+    /// Its body.
+    pub body: Body,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Body {
+/// Where a body comes from: text, `hex:` and digits, `@` and the name of a file, or `text:` and text that begins like one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// These bytes.
     Bytes(Vec<u8>),
+    /// A file, read when it is sent.
     File(PathBuf),
 }
 
@@ -65,12 +74,14 @@ impl Command {
             (_, Ok(seq)) if !behind.is_empty() => (Some(seq), behind),
             _ => (None, rest),
         };
-        Ok(Some(Self::Send(Message { route, seq, body: Body::parse(body)? })))
+        Ok(Some(Self::Send(Message { route, seq, body: body.parse()? })))
     }
 }
 
-impl Body {
-    fn parse(text: &str) -> Result<Self, CommandError> {
+impl FromStr for Body {
+    type Err = CommandError;
+
+    fn from_str(text: &str) -> Result<Self, CommandError> {
         if let Some(digits) = text.strip_prefix("hex:") {
             return parse_hex(digits).map(Self::Bytes).ok_or_else(|| CommandError::Hex(digits.to_owned()));
         }
@@ -79,7 +90,9 @@ impl Body {
         }
         Ok(Self::Bytes(text.strip_prefix("text:").unwrap_or(text).as_bytes().to_vec()))
     }
+}
 
+impl Body {
     /// The bytes to send; reads the file.
     pub(super) fn read(self) -> Result<Vec<u8>, CommandError> {
         match self {
@@ -92,7 +105,7 @@ impl Body {
 /// A body as it can be typed in: text, or hex if it is not text or would break the line or steer the terminal.
 pub(super) fn body_text(body: &[u8]) -> String {
     match str::from_utf8(body) {
-        Ok(text) if text.contains(char::is_control) || text.trim() != text => hex_text(body),
+        Ok(text) if text.contains(|c| steers(c) || c == '\t') || text.trim() != text => hex_text(body),
         Ok(text) if ["hex:", "text:", "@"].iter().any(|prefix| text.starts_with(prefix)) => format!("text:{text}"),
         Ok(text) => text.to_owned(),
         Err(_) => hex_text(body),

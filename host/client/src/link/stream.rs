@@ -7,7 +7,7 @@ use duet_codec::{Cut, Format};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::Socket;
-use crate::error::CloseReason;
+use crate::error::{CloseReason, Foreign};
 
 /// Enough for a few packets of usual size; the buffer grows up to one packet of the largest size.
 const READ_BYTES: usize = 16 * 1024;
@@ -16,6 +16,8 @@ pub(crate) struct Reader<S = ReadHalf<Socket>> {
     stream: S,
     buffer: BytesMut,
     format: Format,
+    /// Nothing was read yet but what is in the buffer.
+    first: bool,
 }
 
 pub(crate) struct Writer {
@@ -30,23 +32,31 @@ pub(super) fn split(socket: Socket, format: &Format) -> (Reader, Writer) {
 
 impl<S: AsyncRead + Unpin> Reader<S> {
     pub(super) fn new(stream: S, format: &Format) -> Self {
-        Self { stream, buffer: BytesMut::with_capacity(READ_BYTES), format: *format }
+        Self { stream, buffer: BytesMut::with_capacity(READ_BYTES), format: *format, first: true }
     }
 
     pub(super) async fn read(&mut self) -> Result<Bytes, CloseReason> {
         loop {
             match self.format.cut(&self.buffer) {
-                Ok(Cut::Packet(size)) if size > 0 => return Ok(self.buffer.split_to(size).freeze()),
+                Ok(Cut::Packet(size)) if size > 0 => {
+                    self.first = false;
+                    return Ok(self.buffer.split_to(size).freeze());
+                }
                 Ok(_) => {}
-                Err(error) => return Err(CloseReason::Malformed(error.to_string())),
+                Err(error) => return Err(self.foreign().unwrap_or_else(|| CloseReason::Malformed(error.to_string()))),
             }
             self.buffer.reserve(READ_BYTES);
             match self.stream.read_buf(&mut self.buffer).await {
-                Ok(0) => return Err(CloseReason::EndOfStream),
+                Ok(0) => return Err(self.foreign().unwrap_or(CloseReason::EndOfStream)),
                 Ok(_) => {}
                 Err(error) => return Err(close_reason(&error)),
             }
         }
+    }
+
+    fn foreign(&self) -> Option<CloseReason> {
+        let first_bytes = self.first.then_some(&*self.buffer)?;
+        Foreign::of_first_bytes(first_bytes).map(CloseReason::Foreign)
     }
 }
 

@@ -1,5 +1,6 @@
 //! TLS around a tcp socket.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -21,8 +22,15 @@ pub(super) async fn wrap(socket: TcpStream, endpoint: &Endpoint, trust: &Trust) 
     let connector = TlsConnector::from(Arc::new(config(trust)?));
     match connector.connect(name, socket).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(source) => Err(ClientError::Dial { endpoint: endpoint.clone(), source }),
+        Err(source) => Err(refused(endpoint, source)),
     }
+}
+
+/// Why there was no handshake: the peer said so in TLS, or spoke something else, or nothing at all.
+fn refused(endpoint: &Endpoint, source: io::Error) -> ClientError {
+    let endpoint = endpoint.clone();
+    let in_tls = source.get_ref().and_then(|inner| inner.downcast_ref()).is_some_and(|error| !matches!(error, Error::InvalidMessage(_)));
+    if in_tls { ClientError::Dial { endpoint, source } } else { ClientError::NotTls { endpoint, source } }
 }
 
 fn config(trust: &Trust) -> Result<ClientConfig, ClientError> {
@@ -36,7 +44,10 @@ fn config(trust: &Trust) -> Result<ClientConfig, ClientError> {
         Trust::Authorities(file) => {
             let unusable = |why: &dyn std::fmt::Display| ClientError::Trust(format!("{}: {why}", file.display()));
             let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
+            let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
+            // Editors of Windows put a byte order mark there.
+            let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&pem);
+            for certificate in CertificateDer::pem_slice_iter(pem) {
                 roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
             }
             if roots.is_empty() {

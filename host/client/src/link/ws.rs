@@ -35,7 +35,7 @@ pub(super) async fn upgrade(socket: Socket, endpoint: &Endpoint, format: &Format
         .max_frame_size(Some(format.packet_bytes_max()));
     let (stream, _response) = tokio_tungstenite::client_async_with_config(endpoint.to_string(), socket, Some(config))
         .await
-        .map_err(|source| ClientError::Upgrade { endpoint: endpoint.clone(), source: Box::new(source) })?;
+        .map_err(|error| refused(endpoint, error))?;
     let (sink, stream) = stream.split();
     Ok((Reader { stream }, Writer { sink }))
 }
@@ -72,6 +72,13 @@ impl Writer {
     pub(super) async fn release(&mut self) -> Result<(), CloseReason> {
         self.sink.close().await.map_err(|error| close_reason(&error))
     }
+}
+
+/// Why there was no upgrade: the server said so in HTTP, or spoke something else.
+fn refused(endpoint: &Endpoint, error: Error) -> ClientError {
+    let (endpoint, is_http) = (endpoint.clone(), matches!(error, Error::Http(_)));
+    let source = Box::new(error);
+    if is_http { ClientError::Upgrade { endpoint, source } } else { ClientError::NotWs { endpoint, source } }
 }
 
 fn close_frame(frame: Option<CloseFrame>) -> CloseReason {

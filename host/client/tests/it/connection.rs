@@ -45,7 +45,7 @@ async fn an_error_packet_refuses_its_request() {
     let server = scripted("ws", usual()).await;
     let client = connect(&server, usual()).await;
     match client.request(REFUSED, b"", LONG).await {
-        Err(ClientError::Refused { code: 404, message }) => assert_eq!(message, "no such thing"),
+        Err(ClientError::Refused { code: 404, message }) => assert_eq!(message, "it's no \"such\" thing"),
         other => panic!("{other:?}"),
     }
 }
@@ -70,7 +70,7 @@ async fn what_nobody_asked_for_is_received() {
         client.send(ECHO, 77, b"sent").await.unwrap();
         assert_eq!(client.recv().await.unwrap(), Incoming::Reply(Reply { route: ECHO, seq: 77, body: "sent".into() }));
         client.send(REFUSED, -5, b"").await.unwrap();
-        let error = Incoming::Error { route: REFUSED, seq: -5, code: 404, message: "no such thing".to_owned() };
+        let error = Incoming::Error { route: REFUSED, seq: -5, code: 404, message: "it's no \"such\" thing".to_owned() };
         assert_eq!(client.recv().await.unwrap(), error);
     }
 }

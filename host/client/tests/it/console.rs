@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use duet_client::console::{self, ConsoleError, ConsoleOptions};
-use duet_client::{Client, ClientOptions};
+use duet_client::console::{self, Body, ConsoleError, ConsoleOptions, Message};
+use duet_client::{Client, ClientError, ClientOptions, CloseReason, Endpoint, Foreign, Trust};
+use duet_codec::{ByteOrder, Format, Profile};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::scripted::*;
 
@@ -21,8 +25,21 @@ fn interactive() -> ConsoleOptions {
     ConsoleOptions { reply_timeout: LONG, ..ConsoleOptions::default() }
 }
 
-fn one_shot() -> ConsoleOptions {
-    ConsoleOptions { one_shot: true, ..interactive() }
+/// Sends one message, with this text on the command line.
+async fn send(route: i32, seq: Option<i32>, body: &str, options: ConsoleOptions) -> (Result<(), ConsoleError>, Vec<String>) {
+    send_in(usual(), Message { route, seq, body: body.parse().unwrap() }, options).await
+}
+
+async fn send_in(format: Format, message: Message, options: ConsoleOptions) -> (Result<(), ConsoleError>, Vec<String>) {
+    let server = scripted("ws", format).await;
+    let mut client = Client::connect(&server.endpoint, format, ClientOptions::default()).await.unwrap();
+    let mut out = Vec::new();
+    let result = console::send(&mut client, message, &mut out, &options).await;
+    (result, String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
+}
+
+fn hasty() -> ConsoleOptions {
+    ConsoleOptions { reply_timeout: Duration::from_millis(5), ..interactive() }
 }
 
 #[tokio::test]
@@ -37,7 +54,7 @@ async fn everything_that_is_sent_and_comes_back_is_written_down() {
         "> 3 3 5 apples",
         "< reply 1 1 hello",
         "< reply 1 9 hex:ff00",
-        "< error 2 2 404 no such thing",
+        "< error 2 2 404 it's no \"such\" thing",
         "< push 30 news",
         "< reply 3 3 5 apples",
     ];
@@ -55,43 +72,119 @@ async fn mistakes_in_a_line_do_not_end_an_interactive_run() {
 }
 
 #[tokio::test]
-async fn an_unanswered_command_is_named_at_the_end() {
-    let options = ConsoleOptions { reply_timeout: Duration::from_millis(5), ..interactive() };
-    let (result, lines) = run("4 7 anyone\n", options).await;
-    result.unwrap();
-    assert_eq!(lines, ["> 4 7 anyone", "! no answer to route 4 seq 7 in time"]);
+async fn what_is_not_answered_fails_a_run_and_is_named() {
+    let (result, lines) = run("4 7 anyone\n1 hello\n4 6 there\n", hasty()).await;
+    assert_eq!(lines.iter().filter(|line| line.starts_with("> ")).count(), 3, "{lines:?}");
+    let error = result.unwrap_err();
+    let ConsoleError::NoReply { requests, .. } = &error else { panic!("{error:?}") };
+    assert!(requests.contains(&(4, 6)) && requests.contains(&(4, 7)), "{error}");
+    assert!(error.to_string().starts_with("no answer within 5ms to route "), "{error}");
+    let many = ConsoleError::NoReply { requests: (1..=7).map(|seq| (4, seq)).collect(), timeout: Duration::from_secs(1) };
+    assert!(many.to_string().ends_with("route 4 seq 4, route 4 seq 5 and 2 more"), "{many}");
 }
 
 #[tokio::test]
-async fn a_one_shot_writes_its_answer_only() {
-    let (result, lines) = run("3 hello\n1 never sent\n", one_shot()).await;
+async fn one_message_writes_its_answer_only() {
+    let (result, lines) = send(3, None, "hello", interactive()).await;
     result.unwrap();
     assert_eq!(lines, ["< push 30 news", "< reply 3 1 hello"]);
 }
 
 #[tokio::test]
-async fn a_one_shot_fails_with_its_answer() {
-    let (result, lines) = run("2 hello\n", one_shot()).await;
-    assert!(matches!(result, Err(ConsoleError::Refused { code: 404, .. })), "{result:?}");
-    assert_eq!(lines, ["< error 2 1 404 no such thing"]);
+async fn the_body_of_one_message_is_what_was_given_to_the_last_blank() {
+    for body in ["  two  words  ", "line\nbreak\r\n", "\ttab", "5", "5 apples", "- 5", "# no comment", ""] {
+        let (result, lines) = send(1, None, body, interactive()).await;
+        result.unwrap();
+        let [reply] = lines.as_slice() else { panic!("{lines:?}") };
+        let shown: Body = reply.strip_prefix("< reply 1 1 ").unwrap().parse().unwrap();
+        assert_eq!(shown, Body::Bytes(body.as_bytes().to_vec()), "{body:?}");
+    }
 }
 
 #[tokio::test]
-async fn a_one_shot_fails_without_an_answer_a_command_or_a_connection() {
-    let hasty = ConsoleOptions { reply_timeout: Duration::from_millis(5), ..one_shot() };
-    assert!(matches!(run("4 hello\n", hasty).await.0, Err(ConsoleError::NoReply { route: 4, seq: 1 })));
-    assert!(matches!(run("\n# nothing\n", one_shot()).await.0, Err(ConsoleError::Nothing)));
-    assert!(matches!(run("what\n", one_shot()).await.0, Err(ConsoleError::Command(_))));
-    assert!(matches!(run("40000 x\n", one_shot()).await.0, Err(ConsoleError::Send(_))));
-    match run("5 close\n", one_shot()).await.0 {
+async fn one_message_fails_with_its_answer() {
+    let (result, lines) = send(2, None, "hello", interactive()).await;
+    assert!(matches!(result, Err(ConsoleError::Refused { code: 404, .. })), "{result:?}");
+    assert_eq!(lines, ["< error 2 1 404 it's no \"such\" thing"]);
+}
+
+#[tokio::test]
+async fn one_message_fails_without_an_answer_a_body_or_a_connection() {
+    assert!(matches!(send(4, None, "hello", hasty()).await.0, Err(ConsoleError::NoReply { requests, .. }) if requests == [(4, 1)]));
+    assert!(matches!(send(1, None, "@no/such/file", interactive()).await.0, Err(ConsoleError::Command(_))));
+    assert!(matches!(send(40_000, None, "x", interactive()).await.0, Err(ConsoleError::Send(_))));
+    match send(5, None, "close", interactive()).await.0 {
         Err(ConsoleError::Closed(reason)) => assert_eq!(reason.close_code(), Some(4001)),
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_one_shot_with_seq_0_waits_for_pushes_only() {
-    let (result, lines) = run("3 0 hello\n", ConsoleOptions { wait: Duration::from_secs(1), ..one_shot() }).await;
+async fn one_message_with_seq_0_waits_for_pushes_only() {
+    let (result, lines) = send(3, Some(0), "hello", ConsoleOptions { wait: Duration::from_secs(1), ..interactive() }).await;
     result.unwrap();
     assert_eq!(lines, ["< push 30 news", "< push 3 hello"]);
+    send(4, Some(0), "nobody answers", hasty()).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_seq_in_the_format_whatever_comes_on_the_route_is_the_answer() {
+    let format = format(Profile::Due2, ByteOrder::Big, 0);
+    let message = |route| Message { route, seq: None, body: Body::Bytes(b"hello".to_vec()) };
+    let (result, lines) = send_in(format, message(1), interactive()).await;
+    result.unwrap();
+    assert_eq!(lines, ["< push 1 hello"]);
+    let (result, _) = send_in(format, message(4), hasty()).await;
+    assert!(matches!(&result, Err(ConsoleError::NoReply { requests, .. }) if *requests == [(4, 0)]), "{result:?}");
+}
+
+/// Reads a little, writes this, and ends.
+async fn saying(scheme: &str, said: &'static [u8]) -> (Endpoint, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _read = stream.read(&mut [0; 4_096]).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    (endpoint, serving)
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_something_else_is_told_in_words() {
+    let http = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".as_slice();
+    let alert = b"\x15\x03\x03\x00\x02\x02\x46".as_slice();
+    for (said, foreign, word) in [(http, Foreign::Http, "ws://"), (alert, Foreign::Tls, "tls://")] {
+        let (endpoint, serving) = saying("tcp", said).await;
+        let mut client = Client::connect(&endpoint, usual(), ClientOptions::default()).await.unwrap();
+        let message = Message { route: 1, seq: None, body: Body::Bytes(Vec::new()) };
+        let error = console::send(&mut client, message, &mut Vec::new(), &interactive()).await.unwrap_err();
+        assert!(matches!(&error, ConsoleError::Closed(CloseReason::Foreign(f)) if *f == foreign), "{error:?}");
+        assert!(error.to_string().contains(word), "{error}");
+        serving.await.unwrap();
+    }
+    let packets = b"\x00\x00\x00\x05\x01\x00\x00\x00\x00".as_slice();
+    for (scheme, said) in [("ws", packets), ("ws", alert), ("ws", b""), ("tls", packets), ("tls", http), ("tls", b"")] {
+        let (endpoint, serving) = saying(scheme, said).await;
+        let options = ClientOptions { trust: Trust::AcceptAnyCertificate, ..ClientOptions::default() };
+        let error = Client::connect(&endpoint, usual(), options).await.unwrap_err();
+        let told = match scheme {
+            "ws" => matches!(error, ClientError::NotWs { .. }) && error.to_string().contains("tcp://"),
+            _ => matches!(error, ClientError::NotTls { .. }) && error.to_string().contains("tcp://"),
+        };
+        assert!(told, "{scheme} {said:?}: {error:?}");
+        serving.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ends_without_a_word_may_be_the_wrong_one() {
+    let (endpoint, serving) = saying("tcp", b"").await;
+    let mut client = Client::connect(&endpoint, usual(), ClientOptions::default()).await.unwrap();
+    let message = Message { route: 1, seq: None, body: Body::Bytes(Vec::new()) };
+    let error = console::send(&mut client, message, &mut Vec::new(), &interactive()).await.unwrap_err();
+    assert!(matches!(error, ConsoleError::Mute(CloseReason::EndOfStream)), "{error:?}");
+    assert!(error.to_string().contains("another kind of listener"), "{error}");
+    serving.await.unwrap();
 }

@@ -175,7 +175,7 @@ impl Script {
             ECHO => vec![Act::Send(reply(route, seq, body))],
             REFUSED => {
                 let mut out = Vec::new();
-                self.format.encode_error(self.carrier, route, seq, 404, "no such thing", &mut out).unwrap();
+                self.format.encode_error(self.carrier, route, seq, 404, "it's no \"such\" thing", &mut out).unwrap();
                 vec![Act::Send(out)]
             }
             PUSHING => vec![Act::Send(reply(30, 0, b"news")), Act::Send(reply(route, seq, body))],

@@ -2,7 +2,8 @@
 
 use duet_config::Table;
 
-/// What is logged and how it looks. Lines go to standard error.
+/// What is logged and how it looks. Lines go to standard error; up to 1 MiB of them waits for a slow reader, further ones are dropped and
+/// counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogSettings {
     /// The least important lines that are written. Default `info`.

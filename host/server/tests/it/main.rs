@@ -12,8 +12,13 @@ mod clients;
 mod config;
 mod drain;
 mod edge;
+mod misses;
+mod output;
 mod plugins;
+mod program;
 mod sessions;
+mod signals;
+mod talk;
 
 use duet_testkit::{Server, ServerBuilder, Wire, guest};
 

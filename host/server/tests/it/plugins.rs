@@ -10,6 +10,8 @@ mod mutants;
 mod single;
 mod waiting;
 
+pub(crate) use self::single::SINGLE;
+
 /// The route of the plugin echo.
 const ECHO: i16 = 1;
 

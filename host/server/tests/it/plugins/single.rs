@@ -7,7 +7,7 @@ use duet_testkit::{Message, Peer, Server, Wire};
 use super::PLUGIN_FAULT;
 
 /// The component of the world `game-single`; its text is beside it.
-pub(super) const SINGLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures/single/single.component");
+pub(crate) const SINGLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures/single/single.component");
 
 #[test]
 fn a_hand_written_plugin_replies_pushes_logs_and_stops() {

@@ -1,0 +1,108 @@
+//! Everything before the ports open. It may wait for files, compilers and plugins, and is given up when a signal says so.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use duet_core::Registry;
+use duet_embedded::MemoryRegistry;
+use duet_gateway::{Connections, ListenerOptions};
+use duet_runtime::{Instances, PluginOptions, Runtime};
+use tokio::sync::oneshot;
+
+use crate::cli::RunArguments;
+use crate::drop_folder::{self, Folder};
+use crate::settings::Settings;
+use crate::signals::Signals;
+use crate::{logging, output, wiring};
+
+/// How long compilers may take to end, and plugins that are being described or started.
+const GIVE_UP: Duration = Duration::from_secs(2);
+
+/// A server whose plugins are loaded.
+pub(super) struct Started {
+    pub(super) settings: Arc<Settings>,
+    pub(super) listeners: Vec<ListenerOptions>,
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) folder: Folder,
+}
+
+/// Gets everything ready. Otherwise the process ends with this code: a signal came, or the settings are wrong, and it was said how.
+///
+/// # Errors
+/// What the operator has to know before a server can start.
+pub(super) async fn start(arguments: RunArguments, signals: &Signals) -> anyhow::Result<Result<Started, ExitCode>> {
+    let prepared = tokio::select! {
+        prepared = apart(move || prepare(&arguments)) => prepared??,
+        () = signals.stopped(1) => return Ok(Err(given_up())),
+    };
+    let started = match prepared {
+        Ok(started) => started,
+        Err(end) => return Ok(Err(end)),
+    };
+    let (runtime, settings) = (Arc::clone(&started.runtime), Arc::clone(&started.settings));
+    tokio::select! {
+        folder = apart(move || drop_folder::load(&runtime, &settings)) => Ok(Ok(Started { folder: folder?, ..started })),
+        () = signals.stopped(1) => {
+            let loader = started.runtime.loader();
+            loader.stop();
+            tokio::select! {
+                // Either way the process ends now.
+                _ = tokio::time::timeout(GIVE_UP, loader.idle()) => {}
+                () = signals.stopped(2) => {}
+            }
+            Ok(Err(given_up()))
+        }
+    }
+}
+
+fn given_up() -> ExitCode {
+    tracing::info!("stopped before it was ready");
+    ExitCode::SUCCESS
+}
+
+/// Does something that blocks on a thread of its own, whose end nobody has to wait for.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    let (done, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("duet-start".to_owned());
+    thread.spawn(move || drop(done.send(work()))).context("starting a thread")?;
+    result.await.context("the start was broken off by a panic")
+}
+
+/// The part that loads no plugin yet.
+fn prepare(arguments: &RunArguments) -> anyhow::Result<Result<Started, ExitCode>> {
+    let settings = match Settings::load(arguments.config.as_deref()) {
+        Ok(settings) => Arc::new(settings),
+        Err(mistakes) => {
+            output::complain(mistakes);
+            return Ok(Err(ExitCode::FAILURE));
+        }
+    };
+    logging::start(&settings.log)?;
+    let listeners = settings.listeners.iter().map(|l| wiring::listener(&settings, l)).collect::<Result<Vec<_>, _>>()?;
+    let registry: Arc<dyn Registry> = Arc::<MemoryRegistry>::default();
+    let connections = Arc::new(Connections::new(wiring::gateway(&settings)?));
+    let runtime = Runtime::new(
+        wiring::runtime(&settings)?,
+        Arc::clone(&registry),
+        Arc::<Connections>::clone(&connections) as _,
+        Arc::<Connections>::clone(&connections) as _,
+    )?;
+    if arguments.native_echo {
+        serve_native_echo(&runtime)?;
+    }
+    Ok(Ok(Started { settings, listeners, registry, connections, runtime, folder: Folder::default() }))
+}
+
+fn serve_native_echo(runtime: &Runtime) -> anyhow::Result<()> {
+    let options = PluginOptions { instances: Instances::Workers, ..PluginOptions::default() };
+    fn handle(requests: &mut [u8], effects: &mut Vec<u8>) {
+        if let Err(error) = duet_echo::Plugin::handle_batch(requests, effects) {
+            tracing::error!("native echo: {error}");
+        }
+    }
+    Ok(runtime.serve_native("native-echo", &duet_echo::Plugin::manifest(), handle, options)?)
+}
