@@ -24,6 +24,10 @@ thread_local! {
 
 impl Egress for Connections {
     fn apply(&self, effects: &[Effect<'_>]) {
+        // Events that a plugin refuses come here with nothing, while those of their connection are locked.
+        if effects.is_empty() {
+            return;
+        }
         SCRATCH.with_borrow_mut(|out| {
             Application { connections: self, refused: 0, bound: 0, touched: Vec::new() }.run(effects, out);
             out.shrink_to(SCRATCH_BYTES);

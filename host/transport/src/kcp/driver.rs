@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -63,15 +64,23 @@ impl Driver {
                 () = sleep_until(wake) => false,
                 () = self.port.timers().changed() => false,
             };
-            self.keep_deadlines(Instant::now());
-            expects_replies = is_readable && self.receive(&mut buffer);
+            let turn = AssertUnwindSafe(|| {
+                self.keep_deadlines(Instant::now());
+                is_readable && self.receive(&mut buffer)
+            });
+            expects_replies = catch_unwind(turn).unwrap_or_else(|_| {
+                // It was about a datagram or a deadline of no session, which is gone.
+                add(&self.port.stats().panics, 1);
+                tracing::error!("the driver of a kcp port panicked and goes on");
+                true
+            });
         }
     }
 
     fn keep_deadlines(&mut self, now: Instant) {
         while let Some((at, key)) = self.port.timers().due(now) {
             if let Some(session) = self.sessions.get(&key)
-                && !session.tick(at, now)
+                && !session.contain(|| session.tick(at, now)).unwrap_or(true)
             {
                 self.sessions.remove(&key);
                 self.ended.insert(key, self.cookies.slot(now));
@@ -94,7 +103,7 @@ impl Driver {
             }
         }
         for session in self.touched.drain(..) {
-            session.settle(Instant::now());
+            session.contain(|| session.settle(Instant::now()));
         }
         received
     }
@@ -112,7 +121,7 @@ impl Driver {
     }
 
     fn feed(touched: &mut Vec<Arc<Session>>, session: &Arc<Session>, segments: &mut [u8], now: Instant) -> Result<(), Refusal> {
-        if session.feed(segments, now)? {
+        if session.contain(|| session.feed(segments, now)).unwrap_or(Ok(false))? {
             touched.push(Arc::clone(session));
         }
         Ok(())

@@ -16,6 +16,7 @@ use super::segment::{self, Bounds, Head, TELL_WINDOW};
 use super::stats::Refusal;
 use output::{Output, Sent};
 
+mod contain;
 mod output;
 
 /// What a session is known by.

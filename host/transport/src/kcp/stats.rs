@@ -25,6 +25,8 @@ pub struct KcpStats {
     pub sessions_opened: AtomicU64,
     /// Sessions whose client stopped acknowledging.
     pub sessions_dead: AtomicU64,
+    /// Panics of the driver. One that was busy with a session ended it.
+    pub panics: AtomicU64,
     /// Datagrams that are not KCP, or not possible in their session.
     pub refused_malformed: AtomicU64,
     /// Parity and out-of-band frames of clients with error correction, which are not used.

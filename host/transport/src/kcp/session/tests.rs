@@ -1,4 +1,5 @@
 use std::net::Ipv4Addr;
+use std::task::Wake;
 
 use tokio::net::UdpSocket;
 
@@ -49,6 +50,31 @@ async fn data_is_read_in_order_into_buffers_of_any_size() {
     assert_eq!(read(&session, 4), Poll::Ready(b"bcde".to_vec()));
     assert_eq!(read(&session, 9), Poll::Ready(b"fg".to_vec()));
     assert_eq!(read(&session, 9), Poll::Pending);
+}
+
+struct Faulty;
+
+impl Wake for Faulty {
+    fn wake(self: Arc<Self>) {
+        panic!("a fault of the test");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_driver_ends_the_session_it_was_busy_with_and_the_driver_forgets_it() {
+    let (port, peer, _sink) = port(KcpOptions::default()).await;
+    let session = session(&port, peer);
+    let now = Instant::now();
+    let mut buf = [0; 9];
+    let mut poll = |waker: &Waker| session.poll_read(&mut Context::from_waker(waker), &mut ReadBuf::new(&mut buf));
+    assert!(poll(&Arc::new(Faulty).into()).is_pending());
+    session.feed(&mut segment(PUSH, 0, b"a"), now).expect("possible");
+    assert!(session.contain(|| session.settle(now)).is_none());
+    assert!(matches!(poll(Waker::noop()), Poll::Ready(Err(_))));
+    let (at, key) = port.timers().due(Instant::now()).expect("a last look");
+    assert_eq!((key, session.contain(|| session.tick(at, Instant::now()))), (session.key, Some(false)));
+    assert_eq!(port.stats().panics.load(Ordering::Relaxed), 1);
+    session.feed(&mut segment(PUSH, 1, b"b"), now).expect_err("it has ended");
 }
 
 #[tokio::test]

@@ -1,0 +1,24 @@
+//! What is done about a panic of the driver: it ends the one session it was busy with.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{End, Session};
+
+impl Session {
+    /// Does something for this session. `None` after a panic, which ended the session: the driver forgets it at its next look.
+    pub(in crate::kcp) fn contain<T>(&self, serve: impl FnOnce() -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(serve)).inspect_err(|_| self.give_up()).ok()
+    }
+
+    fn give_up(&self) {
+        self.port.stats().panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(peer = %self.key.peer, "a panic ends this kcp session");
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.timer = Some(now);
+        Self::finish(state, End::Dead);
+        self.port.timers().arm(now, self.key);
+    }
+}
