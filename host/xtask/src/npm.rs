@@ -44,6 +44,12 @@ pub(crate) fn modules(folder: &Path, install: bool) -> anyhow::Result<()> {
     run(npm(folder).args(["ci", "--no-audit", "--no-fund"]))
 }
 
+/// Builds the SDK as its sources are now; plugins see its types as they were built.
+pub(crate) fn sdk(place: &Place) -> anyhow::Result<()> {
+    modules(&place.sdk_js(), true)?;
+    run(npm(&place.sdk_js()).args(["run", "--silent", "build"]))
+}
+
 /// The plugins in TypeScript, by name.
 pub(crate) fn plugins(place: &Place) -> anyhow::Result<Vec<PathBuf>> {
     folders_with(&place.plugins(), "package.json")

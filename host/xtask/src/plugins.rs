@@ -14,7 +14,7 @@ pub(crate) fn build(place: &Place) -> anyhow::Result<ExitCode> {
         println!("SKIPPED plugins in TypeScript: {why:#}");
         return Ok(ExitCode::SUCCESS);
     }
-    npm::modules(&place.sdk_js(), true)?;
+    npm::sdk(place)?;
     for folder in npm::plugins(place)? {
         npm::modules(&folder, true)?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy();

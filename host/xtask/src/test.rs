@@ -133,11 +133,8 @@ fn test_javascript(place: &Place, node: &Tool, steps: &mut Steps) {
         run(npm::npm(&sdk).args(["test", "--silent"]))
     });
     steps.step("plugins in TypeScript", || {
-        for folder in npm::plugins(place)? {
-            run(npm::npm(&folder).args(["run", "--silent", "check"]))?;
-            npm::build(&folder)?;
-        }
-        Ok(())
+        // Their types are checked before they are bundled.
+        npm::plugins(place)?.iter().try_for_each(|folder| npm::build(folder).map(drop))
     });
     steps.step("examples", || {
         let run_script = |folder: &Path, script| run(npm::npm(folder).args(["run", "--silent", script]));

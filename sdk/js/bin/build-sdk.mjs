@@ -1,27 +1,24 @@
-// Builds the SDK itself. `--test` adds the tests, `--wit` copies the contract into the package.
-import { cpSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+// Builds the SDK itself into `dist`: scripts, types and the contract. `--test` adds the tests.
+import { execFileSync } from "node:child_process";
+import { cpSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { typeScript } from "./typescript.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
 const options = { bundle: true, format: "esm", platform: "node", target: "node20", logLevel: "warning" };
 
 rmSync(dist, { recursive: true, force: true });
-await build({ ...options, entryPoints: [join(root, "src/index.ts"), join(root, "src/testing.ts")], outdir: dist, splitting: true });
+const sources = ["index.ts", "testing.ts", "stack.ts"].map((file) => join(root, "src", file));
+await build({ ...options, entryPoints: sources, outdir: dist, splitting: true });
+execFileSync(process.execPath, [typeScript(root), "--project", join(root, "tsconfig.types.json")], { stdio: "inherit" });
+for (const file of readdirSync(join(root, "../../wit"))) {
+  if (file.endsWith(".wit")) cpSync(join(root, "../../wit", file), join(dist, "wit", file));
+}
 
 if (process.argv.includes("--test")) {
   const tests = readdirSync(join(root, "test")).filter((file) => file.endsWith(".test.ts"));
   await build({ ...options, entryPoints: tests.map((file) => join(root, "test", file)), outdir: join(dist, "test") });
-}
-
-if (process.argv.includes("--wit")) {
-  const wit = join(root, "wit");
-  rmSync(wit, { recursive: true, force: true });
-  mkdirSync(wit);
-  const source = join(root, "../../wit");
-  for (const file of readdirSync(source)) {
-    if (file.endsWith(".wit")) cpSync(join(source, file), join(wit, file));
-  }
 }

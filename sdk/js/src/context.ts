@@ -14,13 +14,13 @@ import {
   KIND_UNBIND,
   KIND_UNSUBSCRIBE,
   oneLine,
-} from "./effects";
-import type { Environment, Log, Random } from "./environment";
-import { checkCode } from "./error";
-import type { JsonWriter } from "./json";
-import { readS64, readU64 } from "./packed";
-import type { Sessions } from "./sessions";
-import { channelBytes, checkConn, checkUid, targetWords, type Uid } from "./targets";
+} from "./effects.js";
+import type { Environment, Log, Random } from "./environment.js";
+import { checkCode } from "./error.js";
+import type { JsonWriter } from "./json.js";
+import { readS64, readU64 } from "./packed.js";
+import type { Sessions } from "./sessions.js";
+import { channelBytes, checkConn, checkUid, targetWords, type Uid } from "./targets.js";
 
 /** What the requests of a batch share. */
 export interface Batch {

@@ -1,14 +1,15 @@
 // From a batch of requests to its effects: decode, call the handler, collect what it wants.
-import { type Batch, Context } from "./context";
-import { Effects } from "./effects";
-import { Environment } from "./environment";
-import { ErrorCode, PluginError } from "./error";
-import { EVENT_NAMES, type EventHandlers, eventOf } from "./events";
-import type { HostImports } from "./host";
-import { HARMLESS_BYTES, isSimple, JsonWriter, nestedTooDeeply } from "./json";
-import { KIND_MESSAGE, malformed, REQUEST_HEADER_BYTES } from "./packed";
-import type { Plugin, Route } from "./plugin";
-import { decodeTogether } from "./texts";
+import { type Batch, Context } from "./context.js";
+import { Effects } from "./effects.js";
+import { Environment } from "./environment.js";
+import { ErrorCode, PluginError } from "./error.js";
+import { EVENT_NAMES, type EventHandlers, eventOf } from "./events.js";
+import type { HostImports } from "./host.js";
+import { findRounded, HARMLESS_BYTES, isSimple, JsonWriter, nestedTooDeeply } from "./json.js";
+import { KIND_MESSAGE, malformed, REQUEST_HEADER_BYTES } from "./packed.js";
+import type { Plugin, Route } from "./plugin.js";
+import { describe } from "./stack.js";
+import { decodeTogether } from "./texts.js";
 
 /** A plugin on a host. */
 export class Dispatcher {
@@ -127,18 +128,13 @@ function check(route: Route, request: unknown): unknown {
 }
 
 function parse(text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     throw new PluginError(ErrorCode.badRequest, "the body is not json");
   }
-}
-
-/** An error with its stack, for the log. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return `thrown: ${String(error)}`;
-  const head = `${error.name}: ${error.message}`;
-  const stack = error.stack?.trimEnd() ?? "";
-  // V8 puts the message into the stack, QuickJS does not.
-  return stack.startsWith(head) ? stack : `${head}\n${stack}`.trimEnd();
+  const rounded = findRounded(value, text);
+  if (rounded !== undefined) throw new PluginError(ErrorCode.badRequest, rounded);
+  return value;
 }

@@ -1,6 +1,6 @@
 // Collecting effects and writing them in the packed layout, version 1 (`wit/packed.md`).
-import type { HostImports } from "./host";
-import type { Uid } from "./targets";
+import type { HostImports } from "./host.js";
+import type { Uid } from "./targets.js";
 
 /** Bytes of the header this SDK writes. */
 export const EFFECT_HEADER_BYTES = 24;

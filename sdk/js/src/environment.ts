@@ -1,6 +1,7 @@
 // What the host offers in and outside of requests.
-import type { HostImports } from "./host";
-import { Sessions } from "./sessions";
+import type { HostImports } from "./host.js";
+import { findRounded } from "./json.js";
+import { Sessions } from "./sessions.js";
 
 /** Log lines of the plugin. The host drops lines above 100 a second. */
 export interface Log {
@@ -34,7 +35,7 @@ export class Environment {
     this.random = { number: () => host.randomNumber() >>> 0, bytes: (count) => host.randomBytes(count) };
   }
 
-  /** The configuration value at a key (dots go into tables), or undefined if there is none. */
+  /** The configuration value at a key (dots go into tables), or undefined if there is none. Throws if it has an integer from 2^53 on. */
   config<T = unknown>(key: string): T | undefined {
     let text: string;
     try {
@@ -42,7 +43,10 @@ export class Environment {
     } catch {
       return undefined;
     }
-    return JSON.parse(text) as T;
+    const value = JSON.parse(text) as T;
+    const rounded = findRounded(value, text);
+    if (rounded !== undefined) throw new RangeError(`config ${key}: ${rounded}`);
+    return value;
   }
 
   /** Milliseconds since 1970-01-01 UTC. */

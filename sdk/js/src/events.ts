@@ -1,5 +1,5 @@
 // Events of connections: what their handlers get.
-import type { Context } from "./context";
+import type { Context } from "./context.js";
 
 /** What is known of an event beside `conn` and `uid`, which are in the context. */
 export interface Events {

@@ -1,6 +1,6 @@
 // What scripts expect to be there and QuickJS lacks, or what would trap in a component without WASI.
-import { describe } from "./dispatch";
-import type { HostImports } from "./host";
+import type { HostImports } from "./host.js";
+import { describe } from "./stack.js";
 
 /** Most bytes one call of the host's `random.bytes` gives. */
 const RANDOM_BYTES_MAX = 65536;

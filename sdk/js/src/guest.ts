@@ -5,10 +5,11 @@ import * as log from "duet:plugin/log@0.1.0";
 import * as random from "duet:plugin/random@0.1.0";
 import * as sessions from "duet:plugin/sessions@0.1.0";
 import * as text from "duet:plugin/text@0.1.0";
-import { describe, Dispatcher } from "./dispatch";
-import { installGlobals } from "./globals";
-import type { HostImports } from "./host";
-import type { Plugin } from "./plugin";
+import { Dispatcher } from "./dispatch.js";
+import { installGlobals } from "./globals.js";
+import type { HostImports } from "./host.js";
+import type { Plugin } from "./plugin.js";
+import { describe, type SourceMap, useSourceMap } from "./stack.js";
 
 /** Whether the host has called: before, the component is being built and no import can be used. */
 let live = false;
@@ -56,7 +57,8 @@ const host: HostImports = {
 installGlobals(host);
 
 /** The exports of the component. */
-export function mount(plugin: Plugin): { lifecycle: object; batchHandler: object } {
+export function mount(plugin: Plugin, sourceMap: SourceMap): { lifecycle: object; batchHandler: object } {
+  useSourceMap(sourceMap);
   if (plugin?.definition === undefined) throw new TypeError("the default export of a plugin is what definePlugin returns");
   const dispatcher = new Dispatcher(plugin, host);
   const { definition, manifest } = plugin;

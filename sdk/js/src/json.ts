@@ -60,6 +60,42 @@ function endOfString(body: Uint8Array, at: number): number {
   }
 }
 
+/** Fewest characters of an integer that a number cannot hold exactly: 2^53 has 16 digits. */
+const ROUNDED_LENGTH = 16;
+const STRINGS_AND_NUMBERS = /"(?:[^"\\]+|\\.)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
+/** Digits of an integer that are shown. */
+const DIGITS_SHOWN = 24;
+
+/**
+ * What is wrong if JSON has an integer that was rounded when it was read, or has been before it was written; undefined if it has none. A
+ * number with a point or an exponent is no integer, and may be rounded.
+ */
+export function findRounded(value: unknown, text: string): string | undefined {
+  if (text.length < ROUNDED_LENGTH || !mayBeRounded(value, 0)) return undefined;
+  let key = "";
+  for (const [token, colon] of text.matchAll(STRINGS_AND_NUMBERS)) {
+    if (colon !== undefined) key = `\`${JSON.parse(token.slice(0, -colon.length))}\`: `;
+    else if (/^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token))) {
+      return `${key}the integer ${token.slice(0, DIGITS_SHOWN)} is not exact as a number of JavaScript; from 2^53 on send it as text`;
+    }
+  }
+  return undefined;
+}
+
+/** Whether there is a number that is not exact, or something whose JSON is not known from it. */
+function mayBeRounded(value: unknown, depth: number): boolean {
+  if (typeof value === "number") return value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER;
+  if (typeof value !== "object" || value === null) return typeof value === "bigint";
+  if (depth > JSON_DEPTH_MAX) return true;
+  if (Array.isArray(value)) return value.some((item) => mayBeRounded(item, depth + 1));
+  for (const key in value) {
+    const item = (value as Record<string, unknown>)[key];
+    // Most are text, and in QuickJS each call counts.
+    if (typeof item !== "string" && mayBeRounded(item, depth + 1)) return true;
+  }
+  return false;
+}
+
 /** Strings from this length on are worth the detour of `JsonWriter`. */
 const LONG = 192;
 /** Objects with more keys are left to `JSON.stringify`. */
@@ -73,7 +109,7 @@ export function isSimple(body: Uint8Array, text: string): boolean {
 }
 
 /**
- * Writes values as JSON: the same text as `JSON.stringify`.
+ * Writes values as JSON: the same text as `JSON.stringify`, but no integer that was rounded.
  *
  * QuickJS quotes strings character by character (11 us for 1 KiB, more than three times what parsing takes) even if there is nothing to
  * escape. So a long string at the top of a small object is put between quotes as it is, if it parses to as many characters. If it does not,
@@ -86,10 +122,12 @@ export class JsonWriter {
     this.keys = new Map();
   }
 
-  /** The value as JSON. `simple`: long strings with nothing to escape are likely. Throws if the value has no JSON form. */
+  /** The value as JSON. `simple`: long strings with nothing to escape are likely. Throws if the value has no JSON form, or no exact one. */
   write(value: unknown, simple: boolean): string {
     const text = (simple ? this.writeObject(value) : undefined) ?? JSON.stringify(value);
     if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
+    const rounded = findRounded(value, text);
+    if (rounded !== undefined) throw new RangeError(rounded);
     return text;
   }
 

@@ -1,8 +1,8 @@
 // How a plugin is described: its name, its routes and its events.
-import type { Context } from "./context";
-import type { Environment } from "./environment";
-import { EVENT_NAMES, type EventHandlers } from "./events";
-import { PACKED_VERSION } from "./packed";
+import type { Context } from "./context.js";
+import type { Environment } from "./environment.js";
+import { EVENT_NAMES, type EventHandlers } from "./events.js";
+import { PACKED_VERSION } from "./packed.js";
 
 /** What routes of both kinds have. */
 interface RouteBase {

@@ -1,7 +1,7 @@
 // What the gate knows about connections.
-import type { HostImports } from "./host";
-import { readU64 } from "./packed";
-import { channelBytes, checkConn, checkUid, type Uid } from "./targets";
+import type { HostImports } from "./host.js";
+import { readU64 } from "./packed.js";
+import { channelBytes, checkConn, checkUid, type Uid } from "./targets.js";
 
 /** Where a uid is. */
 export type Presence = "offline" | "connected" | "suspended";

@@ -1,5 +1,5 @@
 // `@duet/plugin/testing`: a host that is not there, to test handlers with any test runner.
-import { Dispatcher } from "./dispatch";
+import { Dispatcher } from "./dispatch.js";
 import {
   KIND_BIND,
   KIND_BROADCAST,
@@ -12,13 +12,13 @@ import {
   KIND_SUBSCRIBE,
   KIND_UNBIND,
   KIND_UNSUBSCRIBE,
-} from "./effects";
-import { EVENT_NAMES, type EventName } from "./events";
-import type { HostImports } from "./host";
-import { KIND_MESSAGE, readU64 } from "./packed";
-import type { Plugin } from "./plugin";
-import type { Presence } from "./sessions";
-import type { Uid } from "./targets";
+} from "./effects.js";
+import { EVENT_NAMES, type EventName } from "./events.js";
+import type { HostImports } from "./host.js";
+import { KIND_MESSAGE, readU64 } from "./packed.js";
+import type { Plugin } from "./plugin.js";
+import type { Presence } from "./sessions.js";
+import type { Uid } from "./targets.js";
 
 /** A message as a client sends it. */
 export interface Message {

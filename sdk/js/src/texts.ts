@@ -1,6 +1,6 @@
 // The bodies of a batch as text.
-import type { HostImports } from "./host";
-import { REQUEST_HEADER_BYTES } from "./packed";
+import type { HostImports } from "./host.js";
+import { REQUEST_HEADER_BYTES } from "./packed.js";
 
 /** A batch is decoded together if its first record has at most this many bytes. */
 const TOGETHER_BYTES = 512;

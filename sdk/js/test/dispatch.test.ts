@@ -1,8 +1,8 @@
 // What handlers can do, and what happens when they fail.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Context, definePlugin, PluginError, type Route, route } from "../src/index";
-import { type Effect, type Message, testHost, type TestHostOptions } from "../src/testing";
+import { type Context, definePlugin, PluginError, type Route, route } from "../src/index.js";
+import { type Effect, type Message, testHost, type TestHostOptions } from "../src/testing.js";
 
 function host(handle: (context: Context, request: any) => unknown, options: TestHostOptions & { route?: Partial<Route> } = {}) {
   return testHost(definePlugin({ name: "t", version: "1", routes: { 1: { ...options.route, handle } as Route } }), options);
@@ -112,6 +112,21 @@ test("json that is nested too deeply is code 2 and does not reach the parser", (
 
 test("an unknown route is code 3", () => {
   assert.deepEqual(host(() => 1).send({ route: 2, body: 1 }), [{ kind: "error", request: 0, code: 3, text: "unknown route" }]);
+});
+
+test("an integer that would be rounded is code 2 in a body, code 1 in a reply, and an error in the configuration", () => {
+  const body = Buffer.from('{"account":9007199254740993}');
+  const text = "`account`: the integer 9007199254740993 is not exact as a number of JavaScript; from 2^53 on send it as text";
+  for (const batch of [1, 3]) {
+    const effects = host(() => "never").send(...Array(batch).fill({ route: 1, body }));
+    assert.deepEqual(effects, Array.from({ length: batch }, (_, request) => ({ kind: "error", request, code: 2, text })));
+  }
+  const rounded = host(() => ({ account: 2 ** 53 + 2 }));
+  assert.deepEqual(rounded.send(one), [{ kind: "error", request: 0, code: 1, text: "the handler failed" }]);
+  assert.match(rounded.log[0], /RangeError: `account`: the integer 9007199254740994 is not exact/);
+  const configured = host((context) => context.config("limit"), { config: { limit: 2 ** 53 } });
+  assert.equal((configured.send(one)[0] as { code: number }).code, 1);
+  assert.match(configured.log[0], /RangeError: config limit: the integer/);
 });
 
 test("a check refuses requests with code 2", () => {

@@ -1,8 +1,8 @@
 // Effects other than replies and pushes, and look-ups.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Context, definePlugin } from "../src/index";
-import { type Effect, testHost, type TestHostOptions } from "../src/testing";
+import { type Context, definePlugin } from "../src/index.js";
+import { type Effect, testHost, type TestHostOptions } from "../src/testing.js";
 
 function host(handle: (context: Context, request: any) => unknown, options: TestHostOptions = {}) {
   return testHost(definePlugin({ name: "t", version: "1", routes: { 1: { handle } } }), options);

@@ -1,8 +1,8 @@
 // Events of connections.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { definePlugin, type EventHandlers, PluginError } from "../src/index";
-import { testHost } from "../src/testing";
+import { definePlugin, type EventHandlers, PluginError } from "../src/index.js";
+import { testHost } from "../src/testing.js";
 
 function host(events: EventHandlers) {
   return testHost(definePlugin({ name: "t", version: "1", routes: { 1: { handle: (_, request) => request } }, events }));

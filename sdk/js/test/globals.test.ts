@@ -1,8 +1,8 @@
 // What the SDK puts into the place of globals that QuickJS lacks.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { installGlobals } from "../src/globals";
-import { fakeImports } from "../src/testing";
+import { installGlobals } from "../src/globals.js";
+import { fakeImports } from "../src/testing.js";
 
 /** Runs `body` with the globals of a component, and puts those of Node back. */
 function inComponent(body: (log: string[]) => void): void {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { type Context, definePlugin, type EventContext, PluginError, route } from "../src/index";
-import { type ConnectionEvent, type Message, packRequests, readEffects, testHost } from "../src/testing";
+import { type Context, definePlugin, type EventContext, PluginError, route } from "../src/index.js";
+import { type ConnectionEvent, type Message, packRequests, readEffects, testHost } from "../src/testing.js";
 
 // Tests run from the folder of the package. Names may begin with other names.
 const golden = new Map(
