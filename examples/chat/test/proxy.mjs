@@ -5,6 +5,7 @@ import { connect, createServer } from "node:net";
 export class Proxy {
   #pairs = new Set();
   #cut = false;
+  #frozen = false;
   #server;
 
   static async to(port) {
@@ -24,8 +25,15 @@ export class Proxy {
     for (const socket of this.#pairs) socket.resetAndDestroy();
   }
 
+  /** Nothing gets through any more, and nobody is told. Those that connect later wait. */
+  freeze() {
+    this.#frozen = true;
+    for (const socket of this.#pairs) socket.pause();
+  }
+
   restore() {
-    this.#cut = false;
+    this.#cut = this.#frozen = false;
+    for (const socket of this.#pairs) socket.resume();
   }
 
   close() {
@@ -47,6 +55,7 @@ export class Proxy {
         to.destroy();
       });
       from.pipe(to);
+      if (this.#frozen) from.pause();
     }
   }
 }

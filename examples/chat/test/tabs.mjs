@@ -7,6 +7,8 @@ import { startServer } from "./server.mjs";
 
 /** Longer than a session waits for its client (30 s by default). */
 const PATIENCE = 60_000;
+/** Within this time a page says that it has lost its connection. */
+const OFFLINE_MAX = 3000;
 
 const checked = [];
 const closing = [];
@@ -31,7 +33,7 @@ async function run() {
     const output = await server.stop();
     if (failure !== undefined && output) console.error(output);
   });
-  const page = await serve(0);
+  const page = await serve(0, server.port);
   closing.push(() => page.close());
   const [proxyA, proxyB] = [await Proxy.to(server.port), await Proxy.to(server.port)];
   closing.push(() => [proxyA, proxyB].forEach((proxy) => proxy.close()));
@@ -62,13 +64,14 @@ async function run() {
   const told = await b.log();
   proxyB.cut();
   await a.sees(["Ann", "Bob (away)"]);
-  await b.status(/Connection lost/);
+  await b.status(/Offline/);
   const missed = Array.from({ length: 20 }, (_, i) => `missed ${i}`);
   for (const text of missed) await a.say(text);
   await a.hears("Ann: missed 19");
   await b.say("from under water");
+  assert.deepEqual(await b.sending(), ["from under water"]);
   proxyB.restore();
-  await b.status(/Connected/);
+  await b.status(/Online/);
   await a.sees(["Ann", "Bob"]);
   await b.hears("Bob: from under water");
   await b.hears("You are back");
@@ -85,7 +88,7 @@ async function run() {
     await b.hears(`Ann: before ${i}`);
     proxyB.cut();
     await a.sees(["Ann", "Bob (away)"]);
-    await b.status(/Connection lost/);
+    await b.status(/Offline/);
     await a.say(`again ${i}`);
     await a.hears(`Ann: again ${i}`);
     proxyB.restore();
@@ -94,8 +97,20 @@ async function run() {
   }
   checked.push("so it does again and again");
 
+  proxyB.freeze();
+  await b.status(/Offline/, OFFLINE_MAX);
+  await b.say("into the silence");
+  assert.deepEqual(await b.sending(), ["into the silence"]);
+  proxyB.restore();
+  await b.status(/Online/);
+  await a.hears("Bob: into the silence");
+  await b.hears("Bob: into the silence", "You are back");
+  assert.deepEqual(await b.sending(), []);
+  told.splice(0, told.length, ...(await b.log()));
+  checked.push("a network that falls silent is told of within 3 s, what is written shows at once and is sent later");
+
   await b.page.reload();
-  await b.status(/Connected/);
+  await b.status(/Online/);
   await b.sees(["Ann", "Bob"]);
   await a.say("after the reload");
   told.push("Ann: after the reload");
@@ -133,8 +148,11 @@ async function openTab(browser, url) {
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   await page.goto(url);
-  const log = () => page.$$eval("#log li", (items) => items.map((item) => Array.from(item.childNodes).slice(1).map((node) => node.textContent).join("")));
-  const members = () => page.$$eval("#members li", (items) => items.map((item) => item.textContent));
+  const log = () =>
+    page.$$eval("#log li:not(.sending)", (items) =>
+      items.map((item) => (item.matches(".news") ? item.textContent : `${item.querySelector(".name").textContent}: ${item.querySelector(".text").textContent}`)),
+    );
+  const members = () => page.$$eval("#members li", (items) => items.map((item) => item.querySelector(".name").textContent + (item.matches(".away") ? " (away)" : "")));
   return {
     page,
     errors,
@@ -149,7 +167,9 @@ async function openTab(browser, url) {
     },
     sees: (names, timeout) => until(members, (seen) => JSON.stringify(seen) === JSON.stringify(names), `members ${names}`, timeout),
     hears: (...texts) => until(log, (heard) => texts.every((text) => heard.includes(text)), `messages ${texts}`),
-    status: (pattern) => until(() => page.textContent("#status"), (text) => pattern.test(text), `status ${pattern}`),
+    status: (pattern, timeout) => until(() => page.textContent("#status"), (text) => pattern.test(text), `status ${pattern}`, timeout),
+    /** What was written and is not there yet. */
+    sending: () => page.$$eval("#log .sending .text", (items) => items.map((item) => item.textContent)),
     alert: (pattern) => until(() => page.textContent("#alert"), (text) => pattern.test(text), `alert ${pattern}`),
     becomes: (told) => until(log, (heard) => JSON.stringify(heard) === JSON.stringify(told), `log ${JSON.stringify(told)}`),
     log,

@@ -22,7 +22,7 @@ export interface Options {
   login: () => Promise<unknown>;
   onState?: (state: State) => void;
   store?: Store;
-  /** Milliseconds between heartbeats; twice as long a silence is a loss. */
+  /** Milliseconds between heartbeats; twice as long a silence is a loss, which the next beat notices. */
   heartbeat?: number;
   /** Milliseconds that a request may take while there is a connection. */
   timeout?: number;
@@ -43,6 +43,10 @@ const LATER = [0, 5, 6, 7, 8, GOING_AWAY];
 const SESSION = -1;
 const STORE_KEY = "duet.session";
 const BACKOFF_MAX = 15_000;
+/** A loss is noticed within three of these: 2.7 s. */
+const HEARTBEAT_MS = 900;
+/** How long a connection may take to open. */
+const OPENING_MAX = 10_000;
 const SEQ_MAX = 0x7fff;
 /** Most messages that wait to be taken by the server. */
 const UNTAKEN_MAX = 1000;
@@ -161,14 +165,27 @@ export class Duet {
     const socket = this.#options.open?.(this.#options.url) ?? new WebSocket(this.#options.url);
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => void this.#begin();
+    socket.onopen = () => {
+      this.#heard = Date.now();
+      void this.#begin();
+    };
     socket.onmessage = ({ data }) => this.#take(data as ArrayBuffer);
     socket.onclose = () => this.#lost();
-    const interval = this.#options.heartbeat ?? 5000;
+    this.#watch(socket);
+  }
+
+  /** Notices a dead network, which a browser does late. */
+  #watch(socket: WebSocket): void {
+    const interval = this.#options.heartbeat ?? HEARTBEAT_MS;
+    let last = Date.now();
     this.#beat = setInterval(() => {
-      // The browser notices a dead network late.
-      if (Date.now() - this.#heard >= 2 * interval) this.#lost();
-      else if (socket.readyState === OPEN) socket.send(HEARTBEAT);
+      const now = Date.now();
+      // Of a page in the background, or a machine that slept. What came meanwhile is heard first.
+      const late = now - last >= 2 * interval;
+      last = now;
+      const isOpen = socket.readyState === OPEN;
+      if (!late && now - this.#heard >= (isOpen ? 2 * interval : OPENING_MAX)) this.#lost();
+      else if (isOpen) socket.send(HEARTBEAT);
     }, interval);
   }
 

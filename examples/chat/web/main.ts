@@ -22,19 +22,28 @@ const REPLACED = 14;
 const NEWS = { joined: "joined", left: "left", away: "lost the connection", back: "is back" };
 const NEWS_OF_ME = { ...NEWS, back: "are back" };
 
-// `?ws=` names another server, for instance that of a test.
-const url = new URLSearchParams(location.search).get("ws") ?? `ws://${location.hostname}:3553/`;
-
+const url = await serverUrl();
 let me: Me | undefined;
 let members = new Map<number, Member>();
 let duet: Duet | undefined;
+/** What was said here and has not come back from the server yet, in its order. */
+let sending: { text: string; shown: view.Sending }[] = [];
+
+/** `?ws=` names a server, for instance that of a test. `npm start` tells the port of its own; without it there is the default one. */
+async function serverUrl(): Promise<string> {
+  const named = new URLSearchParams(location.search).get("ws");
+  if (named !== null) return named;
+  const port = await fetch("server.json").then((response) => (response.ok ? response.json() : undefined)).then((server) => server?.port);
+  return `ws://${location.hostname}:${port ?? 3553}/`;
+}
 
 function start(entered: Me): void {
   me = entered;
   members = new Map();
+  sending = [];
   const client = new Duet({ url, store: sessionStorage, login: () => login(client, entered), onState: (state) => show(client, state) });
-  client.on<Said>(SAID, ({ name, text, at }) => add({ name, text, at }));
-  client.on<News>(PRESENCE, hear);
+  client.on<Said>(SAID, hear);
+  client.on<News>(PRESENCE, learn);
   duet = client;
   if (client.hasSession) view.showRoom(entered.room, entered.lines);
   client.start();
@@ -45,16 +54,26 @@ async function login(client: Duet, me: Me): Promise<void> {
   const { uid } = await client.request<{ uid: number }>(LOGIN, { name: me.name });
   me.uid = uid;
   enter(await client.request<Room>(JOIN, { room: me.room }));
-  if (me.lines.length > 0) me.lines.push({ text: "You were away for too long. Messages may be missing.", at: Date.now() });
   view.showRoom(me.room, me.lines);
+  if (me.lines.length > 0) add({ text: "You were away for too long. Messages may be missing.", at: Date.now() });
+  location.replace(`#${encodeURIComponent(me.room)}`);
 }
 
 function enter(room: Room): void {
   members = new Map(room.members.map((member) => [member.uid, member]));
-  view.showMembers(members.values());
+  view.showMembers(members.values(), me?.uid);
 }
 
-function hear({ uid, name, what }: News): void {
+function hear({ uid, name, text, at }: Said): void {
+  const mine = uid === me?.uid;
+  if (mine) {
+    const place = sending.findIndex((said) => said.text === text);
+    for (const said of place < 0 ? [] : sending.splice(place, 1)) said.shown.done();
+  }
+  add({ who: { uid, name }, mine, text, at });
+}
+
+function learn({ uid, name, what }: News): void {
   // Of oneself it is always old: heard after having come back.
   if (uid === me?.uid) {
     add({ text: `You ${NEWS_OF_ME[what]}`, at: Date.now() });
@@ -62,7 +81,7 @@ function hear({ uid, name, what }: News): void {
   }
   if (what === "left") members.delete(uid);
   else members.set(uid, { uid, name, away: what === "away" });
-  view.showMembers(members.values());
+  view.showMembers(members.values(), me?.uid);
   add({ text: `${name} ${NEWS[what]}`, at: Date.now() });
 }
 
@@ -73,50 +92,66 @@ function add(line: view.Line): void {
   view.addLine(line);
 }
 
+/** Shows it at once; what the server makes of it comes later. */
+function say(text: string): void {
+  const said = { text, shown: view.addSending(text) };
+  sending.push(said);
+  duet?.request(SAY, { text }).catch(() => {
+    sending = sending.filter((other) => other !== said);
+    said.shown.failed(() => say(text));
+  });
+}
+
 function show(client: Duet, state: State): void {
   switch (state.is) {
     case "connecting":
-      view.showStatus("Connecting …");
+      // Who was offline stays so until there is a connection.
+      if (members.size === 0) view.showStatus("Connecting …");
       break;
     case "open":
-      view.showStatus("Connected");
-      view.showAlert("");
+      view.showStatus("Online");
       save();
       // A page that was loaded again goes on with its session, but does not know who is here.
       if (members.size === 0) client.request<Room>(MEMBERS, {}).then(enter, complain);
       break;
     case "waiting":
-      view.showStatus(`Connection lost, trying again in ${Math.ceil(state.ms / 1000)} s …`);
+      view.showStatus("Offline");
       break;
     case "closed":
-      me = undefined;
-      sessionStorage.removeItem(STORE_KEY);
-      view.showStatus("");
-      view.showDoor();
       complain(state.error);
   }
 }
 
+/** Back to the door, with the reason. */
 function complain({ code, message }: DuetError): void {
   const texts: Record<number, string> = {
     [KICKED]: `You were removed: ${message}`,
     [REPLACED]: "You were replaced: somebody logged in with your name elsewhere.",
   };
-  view.showAlert(texts[code] ?? message);
+  const { name, room = wantedRoom() } = me ?? {};
+  me = undefined;
+  sessionStorage.removeItem(STORE_KEY);
+  view.showDoor(texts[code] ?? message, { name, room });
 }
 
 function save(): void {
   if (me !== undefined) sessionStorage.setItem(STORE_KEY, JSON.stringify(me));
 }
 
+/** A link to the page may name a room: `#lobby`. */
+function wantedRoom(): string {
+  return decodeURIComponent(location.hash.slice(1)) || "lobby";
+}
+
 view.onEnter((name, room) => {
-  view.showAlert("");
+  duet?.leave();
   start({ name, room, uid: 0, lines: [] });
 });
-view.onSay((text) => duet?.request(SAY, { text }).catch(complain));
+view.onSay(say);
 view.onLeave(() => duet?.leave());
+view.onRetry(() => duet?.retryNow());
 window.addEventListener("online", () => duet?.retryNow());
 
 const stored = sessionStorage.getItem(STORE_KEY);
 if (stored !== null) start(JSON.parse(stored) as Me);
-else view.showDoor();
+else view.showDoor("", { room: wantedRoom() });
