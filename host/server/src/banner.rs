@@ -30,7 +30,11 @@ impl Display for Banner<'_> {
                 duet_codec::Profile::Seed => "seed",
             };
             let url = url(listener, *address);
-            write!(f, "listening  {url}  {profile}, route {} bytes, seq {} bytes", format.route_bytes(), format.seq_bytes())?;
+            let order = match format.byte_order() {
+                duet_codec::ByteOrder::Big => "big endian",
+                duet_codec::ByteOrder::Little => "little endian",
+            };
+            write!(f, "listening  {url}  {profile}, {order}, route {} bytes, seq {} bytes", format.route_bytes(), format.seq_bytes())?;
             match listener.tls.as_deref().and_then(certificates::days_left) {
                 Some(days) => writeln!(f, ", certificate for {days} days")?,
                 None => writeln!(f)?,

@@ -1,8 +1,9 @@
 //! The glue between a plugin and the host: the exports of world `game`.
 
 use std::marker::PhantomData;
+use std::panic::{PanicHookInfo, set_hook};
 
-use crate::{Game, batch, game};
+use crate::{Game, batch, game, log};
 
 /// What the contract generates.
 #[allow(
@@ -30,10 +31,13 @@ pub struct Exports<G>(PhantomData<G>);
 
 impl<G: Game> lifecycle::Guest for Exports<G> {
     fn describe() -> String {
+        set_hook(Box::new(report_panic));
         game::manifest::<G>()
     }
 
     fn start() -> Result<(), String> {
+        // The instance that describes the plugin may be another.
+        set_hook(Box::new(report_panic));
         G::start().map_err(|error| error.message().to_owned())
     }
 
@@ -51,4 +55,12 @@ impl<G: Game> batch_handler::Guest for Exports<G> {
             Err(malformed) => panic!("{malformed}"),
         }
     }
+}
+
+/// One log line. The standard hook would write four, of which one says what happened.
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    let message = panic.payload_as_str().unwrap_or("the payload is not text");
+    let message: Vec<&str> = message.lines().map(str::trim).collect();
+    log::error!("panicked{place}: {}", message.join(" "));
 }

@@ -131,3 +131,18 @@ fn what_was_refused_is_counted_in_the_last_line_of_the_log() {
     let line = server.wait_for_log("stopped", Duration::from_secs(5));
     assert!(line.contains(&format!("refused=\"message_rate={}\"", 100 - answered)), "{line}");
 }
+
+#[test]
+fn the_banner_says_how_the_clients_of_each_listener_have_to_be_built() {
+    let listener = |more: &str| format!("protocol = \"tcp\"\n{more}");
+    let server = echo_server()
+        .listener(&listener("byte_order = \"little\"\nroute_bytes = 4\nseq_bytes = 1"))
+        .listener(&listener("profile = \"seed\""))
+        .start();
+    let said = |listener: usize| {
+        let line = server.banner().lines().filter(|line| line.starts_with("listening")).nth(listener).unwrap();
+        line.split_whitespace().skip(2).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(said(0), "due2, little endian, route 4 bytes, seq 1 bytes");
+    assert_eq!(said(1), "seed, big endian, route 2 bytes, seq 2 bytes");
+}

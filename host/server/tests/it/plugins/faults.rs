@@ -56,6 +56,18 @@ fn a_bad_request_among_pipelined_ones_fails_alone_and_all_are_answered_in_order(
 }
 
 #[test]
+fn a_panic_is_one_line_that_says_where_and_why() {
+    let server = hostile("faults_max = 1000\n");
+    assert_eq!(code(&Peer::connect(server.tcp(), Wire::TCP).call(100, b"")), Some(PLUGIN_FAULT));
+    let line = server.wait_for_log("trapped on purpose", Duration::from_secs(10));
+    let place = "panicked at host/testkit/fixtures/hostile/src/traps.rs:10:5: trapped on purpose";
+    assert!(line.contains("ERROR") && line.ends_with(place), "{line}");
+    for noise in ["thread '", "RUST_BACKTRACE"] {
+        assert!(!server.log().contains(noise), "{}", server.log());
+    }
+}
+
+#[test]
 fn a_trap_loses_the_memory_of_the_instance_and_the_log_says_so() {
     let server = hostile("faults_max = 1000\n");
     let mut peer = Peer::connect(server.tcp(), Wire::TCP);
