@@ -7,7 +7,7 @@
 mod due;
 mod npm;
 mod own;
-mod programs;
+pub(crate) mod programs;
 mod session;
 mod tls;
 mod typescript;

@@ -14,6 +14,7 @@ mod drain;
 mod edge;
 mod misses;
 mod output;
+mod pages;
 mod plugins;
 mod program;
 mod sessions;

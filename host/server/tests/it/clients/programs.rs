@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// Whether the caller has to do without a peer's tools: `go`, `node`, `chromium`.
-pub(super) fn is_skipped(tool: &str) -> bool {
+pub(crate) fn is_skipped(tool: &str) -> bool {
     let skipped = env::var("DUET_SKIP_CLIENTS").is_ok_and(|list| list.split(',').any(|name| name == tool));
     if skipped {
         eprintln!("SKIPPED: DUET_SKIP_CLIENTS says that there is no {tool}");
@@ -15,7 +15,7 @@ pub(super) fn is_skipped(tool: &str) -> bool {
 }
 
 /// A folder of the repository.
-pub(super) fn folder(path: &str) -> PathBuf {
+pub(crate) fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 

@@ -61,7 +61,7 @@ fn a_panic_is_one_line_that_says_where_and_why() {
     assert_eq!(code(&Peer::connect(server.tcp(), Wire::TCP).call(100, b"")), Some(PLUGIN_FAULT));
     let line = server.wait_for_log("trapped on purpose", Duration::from_secs(10));
     let place = "panicked at host/testkit/fixtures/hostile/src/traps.rs:10:5: trapped on purpose";
-    assert!(line.contains("ERROR") && line.ends_with(place), "{line}");
+    assert!(line.contains("ERROR") && line.contains(place), "{line}");
     for noise in ["thread '", "RUST_BACKTRACE"] {
         assert!(!server.log().contains(noise), "{}", server.log());
     }
