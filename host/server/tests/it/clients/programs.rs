@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Whether the caller has to do without a peer's tools: `go`, `node`, `chromium`.
 pub(crate) fn is_skipped(tool: &str) -> bool {
@@ -35,9 +35,13 @@ pub(super) fn npm_ws() -> &'static Path {
     FETCHED.get_or_init(|| with_modules(folder("host/testkit/peers/npm-ws")))
 }
 
-/// A folder with its npm modules.
+/// A folder with its npm modules, as its lock file has them. The SDK is built along with them.
 pub(super) fn with_modules(folder: PathBuf) -> PathBuf {
-    if !folder.join("node_modules/.package-lock.json").is_file() {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let changed = |path: &str| folder.join(path).metadata().and_then(|file| file.modified()).ok();
+    // npm writes this file when it is done.
+    if changed("node_modules/.package-lock.json") < changed("package-lock.json") {
         succeed(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder));
     }
     folder

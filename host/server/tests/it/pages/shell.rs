@@ -128,7 +128,7 @@ impl Shell {
     pub(super) fn serve(&mut self, command: &str, printed: &[String]) {
         let command = command.replace("duet run", &format!("duet run --config '{}'", self.top.path().join("ports.toml").display()));
         let mut child = self.shell(&command).stdout(Stdio::piped()).process_group(0).spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::sync_channel(64);
         let stdout = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         self.servers.push(child);
