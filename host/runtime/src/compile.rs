@@ -1,12 +1,14 @@
 //! Compiles a component, in a child process with limits: a hostile megabyte can compile for minutes and cannot be cancelled.
 
-use std::path::Path;
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
+use wasmtime::Engine;
+use wasmtime::component::Component;
 
 use crate::engine;
 use crate::options::CompileMode;
@@ -46,11 +48,38 @@ pub(crate) enum CompileError {
     Signal(i32),
 }
 
-/// Compiles `input` into `output` in this process, under limits that cannot be taken back: only for a process that does nothing else.
+/// Machine code that the compiler of this host made.
+#[derive(Debug)]
+pub(crate) struct Compiled(Vec<u8>);
+
+impl Compiled {
+    /// Code whose digest was just compared with the one that was noted when the compiler had made it.
+    pub(crate) const fn verified(code: Vec<u8>) -> Self {
+        Self(code)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Makes it ready to run. Fails if it was built for another engine.
+    pub(crate) fn component(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        // SAFETY: `deserialize` runs what it gets. It gets what `compile` below returned in this process, or what `cache::read` found,
+        // byte for byte, as it was stored by a process of this user in a folder that only this user can write. No file of a plugin folder
+        // ever comes here.
+        #[allow(unsafe_code, reason = "the one place that loads machine code; the argument is above")]
+        unsafe {
+            Component::deserialize(engine, &self.0)
+        }
+    }
+}
+
+/// Compiles standard input to standard output in this process, under limits that cannot be taken back: only for a process that does
+/// nothing else. No file is involved, so that what is compiled is what the parent checked.
 ///
 /// # Errors
 /// The reason as one line of text.
-pub fn compile_here(input: &Path, output: &Path, limits: CompileLimits) -> Result<(), String> {
+pub fn compile_here(limits: CompileLimits) -> Result<(), String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let cpu = limits.time.as_secs().max(1).saturating_mul(cores);
     for (resource, limit) in [(Resource::Cpu, cpu), (Resource::As, limits.memory_bytes), (Resource::Core, 0)] {
@@ -60,53 +89,62 @@ pub fn compile_here(input: &Path, output: &Path, limits: CompileLimits) -> Resul
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("setting limits: {e}"))?;
     // Players first.
     nice(COMPILER_NICE).map_err(|e| format!("setting priority: {e}"))?;
-    compile_file(input, output)
+    let mut wasm = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut wasm).map_err(|e| format!("reading the plugin: {e}"))?;
+    let code = precompile(&wasm)?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(&code).and_then(|()| out.flush()).map_err(|e| format!("handing over the code: {e}"))
 }
 
-fn compile_file(input: &Path, output: &Path) -> Result<(), String> {
-    let bytes = std::fs::read(input).map_err(|e| format!("{}: {e}", input.display()))?;
+fn precompile(wasm: &[u8]) -> Result<Vec<u8>, String> {
     let engine = engine::engine().map_err(|e| format!("{e:#}"))?;
-    let code = engine.precompile_component(&bytes).map_err(|e| format!("{e:#}").replace('\n', " "))?;
-    std::fs::write(output, code).map_err(|e| format!("{}: {e}", output.display()))
+    engine.precompile_component(wasm).map_err(|e| format!("{e:#}").replace('\n', " "))
 }
 
-/// Compiles `input` into `output` as the mode says. A child is ended, and waited for, when `stop` becomes true.
+/// Compiles as the mode says. A child is ended, and waited for, when `stop` becomes true.
 pub(crate) async fn compile(
     mode: &CompileMode,
     limits: CompileLimits,
     stop: watch::Receiver<bool>,
-    input: &Path,
-    output: &Path,
-) -> Result<(), CompileError> {
+    wasm: &[u8],
+) -> Result<Compiled, CompileError> {
     match mode {
-        CompileMode::InProcess => compile_file(input, output).map_err(CompileError::Refused),
+        CompileMode::InProcess => precompile(wasm).map_err(CompileError::Refused),
         CompileMode::Child { program, arguments } => {
             let mut command = tokio::process::Command::new(program);
-            in_child(command.args(arguments).arg(input).arg(output), limits, stop).await
+            in_child(command.args(arguments), limits, stop, wasm).await
         }
     }
+    .map(Compiled)
 }
 
 async fn in_child(
     command: &mut tokio::process::Command,
     limits: CompileLimits,
     mut stop: watch::Receiver<bool>,
-) -> Result<(), CompileError> {
+    wasm: &[u8],
+) -> Result<Vec<u8>, CompileError> {
     let mut child = command
         .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         // Control-c on a terminal is for the server, which ends its compilers itself.
         .process_group(0)
         .spawn()?;
-    let mut said = Vec::new();
-    let stderr = child.stderr.take();
+    let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut code, mut said) = (Vec::new(), Vec::new());
     let finished = tokio::time::timeout(limits.time, async {
-        if let Some(stderr) = stderr {
-            stderr.take(16 << 10).read_to_end(&mut said).await?;
-        }
+        let told = async {
+            if let Some(mut stdin) = stdin.take() {
+                // A child that ended without reading all of it has said why.
+                drop(stdin.write_all(wasm).await);
+            }
+            Ok(0)
+        };
+        // The code was in the child's memory, which is limited.
+        tokio::try_join!(told, take(stdout, limits.memory_bytes, &mut code), take(stderr, 16 << 10, &mut said))?;
         child.wait().await
     });
     let ended = tokio::select! {
@@ -122,7 +160,7 @@ async fn in_child(
         }
     };
     if status.success() {
-        return Ok(());
+        return Ok(code);
     }
     let said = String::from_utf8_lossy(&said);
     let reason = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default().trim();
@@ -134,4 +172,12 @@ async fn in_child(
         Some(_) if said.contains("memory allocation") || reason.is_empty() => CompileError::Memory(limits.memory_bytes),
         _ => CompileError::Refused(if reason.is_empty() { status.to_string() } else { reason.to_owned() }),
     })
+}
+
+/// Reads at most so many bytes of what a child writes.
+async fn take(from: Option<impl AsyncReadExt + Unpin>, bytes_max: u64, into: &mut Vec<u8>) -> std::io::Result<usize> {
+    match from {
+        Some(from) => from.take(bytes_max).read_to_end(into).await,
+        None => Ok(0),
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use duet_core::Directory;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, Source};
 use crate::check::{CheckError, check};
 use crate::compile::{CompileError, compile};
 use crate::engine::{self, Ticker};
@@ -19,6 +19,7 @@ use crate::guest::{Lane, Template};
 use crate::host::{Context, Linkers, one_line};
 use crate::manifest::{Handlers, Manifest, ManifestError};
 use crate::options::{PluginOptions, RuntimeOptions};
+use crate::panic::contained;
 
 /// Why a file is not loaded. The text names the file, the reason and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +49,6 @@ pub(crate) enum Reason {
     Check(#[from] CheckError),
     #[error(transparent)]
     Compile(#[from] CompileError),
-    #[error(transparent)]
-    Cache(#[from] CacheError),
     #[error("it does not fit the contract: {0}; build it against duet:plugin@{version}", version = crate::check::CONTRACT)]
     Link(String),
     #[error(transparent)]
@@ -66,13 +65,18 @@ pub(crate) enum Reason {
     Twice,
     #[error("the host could not set itself up: {0}")]
     Host(String),
+    #[error("the host panicked: {0}")]
+    Panic(String),
 }
 
 /// Loads files; one for each process.
 pub struct Loader {
     pub(crate) engine: Engine,
     linkers: Linkers,
-    cache: Cache,
+    /// `None` if the folder cannot be used: every plugin is compiled then.
+    cache: Option<Cache>,
+    /// Said once that the cache cannot be written.
+    warned: Once,
     options: Arc<RuntimeOptions>,
     directory: Arc<dyn Directory>,
     /// Whether to give up what is under way.
@@ -121,15 +125,17 @@ impl Loader {
     /// Sets the engine and the cache up. `directory` answers what plugins ask about connections.
     ///
     /// # Errors
-    /// If the cache folder cannot be used safely.
+    /// If this machine cannot run the engine. A cache folder that cannot be used is no error: the log says why, and nothing is kept.
     pub fn new(options: Arc<RuntimeOptions>, directory: Arc<dyn Directory>) -> Result<Self, LoadError> {
         let host = |e: wasmtime::Error| LoadError::new(&options.cache, Reason::Host(format!("{e:#}")));
         let engine = engine::engine().map_err(host)?;
         let linkers = Linkers::new(&engine).map_err(host)?;
-        let cache = Cache::open(&options.cache, &engine).map_err(|e| LoadError::new(&options.cache, e))?;
+        let cache = Cache::open(&options.cache, &engine)
+            .inspect_err(|error| tracing::warn!("plugins are compiled at each start, because the cache cannot be used: {error}"))
+            .ok();
         let ticker = Ticker::start(engine.clone()).map_err(|e| LoadError::new(&options.cache, Reason::Host(format!("no thread: {e}"))))?;
         let (stop, loads) = (watch::Sender::new(false), watch::Sender::new(0));
-        Ok(Self { engine, linkers, cache, options, directory, stop, loads, _ticker: ticker })
+        Ok(Self { engine, linkers, cache, warned: Once::new(), options, directory, stop, loads, _ticker: ticker })
     }
 
     /// Loads nothing more, and ends the compilations that are under way.
@@ -154,22 +160,27 @@ impl Loader {
     pub fn load(&self, file: &Path, options: PluginOptions) -> Result<Loaded, LoadError> {
         let begun = Instant::now();
         let _underway = Underway::begin(&self.loads);
-        self.load_file(file, options, begun).map_err(|reason| LoadError { file: file.to_owned(), reason })
+        // Whoever loads plugins goes on with the next one.
+        contained(|| self.load_file(file, options, begun))
+            .unwrap_or_else(|panic| Err(Reason::Panic(panic)))
+            .map_err(|reason| LoadError { file: file.to_owned(), reason })
     }
 
     fn load_file(&self, file: &Path, options: PluginOptions, begun: Instant) -> Result<Loaded, Reason> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = read(file, self.options.file_bytes_max)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let compiled = self.cache.path_of(&bytes);
-        let (component, cached) = match self.cache.load(&self.engine, &compiled) {
+        let source = Source::of(&bytes);
+        let kept = self.cache.as_ref().and_then(|cache| cache.load(source));
+        let (component, cached) = match kept.and_then(|code| code.component(&self.engine).ok()) {
             // It was checked before it was compiled.
             Some(component) => (component, true),
             None => {
                 check(&bytes, self.options.function_bytes_max)?;
-                (self.compile(&runtime, &bytes, &compiled)?, false)
+                (self.compile(&runtime, &bytes, source)?, false)
             }
         };
+        drop(bytes);
         let context = Context::new(&name, &options, &self.directory)?;
         let template = Template::new(&self.linkers, &component, context, options.clone()).map_err(Reason::Link)?;
         let handlers = template.handlers();
@@ -178,23 +189,15 @@ impl Loader {
         Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), file: file.to_owned(), options, template })
     }
 
-    /// The child gets a copy of what was checked, not the file, which may have changed since.
-    fn compile(&self, runtime: &tokio::runtime::Runtime, bytes: &[u8], compiled: &Path) -> Result<Component, Reason> {
-        let (source, target) = (Scratch(self.cache.temporary()), Scratch(self.cache.temporary()));
-        std::fs::write(&source.0, bytes)?;
+    /// Compiles the bytes that were checked, and keeps the result if there is a place for it. That is never the plugin's fault.
+    fn compile(&self, runtime: &tokio::runtime::Runtime, wasm: &[u8], source: Source) -> Result<Component, Reason> {
         let stop = self.stop.subscribe();
-        runtime.block_on(compile(&self.options.compile, self.options.compile_limits, stop, &source.0, &target.0))?;
-        std::fs::rename(&target.0, compiled)?;
-        self.cache.load(&self.engine, compiled).ok_or_else(|| Reason::Host("compiled code could not be loaded again".to_owned()))
-    }
-}
-
-/// A file that is removed in the end, if it is still there.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
+        let compiled = runtime.block_on(compile(&self.options.compile, self.options.compile_limits, stop, wasm))?;
+        if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.store(source, &compiled)) {
+            let folder = self.options.cache.display();
+            self.warned.call_once(|| tracing::warn!("compiled plugins cannot be kept in {folder}, so each start compiles them: {error}"));
+        }
+        compiled.component(&self.engine).map_err(|e| Reason::Host(format!("compiled code could not be loaded: {e:#}")))
     }
 }
 

@@ -44,9 +44,9 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Compiles one file and nothing else. The last line on stderr is the reason for the parent.
+/// Compiles one plugin and nothing else. The last line on stderr is the reason for the parent.
 pub(crate) fn compile(arguments: &CompileArguments) -> anyhow::Result<ExitCode> {
     let limits = CompileLimits { time: Duration::from_secs(arguments.seconds), memory_bytes: arguments.memory_bytes };
-    compile_here(&arguments.input, &arguments.output, limits).map_err(|reason| anyhow!(reason))?;
+    compile_here(limits).map_err(|reason| anyhow!(reason))?;
     Ok(ExitCode::SUCCESS)
 }

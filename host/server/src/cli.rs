@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Client(ClientArguments),
     /// Measures a server under load; works against `due` servers too.
     Bench(BenchArguments),
-    /// Compiles one component under limits; the server runs this for each new plugin.
+    /// Compiles standard input to standard output under limits; the server runs this for each new plugin.
     #[command(hide = true)]
     Compile(CompileArguments),
 }
@@ -53,8 +53,6 @@ pub(crate) struct CompileArguments {
     pub(crate) seconds: u64,
     #[arg(long)]
     pub(crate) memory_bytes: u64,
-    pub(crate) input: PathBuf,
-    pub(crate) output: PathBuf,
 }
 
 /// What both ends of a connection have to agree on.
