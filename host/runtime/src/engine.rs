@@ -7,8 +7,13 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine};
 
-/// Length of one tick of the budget clock. A call overruns its budget by at most one.
+use crate::panic;
+
+/// Length of one tick, at which a running call is looked at. A call overruns its budget by at most two: the one in which it begins is not
+/// counted, and it is ended when the next strikes.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
+/// Stack of an instance: half of a thread's. An interpreter needs much of it: JavaScript on QuickJS gets some 1,500 frames out of this.
+pub(crate) const STACK_BYTES: usize = 1 << 20;
 
 /// Builds the engine. The same settings are used by the child that compiles; wasmtime refuses code that was built with others.
 pub(crate) fn engine() -> wasmtime::Result<Engine> {
@@ -16,15 +21,14 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
     config.epoch_interruption(true);
     // Bookkeeping of component-model async costs 2 to 4 times a plain call, and no world needs it.
     config.concurrency_support(false);
-    // Half of a thread's stack. An interpreter needs much of it: JavaScript on QuickJS gets some 1,500 frames out of this.
-    config.max_wasm_stack(1 << 20);
+    config.max_wasm_stack(STACK_BYTES);
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
     Engine::new(&config)
 }
 
-/// Ticks that fit into a budget, rounded up.
-pub(crate) fn ticks(budget: Duration) -> u64 {
-    u64::try_from(budget.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
+/// Ticks in which a time is over, rounded up.
+pub(crate) fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
 }
 
 /// The thread that ticks: an operating system thread, because a busy plugin must not be able to stop it.
@@ -38,7 +42,7 @@ impl Ticker {
     pub(crate) fn start(engine: Engine) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("duet-ticker".into()).spawn(move || {
+        let thread = panic::thread("duet-ticker".to_owned(), move || {
             while !stopped.load(Ordering::Relaxed) {
                 #[allow(clippy::disallowed_methods, reason = "the one thread whose job is to sleep")]
                 std::thread::sleep(TICK);

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use duet_core::packed::{EffectRecord, RequestIter, put_effect};
 use duet_core::{Action, ErrorCode, Request};
-use wasmtime::component::{Component, ComponentExportIndex, Func, InstancePre, TypedFunc};
+use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, InstancePre, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::check::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
-use crate::engine::ticks;
 use crate::fault::Fault;
 use crate::host::{Context, EFFECT_BYTES_MAX, HostState, Linkers};
 use crate::manifest::Handlers;
+use crate::meter::alone;
 use crate::options::PluginOptions;
 
-/// Budget of `describe`, `start` and `stop`.
+/// Budget of `describe`, `start` and `stop`. One that waits may take `wait_timeout` if that is more.
 const LIFECYCLE_BUDGET: Duration = Duration::from_secs(1);
 
 type BatchIn<'a> = (&'a [u8],);
@@ -92,77 +92,79 @@ impl Template {
         let mut store = Store::new(self.pre.engine(), HostState::new(&self.context, &self.options));
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(EFFECT_BYTES_MAX);
-        store.set_epoch_deadline(ticks(LIFECYCLE_BUDGET));
-        if self.lane == Lane::Waiting {
-            store.epoch_deadline_callback(|mut cx| {
-                let state = cx.data_mut();
-                state.ticks = state.ticks.saturating_sub(1);
-                Ok(match state.ticks {
-                    0 => UpdateDeadline::Interrupt,
-                    _ => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+        match self.lane {
+            Lane::Sync => store.epoch_deadline_callback(|mut cx| {
+                Ok(cx.data_mut().meter.strike().map_or(UpdateDeadline::Interrupt, UpdateDeadline::Continue))
+            }),
+            Lane::Waiting => store.epoch_deadline_callback(|mut cx| {
+                Ok(match cx.data_mut().meter.left() {
+                    None => UpdateDeadline::Interrupt,
+                    Some(_) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
                 })
-            });
+            }),
         }
+        begin(&mut store, LIFECYCLE_BUDGET);
         store
+    }
+
+    /// How long `describe`, `start` and `stop` may take with all their waiting.
+    fn lifecycle_wait(&self) -> Duration {
+        self.options.wait_timeout.max(LIFECYCLE_BUDGET)
     }
 
     /// What the plugin says of itself, from an instance that is thrown away. Call it outside of any runtime.
     pub(crate) fn describe(&self, runtime: &tokio::runtime::Runtime) -> Result<String, String> {
         let mut store = self.store();
-        let text = |e: wasmtime::Error| format!("`describe` failed: {e:#}");
-        match self.lane {
-            Lane::Sync => {
-                let instance = self.pre.instantiate(&mut store).map_err(text)?;
-                let describe = instance.get_typed_func::<(), (String,)>(&mut store, self.lifecycle.describe).map_err(text)?;
-                describe.call(&mut store, ()).map(|(text,)| text).map_err(text)
-            }
-            Lane::Waiting => runtime.block_on(async {
-                store.data_mut().ticks = ticks(LIFECYCLE_BUDGET);
-                let call = async {
+        let called = match self.lane {
+            Lane::Sync => self.pre.instantiate(&mut store).and_then(|instance| {
+                let describe = instance.get_typed_func::<(), (String,)>(&mut store, self.lifecycle.describe)?;
+                describe.call(&mut store, ())
+            }),
+            Lane::Waiting => {
+                let call = alone(async {
                     let instance = self.pre.instantiate_async(&mut store).await?;
                     let describe = instance.get_typed_func::<(), (String,)>(&mut store, self.lifecycle.describe)?;
                     describe.call_async(&mut store, ()).await
-                };
-                match tokio::time::timeout(LIFECYCLE_BUDGET, call).await {
-                    Ok(called) => called.map(|(text,)| text).map_err(text),
-                    Err(_) => Err(format!("`describe` did not return within {LIFECYCLE_BUDGET:?}")),
+                });
+                let wait = self.lifecycle_wait();
+                match runtime.block_on(async { tokio::time::timeout(wait, call).await }) {
+                    Ok(called) => called,
+                    Err(_) => return Err(format!("`describe` did not return within {wait:?}")),
                 }
-            }),
-        }
+            }
+        };
+        called.map(|(text,)| text).map_err(|e| format!("`describe` failed: {}", Fault::from_call(&e, LIFECYCLE_BUDGET, store.data())))
     }
 
     /// A new instance, started.
     pub(crate) fn instantiate(&self) -> Result<Guest, Fault> {
         let mut store = self.store();
-        let failed = |e: wasmtime::Error| Fault::Start(format!("{e:#}"));
-        let instance = self.pre.instantiate(&mut store).map_err(failed)?;
-        let start = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, self.lifecycle.start).map_err(failed)?;
-        store.set_epoch_deadline(ticks(LIFECYCLE_BUDGET));
-        let (started,) = start.call(&mut store, ()).map_err(failed)?;
-        started.map_err(|e| Fault::Start(format!("`start` answered: {e}")))?;
-        self.guest(store, instance)
+        let started = self.pre.instantiate(&mut store).and_then(|instance| {
+            let start = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, self.lifecycle.start)?;
+            Ok((instance, start.call(&mut store, ())?.0))
+        });
+        self.guest(store, started)
     }
 
     /// The same in the asynchronous lane.
     pub(crate) async fn instantiate_async(&self) -> Result<Guest, Fault> {
         let mut store = self.store();
-        store.data_mut().ticks = ticks(LIFECYCLE_BUDGET);
-        let failed = |e: wasmtime::Error| Fault::Start(format!("{e:#}"));
-        let start = async {
-            let instance = self.pre.instantiate_async(&mut store).await.map_err(failed)?;
-            let start = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, self.lifecycle.start).map_err(failed)?;
-            let (started,) = start.call_async(&mut store, ()).await.map_err(failed)?;
-            started.map_err(|e| Fault::Start(format!("`start` answered: {e}")))?;
-            Ok::<_, Fault>(instance)
-        };
-        let instance = match tokio::time::timeout(LIFECYCLE_BUDGET, start).await {
-            Ok(started) => started?,
-            Err(_) => return Err(Fault::Start(format!("`start` did not return within {LIFECYCLE_BUDGET:?}"))),
-        };
-        self.guest(store, instance)
+        let start = alone(async {
+            let instance = self.pre.instantiate_async(&mut store).await?;
+            let start = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, self.lifecycle.start)?;
+            Ok((instance, start.call_async(&mut store, ()).await?.0))
+        });
+        let wait = self.lifecycle_wait();
+        match tokio::time::timeout(wait, start).await {
+            Ok(started) => self.guest(store, started),
+            Err(_) => Err(Fault::Start(format!("`start` did not return within {wait:?}"))),
+        }
     }
 
-    fn guest(&self, mut store: Store<HostState>, instance: wasmtime::component::Instance) -> Result<Guest, Fault> {
+    /// An instance that may have started, with its entry points.
+    fn guest(&self, mut store: Store<HostState>, started: wasmtime::Result<(Instance, Result<(), String>)>) -> Result<Guest, Fault> {
+        let (instance, answer) = started.map_err(|e| Fault::Start(Fault::from_call(&e, LIFECYCLE_BUDGET, store.data()).to_string()))?;
+        answer.map_err(|e| Fault::Start(format!("`start` answered: {e}")))?;
         let failed = |e: wasmtime::Error| Fault::Start(format!("{e:#}"));
         let entry = match self.entry {
             EntryIndex::Batch(index) => {
@@ -208,29 +210,17 @@ enum Entry {
 }
 
 impl Guest {
-    fn begin(&mut self) {
-        self.store.set_epoch_deadline(ticks(self.budget));
-        let state = self.store.data_mut();
-        state.effects.clear();
-        state.effects_count = 0;
-        state.request = 0;
-    }
-
-    fn begin_waiting(&mut self) {
-        self.begin();
-        self.store.set_epoch_deadline(1);
-        self.store.data_mut().ticks = ticks(self.budget);
-    }
-
     /// Handles request records and returns effect records.
     pub(crate) fn call(&mut self, requests: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.begin();
-        let budget = self.budget;
-        let failed = |e: wasmtime::Error| Fault::from_call(&e, budget);
+        begin(&mut self.store, self.budget);
+        self.run(requests).map_err(|error| self.fault(&error))
+    }
+
+    fn run(&mut self, requests: &[u8]) -> wasmtime::Result<Vec<u8>> {
         match self.entry {
             Entry::Batch(handle) => {
-                let handle = handle.typed::<BatchIn<'_>, BatchOut>(&self.store).map_err(failed)?;
-                let (list,) = handle.call(&mut self.store, (requests,)).map_err(failed)?;
+                let handle = handle.typed::<BatchIn<'_>, BatchOut>(&self.store)?;
+                let (list,) = handle.call(&mut self.store, (requests,))?;
                 Ok(self.with_imported(list))
             }
             Entry::Single { handle, event } => {
@@ -238,11 +228,11 @@ impl Guest {
                     let parameters = self.single(index, &request);
                     if request.kind.is_event() {
                         let Some(event) = event else { continue };
-                        let event = event.typed::<EventIn<'_>, ()>(&self.store).map_err(failed)?;
-                        event.call(&mut self.store, event_in(&request)).map_err(failed)?;
+                        let event = event.typed::<EventIn<'_>, ()>(&self.store)?;
+                        event.call(&mut self.store, event_in(&request))?;
                     } else {
-                        let handle = handle.typed::<SingleIn<'_>, SingleOut>(&self.store).map_err(failed)?;
-                        let (answer,) = handle.call(&mut self.store, parameters).map_err(failed)?;
+                        let handle = handle.typed::<SingleIn<'_>, SingleOut>(&self.store)?;
+                        let (answer,) = handle.call(&mut self.store, parameters)?;
                         self.answer(index, &answer);
                     }
                 }
@@ -253,40 +243,52 @@ impl Guest {
 
     /// The same in the asynchronous lane.
     pub(crate) async fn call_async(&mut self, requests: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.begin_waiting();
-        let (budget, wait) = (self.budget, self.wait);
-        let failed = |e: wasmtime::Error| Fault::from_call(&e, budget);
-        let call = async {
-            match self.entry {
-                Entry::Batch(handle) => {
-                    let handle = handle.typed::<BatchIn<'_>, BatchOut>(&self.store).map_err(failed)?;
-                    let (list,) = handle.call_async(&mut self.store, (requests,)).await.map_err(failed)?;
-                    Ok(self.with_imported(list))
-                }
-                Entry::Single { handle, event } => {
-                    for (index, request) in RequestIter::new(requests).enumerate() {
-                        let parameters = self.single(index, &request);
-                        if request.kind.is_event() {
-                            let Some(event) = event else { continue };
-                            let event = event.typed::<EventIn<'_>, ()>(&self.store).map_err(failed)?;
-                            event.call_async(&mut self.store, event_in(&request)).await.map_err(failed)?;
-                        } else {
-                            let handle = handle.typed::<SingleIn<'_>, SingleOut>(&self.store).map_err(failed)?;
-                            let (answer,) = handle.call_async(&mut self.store, parameters).await.map_err(failed)?;
-                            self.answer(index, &answer);
-                        }
-                    }
-                    Ok(std::mem::take(&mut self.store.data_mut().effects))
-                }
+        begin(&mut self.store, self.budget);
+        match tokio::time::timeout(self.wait, alone(self.run_async(requests))).await {
+            Ok(ran) => ran.map_err(|error| self.fault(&error)),
+            Err(_) => Err(Fault::Wait(self.wait)),
+        }
+    }
+
+    async fn run_async(&mut self, requests: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        match self.entry {
+            Entry::Batch(handle) => {
+                let handle = handle.typed::<BatchIn<'_>, BatchOut>(&self.store)?;
+                let (list,) = handle.call_async(&mut self.store, (requests,)).await?;
+                Ok(self.with_imported(list))
             }
-        };
-        tokio::time::timeout(wait, call).await.unwrap_or(Err(Fault::Wait(wait)))
+            Entry::Single { handle, event } => {
+                for (index, request) in RequestIter::new(requests).enumerate() {
+                    let parameters = self.single(index, &request);
+                    if request.kind.is_event() {
+                        let Some(event) = event else { continue };
+                        let event = event.typed::<EventIn<'_>, ()>(&self.store)?;
+                        event.call_async(&mut self.store, event_in(&request)).await?;
+                    } else {
+                        let handle = handle.typed::<SingleIn<'_>, SingleOut>(&self.store)?;
+                        let (answer,) = handle.call_async(&mut self.store, parameters).await?;
+                        self.answer(index, &answer);
+                    }
+                }
+                Ok(std::mem::take(&mut self.store.data_mut().effects))
+            }
+        }
+    }
+
+    fn fault(&self, error: &wasmtime::Error) -> Fault {
+        Fault::from_call(error, self.budget, self.store.data())
+    }
+
+    /// Bytes of all memories and tables.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().limits.bytes()
     }
 
     fn single<'a>(&mut self, index: usize, request: &Request<'a>) -> SingleIn<'a> {
         let state = self.store.data_mut();
         state.request = index;
         state.effects_count = 0;
+        state.receivers = 0;
         (request.conn.0, request.uid.map_or(0, |u| u.0), request.route.0, request.seq.0, request.body)
     }
 
@@ -310,15 +312,22 @@ impl Guest {
 
     /// Lets the guest end in good order. What goes wrong is of no use to anybody any more.
     pub(crate) fn stop(mut self) {
-        self.store.set_epoch_deadline(ticks(LIFECYCLE_BUDGET));
+        begin(&mut self.store, LIFECYCLE_BUDGET);
         drop(self.stop.call(&mut self.store, ()));
     }
 
     /// The same in the asynchronous lane.
     pub(crate) async fn stop_async(mut self) {
-        self.store.data_mut().ticks = ticks(LIFECYCLE_BUDGET);
-        drop(tokio::time::timeout(LIFECYCLE_BUDGET, self.stop.call_async(&mut self.store, ())).await);
+        begin(&mut self.store, LIFECYCLE_BUDGET);
+        let wait = self.wait.max(LIFECYCLE_BUDGET);
+        drop(tokio::time::timeout(wait, alone(self.stop.call_async(&mut self.store, ()))).await);
     }
+}
+
+/// Before each call: it is looked at when the next tick strikes, and what the one before left is gone.
+fn begin(store: &mut Store<HostState>, budget: Duration) {
+    store.set_epoch_deadline(1);
+    store.data_mut().begin(budget);
 }
 
 fn event_in<'a>(request: &Request<'a>) -> EventIn<'a> {

@@ -3,23 +3,31 @@
 mod gateway;
 mod imports;
 mod log;
+mod memory;
 mod sessions;
 mod stdio;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use duet_core::Directory;
+use wasmtime::Engine;
 use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{Engine, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+pub(crate) use self::gateway::receivers;
 pub(crate) use self::log::{LogQuota, one_line};
+pub(crate) use self::memory::{MemoryLimits, Refused};
+use crate::meter::Meter;
 use crate::options::PluginOptions;
 
 /// Bytes that one import call may hand to the host, and one call may make of effects.
 pub(crate) const EFFECT_BYTES_MAX: usize = 4 << 20;
 /// Effects of one request beside its answer.
 pub(crate) const EFFECTS_MAX: usize = 4096;
+/// Receivers of all messages of one request's effects: once there are so many, no further message is taken. So one message to all is always
+/// possible, and what a call makes the gate do takes a fraction of a second. 40 messages to 10,000 players.
+pub(crate) const RECEIVERS_MAX: usize = 400_000;
 /// Handles that a guest may hold at a time.
 const HANDLES_MAX: usize = 1000;
 
@@ -48,15 +56,17 @@ impl Context {
 /// The data of one store.
 pub(crate) struct HostState {
     pub(crate) context: Arc<Context>,
-    pub(crate) limits: StoreLimits,
+    pub(crate) limits: MemoryLimits,
     /// Effect records made through imports in the current call.
     pub(crate) effects: Vec<u8>,
     /// How many of them belong to the request that a plain handler is busy with, or to the call.
     pub(crate) effects_count: usize,
+    /// How many the messages among them go to.
+    pub(crate) receivers: usize,
     /// Index of the request that a plain handler is busy with.
     pub(crate) request: usize,
-    /// Ticks the current call has used (asynchronous lane).
-    pub(crate) ticks: u64,
+    /// What the current call has left of its budget.
+    pub(crate) meter: Meter,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -75,20 +85,27 @@ impl HostState {
             .build();
         Self {
             context: Arc::clone(context),
-            limits: StoreLimitsBuilder::new()
-                .memory_size(options.memory_bytes)
-                .table_elements(options.table_elements)
-                .instances(50)
-                .tables(50)
-                .memories(10)
-                .build(),
+            limits: MemoryLimits::new(options),
             effects: Vec::new(),
             effects_count: 0,
+            receivers: 0,
             request: 0,
-            ticks: 0,
+            meter: Meter::default(),
             wasi,
             table,
         }
+    }
+}
+
+impl HostState {
+    /// Forgets what is left of the call before.
+    pub(crate) fn begin(&mut self, budget: Duration) {
+        self.effects.clear();
+        self.effects_count = 0;
+        self.receivers = 0;
+        self.request = 0;
+        self.limits.refused = None;
+        self.meter = Meter::new(budget);
     }
 }
 

@@ -1,11 +1,11 @@
 //! `gateway`: effects that a guest makes by calling instead of returning them.
 
 use duet_core::packed::{EffectError, EffectIter, EffectRecord, put_effect};
-use duet_core::{Action, ConnId, ErrorCode, Route, Target, Targets, Uid};
+use duet_core::{Action, ConnId, Directory, ErrorCode, Route, Target, Targets, Uid};
 use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
 
 use super::imports::Cx;
-use super::{EFFECT_BYTES_MAX, EFFECTS_MAX, HostState};
+use super::{EFFECT_BYTES_MAX, EFFECTS_MAX, HostState, RECEIVERS_MAX};
 
 type Answer = wasmtime::Result<(Result<(), String>,)>;
 type Bytes = WasmList<u8>;
@@ -20,24 +20,24 @@ pub(super) fn add_to_linker(gateway: &mut LinkerInstance<'_, HostState>) -> wasm
     })?;
     gateway.func_wrap("broadcast", |mut cx: Cx<'_>, (bound_only, route, body): (u32, i32, Bytes)| {
         let (bound_only, route) = (bound_only != 0, Route(route));
-        keep(&mut cx, |cx, kept| kept.put(Action::Broadcast { bound_only, route, body: body.as_le_slice(cx) }))
+        keep(&mut cx, |cx, kept| kept.put(cx, Action::Broadcast { bound_only, route, body: body.as_le_slice(cx) }))
     })?;
     gateway.func_wrap("publish", |mut cx: Cx<'_>, (channel, route, body): (WasmStr, i32, Bytes)| {
         let channel = channel.to_str(&cx)?.into_owned();
-        keep(&mut cx, |cx, kept| kept.put(Action::Publish { channel: &channel, route: Route(route), body: body.as_le_slice(cx) }))
+        keep(&mut cx, |cx, kept| kept.put(cx, Action::Publish { channel: &channel, route: Route(route), body: body.as_le_slice(cx) }))
     })?;
     gateway.func_wrap("subscribe", |mut cx: Cx<'_>, (conn, channel): (u64, WasmStr)| {
         let channel = channel.to_str(&cx)?.into_owned();
-        keep(&mut cx, |_, kept| kept.put(Action::Subscribe(at(conn), &channel)))
+        keep(&mut cx, |cx, kept| kept.put(cx, Action::Subscribe(at(conn), &channel)))
     })?;
     gateway.func_wrap("unsubscribe", |mut cx: Cx<'_>, (conn, channel): (u64, WasmStr)| {
         let channel = channel.to_str(&cx)?.into_owned();
-        keep(&mut cx, |_, kept| kept.put(Action::Unsubscribe(at(conn), &channel)))
+        keep(&mut cx, |cx, kept| kept.put(cx, Action::Unsubscribe(at(conn), &channel)))
     })?;
     gateway.func_wrap("bind", |mut cx: Cx<'_>, (conn, uid): (u64, i64)| {
-        keep(&mut cx, |_, kept| kept.put(Action::Bind(ConnId(conn), Uid(uid))))
+        keep(&mut cx, |cx, kept| kept.put(cx, Action::Bind(ConnId(conn), Uid(uid))))
     })?;
-    gateway.func_wrap("unbind", |mut cx: Cx<'_>, (conn,): (u64,)| keep(&mut cx, |_, kept| kept.put(Action::Unbind(at(conn)))))?;
+    gateway.func_wrap("unbind", |mut cx: Cx<'_>, (conn,): (u64,)| keep(&mut cx, |cx, kept| kept.put(cx, Action::Unbind(at(conn)))))?;
     gateway.func_wrap("kick", |mut cx: Cx<'_>, (conn, code, text): (u64, u32, WasmStr)| kick(&mut cx, at(conn), code, &text))?;
     gateway.func_wrap("kick-uid", |mut cx: Cx<'_>, (uid, code, text): (i64, u32, WasmStr)| kick(&mut cx, of(uid), code, &text))
 }
@@ -51,7 +51,7 @@ const fn of(uid: i64) -> Target {
 }
 
 fn push(cx: &mut Cx<'_>, to: Target, route: i32, body: &Bytes) -> Answer {
-    keep(cx, |cx, kept| kept.put(Action::Push { to, route: Route(route), body: body.as_le_slice(cx) }))
+    keep(cx, |cx, kept| kept.put(cx, Action::Push { to, route: Route(route), body: body.as_le_slice(cx) }))
 }
 
 fn multicast(cx: &mut Cx<'_>, to: &Bytes, uids: bool, route: i32, body: &Bytes) -> Answer {
@@ -60,32 +60,45 @@ fn multicast(cx: &mut Cx<'_>, to: &Bytes, uids: bool, route: i32, body: &Bytes) 
         if !ids.len().is_multiple_of(8) {
             return Err(format!("a list of targets has 8 bytes for each, this one has {}", ids.len()));
         }
-        kept.put(Action::Multicast { to: Targets::new(ids, uids), route: Route(route), body: body.as_le_slice(cx) })
+        kept.put(cx, Action::Multicast { to: Targets::new(ids, uids), route: Route(route), body: body.as_le_slice(cx) })
     })
 }
 
 fn kick(cx: &mut Cx<'_>, who: Target, code: u32, text: &WasmStr) -> Answer {
     let text = text.to_str(&*cx)?.into_owned();
-    keep(cx, |_, kept| {
+    keep(cx, |cx, kept| {
         let code = match u16::try_from(code) {
             Ok(0) => ErrorCode::KICKED,
             Ok(code) => ErrorCode(code),
             Err(_) => return Err(format!("{code} is no error code: 0 to 65,535")),
         };
-        kept.put(Action::Kick { who, code, text: &text, at_once: false })
+        kept.put(cx, Action::Kick { who, code, text: &text, at_once: false })
     })
+}
+
+/// How many the message of an effect goes to; 0 if it is none. Who is gone counts, too: looking it up costs the gate as much.
+pub(crate) fn receivers(directory: &dyn Directory, action: &Action<'_>) -> usize {
+    match action {
+        Action::Push { .. } => 1,
+        Action::Multicast { to, .. } => (to.parts().0.len() / 8).max(1),
+        // The gate looks at all of them, also for a message to those that are bound.
+        Action::Broadcast { .. } => directory.counts().connections.max(1),
+        Action::Publish { channel, .. } => directory.member_count(channel).max(1),
+        _ => 0,
+    }
 }
 
 /// The effects that wait for the end of the call.
 struct Kept {
     list: Vec<u8>,
     count: usize,
+    receivers: usize,
     request: usize,
 }
 
 impl Kept {
     /// Adds one. The record is read back, so that the guest learns now what is wrong with it.
-    fn put(&mut self, action: Action<'_>) -> Result<(), String> {
+    fn put(&mut self, cx: &Cx<'_>, action: Action<'_>) -> Result<(), String> {
         let bytes = match action {
             Action::Push { body, .. } | Action::Broadcast { body, .. } | Action::Publish { body, .. } => body.len(),
             Action::Multicast { to, body, .. } => to.parts().0.len() + body.len(),
@@ -94,6 +107,10 @@ impl Kept {
         let before = self.list.len();
         if self.count >= EFFECTS_MAX || before + bytes > EFFECT_BYTES_MAX {
             return Err(format!("a request may make {EFFECTS_MAX} effects, and a call {EFFECT_BYTES_MAX} bytes of them"));
+        }
+        let receivers = receivers(&*cx.data().context.directory, &action);
+        if receivers > 0 && self.receivers >= RECEIVERS_MAX {
+            return Err(format!("the effects of a request may go to {RECEIVERS_MAX} receivers in all"));
         }
         put_effect(&mut self.list, &EffectRecord { request: self.request, action });
         if let Some(Err(error)) = EffectIter::new(self.list.get(before..).unwrap_or_default()).next() {
@@ -104,15 +121,17 @@ impl Kept {
             });
         }
         self.count += 1;
+        self.receivers += receivers;
         Ok(())
     }
 }
 
 fn keep(cx: &mut Cx<'_>, put: impl FnOnce(&Cx<'_>, &mut Kept) -> Result<(), String>) -> Answer {
     let state = cx.data_mut();
-    let mut kept = Kept { list: std::mem::take(&mut state.effects), count: state.effects_count, request: state.request };
+    let HostState { effects, effects_count: count, receivers, request, .. } = state;
+    let mut kept = Kept { list: std::mem::take(effects), count: *count, receivers: *receivers, request: *request };
     let answer = put(cx, &mut kept);
     let state = cx.data_mut();
-    (state.effects, state.effects_count) = (kept.list, kept.count);
+    (state.effects, state.effects_count, state.receivers) = (kept.list, kept.count, kept.receivers);
     Ok((answer,))
 }

@@ -84,3 +84,11 @@ fn a_call_that_waits_too_long_is_a_timeout_and_the_plugin_goes_on() {
     }
     eprintln!("waiting: 3 sleeps of 60 s ended by a wait_timeout of 200 ms after {worst:.0?} at the latest");
 }
+
+#[test]
+fn naps_are_not_billed_as_running() {
+    let server = server("call_budget = \"50ms\"\nfaults_max = 1\n");
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    assert_eq!(peer.call(SLEEP, b"12x10").as_deref(), Ok(b"awake".as_slice()));
+    eprintln!("waiting: 12 naps of 10 ms with a call_budget of 50 ms");
+}

@@ -1,0 +1,106 @@
+//! What an instance may take of memory: the sum of all its linear memories and tables.
+
+use wasmtime::ResourceLimiter;
+
+use crate::options::PluginOptions;
+
+/// Core instances, memories and tables of one component. Tools make a handful of each.
+const INSTANCES_MAX: usize = 50;
+const MEMORIES_MAX: usize = 10;
+const TABLES_MAX: usize = 50;
+/// What wasmtime needs for an element of a table.
+const ELEMENT_BYTES: usize = size_of::<usize>();
+
+/// What could not grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Memory, of which there may be so many bytes.
+    Memory(usize),
+    /// Tables, which may have so many elements together.
+    Table(usize),
+}
+
+/// Counts what one instance has, and refuses what is too much.
+#[derive(Debug)]
+pub(crate) struct MemoryLimits {
+    bytes_max: usize,
+    elements_max: usize,
+    bytes: usize,
+    elements: usize,
+    /// What was refused in the current call: most guests trap then, for a reason that does not say so.
+    pub(crate) refused: Option<Refused>,
+}
+
+impl MemoryLimits {
+    pub(crate) const fn new(options: &PluginOptions) -> Self {
+        Self { bytes_max: options.memory_bytes, elements_max: options.table_elements, bytes: 0, elements: 0, refused: None }
+    }
+
+    /// Bytes of all memories and tables. Wasm never gives any back.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn grow(&mut self, bytes: usize, elements: usize) -> bool {
+        let (bytes, elements) = (self.bytes.saturating_add(bytes), self.elements.saturating_add(elements));
+        if elements > self.elements_max {
+            self.refused = Some(Refused::Table(self.elements_max));
+        } else if bytes > self.bytes_max {
+            self.refused = Some(Refused::Memory(self.bytes_max));
+        } else {
+            (self.bytes, self.elements) = (bytes, elements);
+            return true;
+        }
+        false
+    }
+}
+
+/// What goes beyond a memory's own maximum is not counted, because wasmtime refuses it. If it cannot grow a memory for want of memory in this
+/// process, that stays counted: such an instance has no future.
+impl ResourceLimiter for MemoryLimits {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(desired.saturating_sub(current), 0))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let elements = desired.saturating_sub(current);
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(elements.saturating_mul(ELEMENT_BYTES), elements))
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_and_tables_count_together() {
+        let options = PluginOptions { memory_bytes: 1000, table_elements: 50, ..PluginOptions::default() };
+        let mut limits = MemoryLimits::new(&options);
+        assert!(limits.memory_growing(0, 400, None).unwrap());
+        assert!(limits.memory_growing(0, 400, None).unwrap(), "another memory");
+        assert!(!limits.memory_growing(400, 401, Some(400)).unwrap(), "beyond its own maximum");
+        assert_eq!(limits.refused, None, "that is not ours");
+        assert!(limits.table_growing(0, 20, None).unwrap());
+        assert_eq!(limits.bytes(), 960);
+        assert!(!limits.table_growing(20, 26, None).unwrap(), "no memory for 6 elements");
+        assert_eq!(limits.refused.take(), Some(Refused::Memory(1000)));
+        assert!(!limits.table_growing(0, 31, None).unwrap(), "20 and 31 elements are too many");
+        assert_eq!(limits.refused, Some(Refused::Table(50)));
+        assert!(limits.memory_growing(400, 440, None).unwrap());
+        assert!(!limits.memory_growing(440, 441, None).unwrap());
+        assert!(!limits.memory_growing(0, usize::MAX, None).unwrap());
+        assert_eq!(limits.bytes(), 1000);
+    }
+}

@@ -1,0 +1,105 @@
+//! Counts what a call uses of its budget: the processor time of its own thread, looked at when a tick strikes.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::engine::ticks;
+
+/// How many times its budget a call may take on the clock, for a machine that gives its thread too little.
+pub(crate) const WALL_FACTOR: u32 = 10;
+
+thread_local! {
+    /// What the clock of this thread showed, or would have shown, when the call that runs began, had it run alone. `None` until it is
+    /// looked at for the first time: most calls end before, and reading the clock costs as much as a tenth of a call.
+    static BEGAN: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// Processor time of this thread so far.
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// What a call has left.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    budget: Duration,
+    /// Ticks left on the clock, from the first look on. They stand still while the process does, so a stopped or frozen server takes nothing
+    /// from a call.
+    ticks: Option<u64>,
+}
+
+impl Meter {
+    /// For a call that begins. It is looked at first at the next tick: what it used until then, less than a tick, is not counted.
+    pub(crate) fn new(budget: Duration) -> Self {
+        BEGAN.set(None);
+        Self { budget, ticks: None }
+    }
+
+    /// What is left of the budget; `None` if that is nothing.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let now = thread_time();
+        let began = BEGAN.get().unwrap_or(now);
+        BEGAN.set(Some(began));
+        self.budget.checked_sub(now.saturating_sub(began)).filter(|left| !left.is_zero())
+    }
+
+    /// Whether a call that does not wait may go on, and for how many ticks until it is looked at again.
+    pub(crate) fn strike(&mut self) -> Option<u64> {
+        let on_the_clock = self.ticks.unwrap_or_else(|| ticks(self.budget.saturating_mul(WALL_FACTOR)));
+        let next = ticks(self.left()?).min(on_the_clock);
+        self.ticks = Some(on_the_clock - next);
+        (next > 0).then_some(next)
+    }
+
+    /// Whether the clock ended the call, not its own use.
+    pub(crate) fn starved(&self) -> bool {
+        self.ticks == Some(0)
+    }
+}
+
+/// Waits for a call that shares its thread with others, and counts only the time in which it runs itself.
+pub(crate) async fn alone<T>(call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    let mut used = Duration::ZERO;
+    poll_fn(|cx| {
+        let began = thread_time().saturating_sub(used);
+        BEGAN.set(Some(began));
+        let poll = call.as_mut().poll(cx);
+        used = thread_time().saturating_sub(began);
+        poll
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::TICK;
+
+    #[test]
+    fn a_call_that_gets_nothing_of_the_processor_is_ended_after_ten_times_its_budget() {
+        let mut meter = Meter::new(100 * TICK);
+        let mut granted = 0;
+        while let Some(ticks) = meter.strike() {
+            granted += ticks;
+        }
+        assert!(meter.starved());
+        assert_eq!(granted, 1000);
+    }
+
+    #[test]
+    fn a_call_that_uses_its_budget_up_is_ended() {
+        let mut meter = Meter::new(2 * TICK);
+        assert_eq!(meter.strike(), Some(2), "what was before the first look does not count");
+        let begun = thread_time();
+        while thread_time() - begun < 2 * TICK {
+            std::hint::spin_loop();
+        }
+        assert_eq!(meter.strike(), None);
+        assert!(!meter.starved());
+    }
+}
