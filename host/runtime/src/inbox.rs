@@ -8,6 +8,7 @@ use std::time::Instant;
 use duet_core::{Full, Requests};
 use tokio::sync::Notify;
 
+use crate::panic::{contained, report};
 use crate::worker::WorkerQueue;
 
 /// The requests of one read, and when they came.
@@ -53,6 +54,15 @@ struct Waiting {
     bytes: usize,
 }
 
+impl Waiting {
+    /// A waker is the gate's: one that panics must not keep the others asleep.
+    fn wake(self) {
+        if let Err(panic) = contained(|| self.waker.wake()) {
+            report("a task of the gate", &panic);
+        }
+    }
+}
+
 /// More who wait than any number of connections explains; a task that is woken for other reasons may wait twice.
 const WAITING_MAX: usize = 1 << 17;
 
@@ -69,7 +79,7 @@ impl Inbox {
             let fits = queue.messages + messages <= self.messages_max && queue.bytes + bytes <= self.bytes_max;
             if !fits && queue.messages > 0 {
                 if queue.waiting.len() >= WAITING_MAX {
-                    queue.waiting.drain(..).for_each(|w| w.waker.wake());
+                    queue.waiting.drain(..).for_each(Waiting::wake);
                 }
                 queue.waiting.push_back(Waiting { waker: waker.clone(), messages, bytes });
                 return Err(Full(requests));
@@ -101,7 +111,7 @@ impl Inbox {
             let count = if into.is_empty() { queue.waiting.len() } else { queue.fitting(self.messages_max, self.bytes_max) };
             queue.waiting.drain(..count).collect::<Vec<_>>()
         };
-        woken.into_iter().for_each(|w| w.waker.wake());
+        woken.into_iter().for_each(Waiting::wake);
     }
 
     /// Waits until something is there (asynchronous lane).

@@ -33,7 +33,7 @@ pub struct RuntimeOptions {
 /// Where untrusted files are compiled.
 #[derive(Clone, Debug)]
 pub enum CompileMode {
-    /// In a child process with limits: `program` with `arguments`, then the input and the output file. The child calls
+    /// In a child process with limits: `program` with `arguments`. The child calls
     /// [`crate::compile_here`].
     Child {
         /// The program.
@@ -69,13 +69,13 @@ pub struct PluginOptions {
     pub instances: Instances,
     /// Which instance gets a request.
     pub affinity: Affinity,
-    /// CPU time of one call, in steps of the 5 ms tick.
+    /// CPU time of one call, in steps of the 5 ms tick; ten times as much on the clock.
     pub call_budget: Duration,
-    /// Whole time of one call of a plugin that waits (asynchronous lane).
+    /// Whole time of one call of a plugin that waits (asynchronous lane). That of `describe`, `start` and `stop`, too, but at least 1 s.
     pub wait_timeout: Duration,
     /// Requests that waited longer in the queue are answered `timeout` without a call.
     pub queue_timeout: Duration,
-    /// Linear memory of one instance in bytes.
+    /// All linear memories and tables of one instance together, in bytes.
     pub memory_bytes: usize,
     /// Elements of all tables of one instance.
     pub table_elements: usize,
@@ -87,6 +87,10 @@ pub struct PluginOptions {
     pub faults_window: Duration,
     /// First time out of service; doubles with each time in a row, up to 60 s.
     pub quarantine: Duration,
+    /// Calls after which an instance is replaced in good order; `None`: never.
+    pub recycle_calls: Option<u64>,
+    /// Bytes of memory above which an instance that has grown is replaced in good order; `None`: never.
+    pub recycle_memory: Option<usize>,
     /// The table that the plugin reads through `config`, as a JSON object.
     pub config: String,
 }
@@ -105,6 +109,8 @@ impl Default for PluginOptions {
             faults_max: 3,
             faults_window: Duration::from_secs(10),
             quarantine: Duration::from_secs(1),
+            recycle_calls: None,
+            recycle_memory: None,
             config: "{}".to_owned(),
         }
     }

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use duet_core::packed::{EffectIter, EffectRecord, RequestIter};
-use duet_core::{Action, Effect, Egress, ErrorCode, Origin, Request};
+use duet_core::{Action, Directory, Effect, Egress, ErrorCode, Origin, Request};
 
 use crate::fault::Fault;
 use crate::health::Health;
-use crate::host::{EFFECTS_MAX, one_line};
+use crate::host::{EFFECTS_MAX, RECEIVERS_MAX, one_line, receivers};
 use crate::inbox::Inbox;
 use crate::options::{Affinity, PluginOptions};
+use crate::panic::{contained, report};
 
 /// A plugin that serves.
 pub(crate) struct Plugin {
@@ -49,44 +50,57 @@ impl Plugin {
         self.health.is_quarantined(Instant::now)
     }
 
-    /// Applies the effects of a call that returned.
-    pub(crate) fn apply(&self, egress: &dyn Egress, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
-        let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
-        // A call has at most 64 requests.
-        let (mut answered, mut made) = (0u64, [0u16; 64]);
-        let mut effects = Vec::with_capacity(asked.len());
-        for record in EffectIter::new(list) {
-            let EffectRecord { request, action } = record?;
-            let contradiction = Fault::Answer { request, requests: asked.len() };
-            let (Some(&Request { kind, conn, route, seq, .. }), Some(made)) = (asked.get(request), made.get_mut(request)) else {
-                return Err(contradiction);
-            };
-            if let Action::Reply(_) | Action::Error(..) = action {
-                let bit = 1 << request;
-                if answered & bit != 0 || kind.is_event() {
-                    return Err(contradiction);
-                }
-                answered |= bit;
-            } else {
-                *made += 1;
-                if usize::from(*made) > EFFECTS_MAX {
-                    return Err(Fault::TooManyEffects(EFFECTS_MAX));
-                }
-            }
-            effects.push(Effect { origin: Origin { conn, route, seq, index: request as u32, kind }, action });
-        }
-        egress.apply(&effects);
-        Ok(())
-    }
-
     /// Notes a fault: one log line, and the end of service for a while if it was one too many.
     pub(crate) fn fault(&self, fault: &Fault, request: Option<&Request<'_>>) {
+        let out_of_service = self.health.fault(Instant::now());
         let (kind, route, body) = request.map_or(("", 0, String::new()), |r| (r.kind.name(), r.route.0, hex(r.body)));
-        tracing::warn!(plugin = %self.name, version = %self.version, kind, route, body, "plugin fault: {}", one_line(&fault.to_string()));
-        if let Some(time) = self.health.fault(Instant::now()) {
-            tracing::error!(plugin = %self.name, version = %self.version, faults = self.health.faults(), "out of service for {time:?} after repeated faults");
-        }
+        // A log that panics takes nobody's answer away.
+        drop(contained(|| {
+            tracing::warn!(plugin = %self.name, version = %self.version, kind, route, body, "plugin fault: {}", one_line(&fault.to_string()));
+            if let Some(time) = out_of_service {
+                tracing::error!(plugin = %self.name, version = %self.version, faults = self.health.faults(), "out of service for {time:?} after repeated faults");
+            }
+        }));
     }
+}
+
+/// The effects that a call returned, checked as a whole, and how many receivers their messages have.
+pub(crate) fn checked<'a>(directory: &dyn Directory, requests: &'a [u8], list: &'a [u8]) -> Result<(Vec<Effect<'a>>, usize), Fault> {
+    let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
+    // A call has at most 64 requests.
+    let (mut answered, mut made) = (0u64, [0u16; 64]);
+    // Of each request; made when there is a first message beside the answers.
+    let mut reached: Vec<usize> = Vec::new();
+    let mut effects = Vec::with_capacity(asked.len());
+    for record in EffectIter::new(list) {
+        let EffectRecord { request, action } = record?;
+        let contradiction = Fault::Answer { request, requests: asked.len() };
+        let (Some(&Request { kind, conn, route, seq, .. }), Some(made)) = (asked.get(request), made.get_mut(request)) else {
+            return Err(contradiction);
+        };
+        if let Action::Reply(_) | Action::Error(..) = action {
+            let bit = 1 << request;
+            if answered & bit != 0 || kind.is_event() {
+                return Err(contradiction);
+            }
+            answered |= bit;
+        } else {
+            *made += 1;
+            if usize::from(*made) > EFFECTS_MAX {
+                return Err(Fault::TooManyEffects(EFFECTS_MAX));
+            }
+            reached.resize(asked.len(), 0);
+            let receivers = receivers(directory, &action);
+            if let Some(reached) = reached.get_mut(request).filter(|_| receivers > 0) {
+                if *reached >= RECEIVERS_MAX {
+                    return Err(Fault::TooManyReceivers(RECEIVERS_MAX));
+                }
+                *reached += receivers;
+            }
+        }
+        effects.push(Effect { origin: Origin { conn, route, seq, index: request as u32, kind }, action });
+    }
+    Ok((effects, reached.iter().sum()))
 }
 
 /// Answers messages with an error each. Events have no answer.
@@ -99,7 +113,9 @@ pub(crate) fn refuse<'a>(egress: &dyn Egress, requests: impl Iterator<Item = Req
             action: Action::Error(code, code.text()),
         })
         .collect();
-    egress.apply(&effects);
+    if let Err(panic) = contained(|| egress.apply(&effects)) {
+        report("the gate", &panic);
+    }
 }
 
 /// The first bytes of a body, for the operator who wants to try it again.

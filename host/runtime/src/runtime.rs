@@ -15,6 +15,7 @@ use crate::inbox::{Inbox, Signal};
 use crate::load::{LoadError, Loaded, Loader, Reason};
 use crate::manifest::{Handlers, Manifest};
 use crate::options::{Instances, PluginOptions, RuntimeOptions};
+use crate::panic::contained;
 use crate::plugin::{Plugin, refuse};
 use crate::slot::{Maker, NativeHandler, Shared, Slot};
 use crate::task::WaitingLane;
@@ -56,7 +57,7 @@ impl Runtime {
     /// connections.
     ///
     /// # Errors
-    /// If the cache folder cannot be used safely, or a thread cannot be started.
+    /// If the engine cannot be set up, or a thread cannot be started.
     pub fn new(
         options: RuntimeOptions,
         registry: Arc<dyn Registry>,
@@ -64,11 +65,11 @@ impl Runtime {
         directory: Arc<dyn Directory>,
     ) -> Result<Arc<Self>, LoadError> {
         let options = Arc::new(options);
-        let loader = Loader::new(Arc::clone(&options), directory)?;
+        let loader = Loader::new(Arc::clone(&options), Arc::clone(&directory))?;
         let threads = |e: std::io::Error| LoadError::new(Path::new("duet"), Reason::Host(format!("no thread: {e}")));
         Ok(Arc::new(Self {
             registry,
-            shared: Shared { egress, in_flight: Arc::default() },
+            shared: Shared { egress, directory, in_flight: Arc::default() },
             served: ArcSwap::default(),
             plugins: Mutex::default(),
             next_worker: AtomicUsize::new(0),
@@ -91,7 +92,10 @@ impl Runtime {
     pub fn serve(&self, loaded: Loaded) -> Result<(), LoadError> {
         let Loaded { name, manifest, file, options, template, .. } = loaded;
         let lane = template.lane;
-        self.place(&name, &manifest, options, lane, &Maker::Wasm(Arc::new(template))).map_err(|reason| LoadError::new(&file, reason))
+        // Whoever loads plugins goes on with the next one.
+        contained(|| self.place(&name, &manifest, options, lane, &Maker::Wasm(Arc::new(template))))
+            .unwrap_or_else(|panic| Err(Reason::Panic(panic)))
+            .map_err(|reason| LoadError::new(&file, reason))
     }
 
     /// Serves a handler that is linked into this binary, for comparison with the same one as a component.

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::panic;
 use crate::slot::Slot;
 
 /// Plugins that may be waiting to be taken over by the thread.
@@ -24,9 +25,9 @@ impl WaitingLane {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let (slots, mut new) = mpsc::channel::<Slot>(NEW_MAX);
         let (stop, stopped) = watch::channel(false);
-        let thread = std::thread::Builder::new().name("duet-waiting".into()).spawn(move || {
+        let mut tasks = JoinSet::new();
+        let thread = panic::thread("duet-waiting".to_owned(), move || {
             runtime.block_on(async {
-                let mut tasks = JoinSet::new();
                 while let Some(slot) = new.recv().await {
                     tasks.spawn(serve(slot, stopped.clone()));
                 }
@@ -57,7 +58,8 @@ impl Drop for WaitingLane {
 async fn serve(mut slot: Slot, mut stopped: watch::Receiver<bool>) {
     let inbox = Arc::clone(&slot.inbox);
     loop {
-        while slot.step().await {
+        // A slot that panicked may have more to do.
+        while guarded(slot.step()).await.unwrap_or(true) {
             tokio::task::yield_now().await;
         }
         tokio::select! {
@@ -65,5 +67,10 @@ async fn serve(mut slot: Slot, mut stopped: watch::Receiver<bool>) {
             _ = stopped.wait_for(|stop| *stop) => break,
         }
     }
-    slot.stop().await;
+    guarded(slot.stop()).await;
+}
+
+/// `None` after a panic.
+async fn guarded<T>(future: impl Future<Output = T>) -> Option<T> {
+    panic::contained_async(future).await.inspect_err(|panic| panic::report("the waiting lane", panic)).ok()
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
+use crate::panic;
 use crate::slot::Slot;
 
 /// What other threads tell a worker.
@@ -66,7 +67,8 @@ impl Worker {
     pub(crate) fn start(number: usize) -> std::io::Result<Self> {
         let queue = Arc::<WorkerQueue>::default();
         let orders = Arc::clone(&queue);
-        let thread = std::thread::Builder::new().name(format!("duet-worker-{number}")).spawn(move || run(&orders))?;
+        let (mut slots, mut ready) = (Vec::new(), VecDeque::new());
+        let thread = panic::thread(format!("duet-worker-{number}"), move || run(&orders, &mut slots, &mut ready))?;
         Ok(Self { queue, thread: Some(thread) })
     }
 }
@@ -80,9 +82,7 @@ impl Drop for Worker {
     }
 }
 
-fn run(queue: &WorkerQueue) {
-    let mut slots: Vec<Option<Slot>> = Vec::new();
-    let mut ready: VecDeque<usize> = VecDeque::new();
+fn run(queue: &WorkerQueue, slots: &mut Vec<Option<Slot>>, ready: &mut VecDeque<usize>) {
     loop {
         {
             let mut orders = queue.orders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,17 +100,22 @@ fn run(queue: &WorkerQueue) {
                 break;
             }
         }
-        // One call, then the next plugin's turn.
+        // One call, then the next plugin's turn. A slot that panicked may have more to do.
         if let Some(number) = ready.pop_front()
             && let Some(Some(slot)) = slots.get_mut(number)
-            && at_once(slot.step()) == Some(true)
+            && guarded(|| at_once(slot.step())).is_none_or(|step| step == Some(true))
         {
             ready.push_back(number);
         }
     }
     for slot in slots.iter_mut().flatten() {
-        at_once(slot.stop());
+        guarded(|| at_once(slot.stop()));
     }
+}
+
+/// `None` after a panic.
+fn guarded<T>(f: impl FnOnce() -> T) -> Option<T> {
+    panic::contained(f).inspect_err(|panic| panic::report("a worker", panic)).ok()
 }
 
 /// The result of a future that does not wait. Slots in the synchronous lane never do.

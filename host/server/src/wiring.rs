@@ -58,6 +58,8 @@ pub(crate) fn plugin(settings: &PluginSettings) -> PluginOptions {
         faults_max: settings.faults_max,
         faults_window: settings.faults_window,
         quarantine: settings.quarantine,
+        recycle_calls: Some(settings.recycle_calls).filter(|calls| *calls > 0),
+        recycle_memory: Some(usize::try_from(settings.recycle_memory).unwrap_or(usize::MAX)).filter(|bytes| *bytes > 0),
         config: settings.config.to_string(),
     }
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use duet_core::ErrorCode;
-use duet_runtime::PluginOptions;
+use duet_core::packed::{EffectRecord, RequestIter, put_effect};
+use duet_core::{Action, ErrorCode, Route};
+use duet_runtime::{NativeHandler, PluginOptions};
 
+use crate::gate::{body, wanting};
 use crate::rig::{CONN, Rig, Sent, requests};
 
 fn push(body: &[u8]) -> Sent {
@@ -88,4 +90,48 @@ fn as_many_pushes_as_a_call_may_make_leave_room_for_its_reply() {
     let answer = rig.call(215, b"");
     assert_eq!(answer.len(), 4097, "{:?}", answer.last());
     eprintln!("effects: 4,096 pushes and their reply");
+}
+
+/// Publishes so often to the crowd of 100,000, then replies.
+fn crier<const TIMES: usize>(list: &mut [u8], effects: &mut Vec<u8>) {
+    for (request, asked) in RequestIter::new(list).enumerate() {
+        for _ in 0..TIMES {
+            put_effect(effects, &EffectRecord { request, action: Action::Publish { channel: "crowd", route: Route(7), body: b"hear" } });
+        }
+        put_effect(effects, &EffectRecord { request, action: Action::Reply(asked.body) });
+    }
+}
+
+#[test]
+fn messages_of_one_request_that_reach_too_many_are_refused_and_so_are_none_below() {
+    let rig = Rig::new();
+    for (name, route, handler) in [("four", 4, crier::<4> as NativeHandler), ("five", 5, crier::<5>), ("most", 6, crier::<4096>)] {
+        let manifest = format!(r#"{{"name":"{name}","version":"1","packed":1,"routes":[{{"route":{route}}}]}}"#);
+        rig.runtime.serve_native(name, &manifest, handler, PluginOptions { faults_max: 1000, ..PluginOptions::default() }).unwrap();
+    }
+    assert_eq!(rig.call(4, b"").len(), 5, "400,000 receivers, and the reply");
+    assert_eq!(rig.refusal(5, b"").0, ErrorCode::PLUGIN_FAULT);
+    assert_eq!(rig.refusal(6, b"").0, ErrorCode::PLUGIN_FAULT);
+    // Each request of a batch has as many.
+    let before = rig.seen.count();
+    let list: Vec<(u64, i32, i32, &[u8])> = (1..101).map(|seq| (CONN.0, 4, seq, b"".as_slice())).collect();
+    rig.send(requests(&list));
+    let sent = rig.seen.wait_for(before + 500);
+    assert!(sent[before..].iter().all(|s| s.code().is_none()));
+    eprintln!("effects: 4 messages to 100,000 are taken from each of 100 requests, 5 and 4,096 are refused");
+}
+
+#[test]
+fn an_import_refuses_what_reaches_too_many() {
+    let text = include_str!("../../../testkit/fixtures/gate/gate.wat");
+    // Route 305 publishes five times.
+    let publish = text.lines().find(|line| line.contains("(call $publish ")).unwrap();
+    let rig = Rig::new();
+    let file = rig.file("crier.wasm", wat::parse_str(text.replacen(publish, &publish.repeat(5), 1)).unwrap());
+    rig.serve(&file, wanting(&[])).unwrap();
+    let sent = rig.call(305, &body(0, 7, "crowd", b""));
+    assert_eq!(sent.len(), 5, "four that were taken, and the answer: {sent:?}");
+    let refused = matches!(&sent[4], Sent::Error { text, .. } if text.contains("400000 receivers"));
+    assert!(refused, "{sent:?}");
+    eprintln!("effects: the import took 4 messages to 100,000 and refused the fifth with its reason");
 }

@@ -56,7 +56,7 @@ fn strict(lane: Lane) -> Rig {
     rig(lane, PluginOptions { faults_max: 1, ..wanting(&[]) })
 }
 
-fn body(id: u64, number: u32, text: impl AsRef<[u8]>, rest: &[u8]) -> Vec<u8> {
+pub(crate) fn body(id: u64, number: u32, text: impl AsRef<[u8]>, rest: &[u8]) -> Vec<u8> {
     let text = text.as_ref();
     [&id.to_le_bytes(), &number.to_le_bytes()[..], &(text.len() as u32).to_le_bytes(), text, rest].concat()
 }

@@ -9,13 +9,18 @@
 )]
 
 mod affinity;
+mod budget;
+mod cache;
 mod effects;
 mod events;
 mod fan_out;
 mod gate;
 mod imports;
+mod memory;
 mod packed;
+mod panics;
 mod queue;
+mod recycle;
 mod refusals;
 mod rig;
 mod sdk;

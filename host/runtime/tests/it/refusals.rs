@@ -13,7 +13,7 @@ fn patched(from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 /// Replaces bytes by as many others wherever they occur.
-fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(crate) fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
     assert!(!places.is_empty(), "{from:?} is not there");

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
@@ -195,9 +195,20 @@ impl Sent {
 pub(crate) struct Seen {
     sent: Mutex<Vec<Sent>>,
     changed: Condvar,
+    /// The gate panics when it is asked about a connection.
+    pub(crate) panics: AtomicBool,
 }
 
+/// A reply with this body makes the gate panic.
+pub(crate) const EXPLOSIVE: &[u8] = b"explosive";
+/// Looking up this number makes the gate panic.
+pub(crate) const UNLUCKY: u64 = 13;
+
 impl Seen {
+    fn may_panic(&self) {
+        assert!(!self.panics.load(Ordering::SeqCst), "injected into a look-up");
+    }
+
     /// How many effects there were.
     pub(crate) fn count(&self) -> usize {
         self.sent.lock().unwrap().len()
@@ -223,6 +234,7 @@ impl Seen {
 
 impl Egress for Seen {
     fn apply(&self, effects: &[Effect<'_>]) {
+        assert!(!effects.iter().any(|e| matches!(e.action, Action::Reply(EXPLOSIVE))), "injected into apply");
         let sent = effects.iter().map(Sent::from);
         self.sent.lock().unwrap().extend(sent);
         self.changed.notify_all();
@@ -233,6 +245,7 @@ impl Egress for Seen {
 /// members, the channel `crowd` 100,000.
 impl Directory for Seen {
     fn presence(&self, uid: Uid) -> Presence {
+        self.may_panic();
         match uid.0 {
             70 => Presence::Connected,
             71 => Presence::Suspended,
@@ -241,14 +254,18 @@ impl Directory for Seen {
     }
 
     fn conn_of(&self, uid: Uid) -> Option<ConnId> {
+        self.may_panic();
         (uid == Uid(70)).then_some(ConnId(7))
     }
 
     fn uid_of(&self, conn: ConnId) -> Option<Uid> {
+        self.may_panic();
         (conn == ConnId(7)).then_some(Uid(70))
     }
 
     fn address(&self, conn: ConnId) -> Option<SocketAddr> {
+        assert!(conn.0 != UNLUCKY, "injected into a look-up");
+        self.may_panic();
         match conn.0 {
             7 => Some(SocketAddr::from(([192, 0, 2, 7], 77))),
             8 => Some(SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 4711))),
@@ -257,6 +274,7 @@ impl Directory for Seen {
     }
 
     fn counts(&self) -> Counts {
+        self.may_panic();
         Counts { connections: 3, bound: 2, suspended: 1 }
     }
 
@@ -265,6 +283,7 @@ impl Directory for Seen {
     }
 
     fn members(&self, channel: &str, max: usize) -> Vec<ConnId> {
+        self.may_panic();
         let count = match channel {
             "room" => 3,
             "crowd" => 100_000,

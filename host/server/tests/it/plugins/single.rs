@@ -39,3 +39,20 @@ fn a_hand_written_plugin_replies_pushes_logs_and_stops() {
     assert!(server.log().lines().any(|l| l.contains("stopped") && l.contains("plugin=\"single\"")), "`stop` was called:\n{}", server.log());
     eprintln!("plain handler: replies, 1 error, 1 push, 6 log lines with their levels, and a good end");
 }
+
+#[test]
+fn a_recycled_instance_is_stopped_and_a_new_one_goes_on() {
+    let server = Server::builder(env!("CARGO_BIN_EXE_duet"))
+        .plugin("single", SINGLE)
+        .settings("[plugin.single]\nrecycle_calls = 2\nrecycle_memory = \"32MiB\"\nfaults_max = 1\n")
+        .start();
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    for expected in [1u32, 2, 1, 2, 1, 2] {
+        assert_eq!(peer.call(212, b"").as_deref(), Ok(expected.to_le_bytes().as_slice()));
+    }
+    let (status, _) = server.terminate();
+    assert!(status.success());
+    let stops = server.log().lines().filter(|l| l.contains("stopped") && l.contains("plugin=\"single\"")).count();
+    assert!((3..=4).contains(&stops), "3 were recycled, and the last ended with the server: {stops}");
+    eprintln!("recycle: 6 calls by 3 instances, {stops} were stopped in good order");
+}
