@@ -42,6 +42,9 @@ fn plugins_in_typescript_reply_and_push() {
     assert!(again.contains(r#"{"greeted":2}"#), "the memory of a plugin is its state: {again}");
 }
 
+/// A new component of this size takes long to compile on a busy machine.
+const PATIENT: &str = "[runtime]\nstart_wait = \"5m\"\ncompile_timeout = \"5m\"\n";
+
 /// A plugin with its error in another file than its handler.
 const FAILING: [(&str, &str); 2] = [
     (
@@ -95,7 +98,8 @@ fn an_error_in_typescript_is_one_line_that_names_its_source() {
         let mut build = Command::new("node");
         build.arg(sdk.join("bin/build-plugin.mjs")).args(["plugin.ts", "-o", "failing.wasm"]).args(minify).current_dir(project.path());
         succeed(&mut build);
-        let server = Server::builder(env!("CARGO_BIN_EXE_duet")).plugin("failing", project.path().join("failing.wasm")).start();
+        let server =
+            Server::builder(env!("CARGO_BIN_EXE_duet")).plugin("failing", project.path().join("failing.wasm")).settings(PATIENT).start();
         let asked = Peer::connect(server.tcp(), Wire::TCP).call(1, br#"{"sides":7}"#);
         assert!(matches!(asked, Err(Message::Error { code: 1, .. })), "{asked:?}");
         let line = server.wait_for_log("no die has 7 sides", Duration::from_secs(10));
