@@ -9,6 +9,7 @@ mod dispatch;
 mod effect;
 mod error_code;
 mod ids;
+mod in_flight;
 pub mod packed;
 mod registry;
 
@@ -17,5 +18,6 @@ pub use self::dispatch::{Dispatch, Egress, Full};
 pub use self::effect::{Action, Effect, Origin, Target, Targets};
 pub use self::error_code::ErrorCode;
 pub use self::ids::{ConnId, Route, Seq, Uid};
+pub use self::in_flight::{Asker, InFlight};
 pub use self::packed::{Request, RequestKind, Requests};
 pub use self::registry::{PluginEntry, PublishError, Registry, RouteEntry, RouteTable};

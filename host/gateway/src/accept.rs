@@ -204,7 +204,7 @@ fn turn_away(stream: &TcpStream, door: &Door) {
 fn start(stream: Stream, address: SocketAddr, door: &Door, place: Place) {
     let shared = Arc::clone(&place.shared);
     let options = shared.options();
-    let limits = OutboxLimits { packets: options.write_queue_packets, bytes: options.write_queue_bytes };
+    let limits = OutboxLimits::new(options, door.profile.format.packet_bytes_max());
     let throttle = (!options.guard.exempt.contains(address.ip())).then(|| Box::new(Throttle::new(options.rates, Instant::now())));
     let id = shared.connections.next_id();
     let connection = Arc::new(Connection::new(id, Arc::clone(&door.profile), address, stream.writer, limits));

@@ -11,7 +11,7 @@ use duet_core::{Action, ConnId, Effect, Egress, ErrorCode, Origin, Route, Seq, T
 use duet_session::Sessions;
 
 use crate::connection::Connection;
-use crate::outbox::{Overflow, Taken};
+use crate::outbox::{Cause, Overflow, Taken};
 use crate::profile::Profile;
 use crate::{CloseReason, Connections, Refusal};
 
@@ -29,7 +29,7 @@ impl Egress for Connections {
             return;
         }
         SCRATCH.with_borrow_mut(|out| {
-            Application { connections: self, refused: 0, bound: 0, touched: Vec::new() }.run(effects, out);
+            Application { connections: self, refused: 0, bound: 0, touched: Vec::new(), call: None }.run(effects, out);
             out.shrink_to(SCRATCH_BYTES);
         });
         self.bound_retained();
@@ -49,6 +49,8 @@ struct Application<'a> {
     bound: u64,
     /// Connections with packets that are not written yet.
     touched: Vec<Arc<Connection>>,
+    /// The number of the call, once it matters.
+    call: Option<u64>,
 }
 
 /// The connection that gets a packet of its own, if the effect is one.
@@ -61,10 +63,16 @@ fn direct(effect: &Effect<'_>) -> Option<ConnId> {
     }
 }
 
+/// Whether a request of this connection made the effect.
+#[inline]
+fn asked(effect: &Effect<'_>, conn: ConnId) -> bool {
+    effect.origin.conn == conn && !effect.origin.kind.is_event()
+}
+
 impl Application<'_> {
     fn run(&mut self, effects: &[Effect<'_>], out: &mut Vec<u8>) {
-        // Effects in a row for the same connection are one write.
-        for run in effects.chunk_by(|a, b| direct(a).is_some_and(|conn| direct(b) == Some(conn))) {
+        // Effects in a row for the same connection, all of its own requests or all of others, are one write.
+        for run in effects.chunk_by(|a, b| direct(a).is_some_and(|conn| direct(b) == Some(conn) && asked(a, conn) == asked(b, conn))) {
             let Some(first) = run.first() else { continue };
             let conn = direct(first);
             self.serve(conn.unwrap_or(first.origin.conn), |this| {
@@ -103,17 +111,25 @@ impl Application<'_> {
     fn send(&mut self, conn: ConnId, run: &[Effect<'_>], out: &mut Vec<u8>) {
         let map = self.connections.map.pin();
         let Some(connection) = map.get(&conn).and_then(Weak::upgrade) else { return };
+        let Some(first) = run.first() else { return };
+        let cause = self.cause(first, conn);
         if !connection.retains() && !self.has_policy(run) {
             out.clear();
             let packets: usize = run.iter().map(|effect| encode(&connection.profile, conn, effect, out)).sum();
-            if connection.send_unless_retained(out, packets) {
+            if connection.send_unless_retained(out, packets, cause) {
                 return;
             }
         }
         for effect in run {
-            self.send_one(&connection, effect, out);
+            self.send_one(&connection, effect, cause, out);
         }
         connection.flush();
+    }
+
+    /// Who caused what this effect sends to a connection.
+    #[inline]
+    fn cause(&mut self, effect: &Effect<'_>, conn: ConnId) -> Cause {
+        if asked(effect, conn) { Cause::Asked } else { Cause::Call(*self.call.get_or_insert_with(|| self.connections.next_call())) }
     }
 
     fn has_policy(&self, run: &[Effect<'_>]) -> bool {
@@ -121,14 +137,14 @@ impl Application<'_> {
         !routes.is_empty() && run.iter().any(|e| matches!(e.action, Action::Push { route, .. } if routes.contains_key(&route)))
     }
 
-    fn send_one(&self, connection: &Connection, effect: &Effect<'_>, out: &mut Vec<u8>) {
+    fn send_one(&self, connection: &Connection, effect: &Effect<'_>, cause: Cause, out: &mut Vec<u8>) {
         out.clear();
         if encode(&connection.profile, connection.id, effect, out) > 0 {
             let (route, overflow) = match effect.action {
                 Action::Push { route, .. } => (route, self.overflow(route, None)),
                 _ => (effect.origin.route, Overflow::Close),
             };
-            self.count(connection.add(&Bytes::copy_from_slice(out), route, overflow));
+            self.count(connection.add(&Bytes::copy_from_slice(out), route, overflow, cause));
         }
     }
 
@@ -166,8 +182,9 @@ impl Application<'_> {
             Action::Reply(_) | Action::Error(..) => {}
             Action::Push { to, .. } => {
                 if let Some(connection) = self.target(to) {
+                    let cause = self.cause(effect, connection.id);
                     self.serve(connection.id, |this| {
-                        this.send_one(&connection, effect, out);
+                        this.send_one(&connection, effect, cause, out);
                         connection.flush();
                     });
                 }
@@ -187,17 +204,17 @@ impl Application<'_> {
                     Target::Conn(conn) => map.get(conn).and_then(Weak::upgrade),
                     Target::Uid(_) => None,
                 });
-                self.spread(found, route, body, self.overflow(route, None));
+                self.spread(effect, found, route, body, self.overflow(route, None));
             }
             Action::Broadcast { bound_only, route, body } => {
                 let all = connections.all().into_iter().filter(|c| !bound_only || c.uid().is_some());
-                self.spread(all, route, body, self.overflow(route, None));
+                self.spread(effect, all, route, body, self.overflow(route, None));
             }
             Action::Publish { channel, route, body } => {
                 let members: Vec<ConnId> = connections.book().members(channel).collect();
                 let map = connections.map.pin();
                 let found = members.iter().filter_map(|conn| map.get(conn).and_then(Weak::upgrade));
-                self.spread(found, route, body, self.overflow(route, Some(channel)));
+                self.spread(effect, found, route, body, self.overflow(route, Some(channel)));
             }
             Action::Subscribe(who, channel) => {
                 if let Some(connection) = self.target(who)
@@ -244,7 +261,7 @@ impl Application<'_> {
     }
 
     /// One message for many: encoded once for each format, written when the whole list is through.
-    fn spread(&mut self, to: impl Iterator<Item = Arc<Connection>>, route: Route, body: &[u8], overflow: Overflow) {
+    fn spread(&mut self, effect: &Effect<'_>, to: impl Iterator<Item = Arc<Connection>>, route: Route, body: &[u8], overflow: Overflow) {
         let mut encoded: Vec<(Arc<Profile>, Option<Bytes>)> = Vec::new();
         for connection in to {
             self.serve(connection.id, |this| {
@@ -260,7 +277,7 @@ impl Application<'_> {
                     }
                 };
                 if let Some(packet) = packet {
-                    let taken = connection.add(&packet, route, overflow);
+                    let taken = connection.add(&packet, route, overflow, this.cause(effect, connection.id));
                     this.count(taken);
                     if taken == Taken::Added {
                         this.touched.push(connection);

@@ -21,9 +21,9 @@ pub enum CloseReason {
     PacketTimeout,
     /// Silence for two heartbeat intervals.
     Silence,
-    /// Its write queue was full.
+    /// More waited for it than may.
     SlowReader,
-    /// It did not read for too long.
+    /// It took nothing of what waited for too long.
     WriteTimeout,
     /// A packet above the size limit.
     Oversize,

@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use duet_core::{ConnId, Dispatch, ErrorCode, Full, Request, RequestKind, Requests, Route, Seq, Uid};
 use duet_transport::Writer;
-use futures_util::task::AtomicWaker;
 
 use crate::CloseReason;
+use crate::flow::Flow;
 use crate::lock::{Held, Lock, Rank};
-use crate::outbox::{Flushed, Outbox, OutboxLimits, Overflow, Taken};
+use crate::outbox::{Cause, Flushed, Limit, Outbox, OutboxLimits, Overflow, Taken};
 use crate::profile::Profile;
 
 /// Events of a connection that may wait for room in a plugin's queue. With so many, no bind, suspension or resume is possible, which
@@ -38,8 +38,8 @@ pub(crate) struct Connection {
     has_events: AtomicBool,
     outbox: Lock<Outbox>,
     limits: OutboxLimits,
-    /// Wakes the task when bytes or events wait, the uid changed, or the connection is to end.
-    pub(crate) task: AtomicWaker,
+    /// Wakes the task when bytes or events wait, the uid changed, requests are done, or the connection is to end.
+    pub(crate) task: Arc<Flow>,
 }
 
 impl Connection {
@@ -57,7 +57,7 @@ impl Connection {
             has_events: AtomicBool::new(false),
             outbox: Lock::new(Rank::Outbox, Outbox::new(writer)),
             limits,
-            task: AtomicWaker::new(),
+            task: Arc::new(Flow::new()),
         }
     }
 
@@ -134,37 +134,41 @@ impl Connection {
         counts
     }
 
+    pub(crate) const fn limits(&self) -> &OutboxLimits {
+        &self.limits
+    }
+
     pub(crate) fn outbox(&self) -> Held<'_, Outbox> {
         self.outbox.lock()
     }
 
-    /// Sends whole packets behind everything sent before. They are not kept: heartbeats, and all of a client that did not ask for a token.
-    /// Never blocks.
+    /// Sends whole packets that the gate itself answers behind everything sent before. They are not kept: heartbeats, and all of a client
+    /// that did not ask for a token. Never blocks.
     pub(crate) fn send(&self, data: &[u8], packets: usize) {
         if data.is_empty() {
             return;
         }
-        let taken = self.outbox().send(data, packets, self.limits);
+        let taken = self.outbox().send(data, packets, Cause::Asked, &self.limits);
         self.look_after(taken);
     }
 
     /// The same for packets that are not kept either, unless the client asked for a token meanwhile: then nothing is sent, and it is false.
-    pub(crate) fn send_unless_retained(&self, data: &[u8], packets: usize) -> bool {
+    pub(crate) fn send_unless_retained(&self, data: &[u8], packets: usize, cause: Cause) -> bool {
         let taken = {
             let mut outbox = self.outbox();
             // Asked under the lock: behind the answer with the token the client counts everything.
             if outbox.is_retaining() {
                 return false;
             }
-            if data.is_empty() { Taken::Done } else { outbox.send(data, packets, self.limits) }
+            if data.is_empty() { Taken::Done } else { outbox.send(data, packets, cause, &self.limits) }
         };
         self.look_after(taken);
         true
     }
 
     /// Adds a packet that others may share, without writing it. [`Connection::flush`] follows.
-    pub(crate) fn add(&self, packet: &Bytes, route: Route, overflow: Overflow) -> Taken {
-        let taken = self.outbox().add(packet, route, overflow, self.limits);
+    pub(crate) fn add(&self, packet: &Bytes, route: Route, overflow: Overflow, cause: Cause) -> Taken {
+        let taken = self.outbox().add(packet, route, overflow, cause, &self.limits);
         self.look_after(taken);
         taken
     }
@@ -178,7 +182,7 @@ impl Connection {
             }
             match outbox.flush() {
                 Ok(Flushed::All) => Taken::Done,
-                Ok(Flushed::Blocked { .. }) => Taken::Wake,
+                Ok(Flushed::Blocked) => Taken::Wake,
                 Err(_) => {
                     outbox.abort(CloseReason::Lost);
                     Taken::Wake
@@ -189,9 +193,38 @@ impl Connection {
     }
 
     pub(crate) fn look_after(&self, taken: Taken) {
-        if taken == Taken::Wake {
-            self.task.wake();
+        match taken {
+            Taken::Done | Taken::Added | Taken::Dropped => {}
+            Taken::Wake => self.task.wake(),
+            Taken::Overflowed(limit) => {
+                self.overflowed(limit);
+                self.task.wake();
+            }
         }
+    }
+
+    #[cold]
+    fn overflowed(&self, limit: Limit) {
+        let (conn, uid, peer) = (self.id, self.uid().map_or(0, |uid| uid.0), self.address());
+        match limit {
+            Limit::Packets(most) => {
+                tracing::info!(%conn, uid, %peer, "closed as slow_reader: {most} packets waited for it (gateway.write_queue_packets)");
+            }
+            Limit::Bytes(most) => {
+                tracing::info!(%conn, uid, %peer, "closed as slow_reader: {most} bytes waited for it (gateway.write_queue_bytes)");
+            }
+            Limit::Asked(most) => tracing::info!(
+                %conn, uid, %peer,
+                "closed as slow_reader: its requests pushed {most} bytes to itself that it did not read (64 x gateway.write_queue_bytes)"
+            ),
+        }
+    }
+
+    /// Waits for requests to be done: whether no more than `most` are in flight. If not, the task is woken when it is so. The owner changes
+    /// under this lock: nobody else changes what the new one waits for.
+    pub(crate) fn wait_for_requests(&self, most: usize, owner: u64) -> bool {
+        let _as_owner = self.outbox();
+        self.is_owned_by(owner) && self.task.wait(most)
     }
 
     /// Ends the connection after what was sent so far.
@@ -237,7 +270,7 @@ impl Connection {
     pub(crate) fn move_events(&self, to: &Self) {
         let mut moved = std::mem::take(&mut *self.events.lock());
         let mut events = to.events.lock();
-        moved.append(&events);
+        moved.append(std::mem::take(&mut *events));
         *events = moved;
         to.has_events.store(true, Ordering::Release);
     }

@@ -22,6 +22,7 @@ pub struct Connections {
     pub(crate) stats: Stats,
     book: Lock<Sessions>,
     last_id: AtomicU64,
+    last_call: AtomicU64,
     registry: OnceLock<Arc<dyn Registry>>,
 }
 
@@ -34,6 +35,7 @@ impl Connections {
             options,
             stats: Stats::default(),
             last_id: AtomicU64::new(0),
+            last_call: AtomicU64::new(0),
             registry: OnceLock::new(),
         }
     }
@@ -50,6 +52,11 @@ impl Connections {
 
     pub(crate) fn next_id(&self) -> ConnId {
         ConnId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// A number for a call whose effects are applied.
+    pub(crate) fn next_call(&self) -> u64 {
+        self.last_call.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn book(&self) -> Held<'_, Sessions> {
@@ -81,6 +88,11 @@ impl Connections {
     /// All that are connected now.
     pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
         self.map.pin().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether everything that clients asked for is done. One that does not read may wait for ever.
+    pub(crate) fn are_answered(&self) -> bool {
+        self.all().iter().all(|connection| connection.task.in_flight() == 0 || connection.outbox().is_blocked())
     }
 
     /// Lets the sessions that keep the most for their clients forget it, if all together keep too much. A client that misses nothing can

@@ -149,7 +149,7 @@ impl Gateway {
                 tokio::time::sleep(DRAIN_STEP).await;
             }
         };
-        done(&|| self.shared.dispatch.is_idle()).await;
+        done(&|| self.shared.dispatch.is_idle() && self.shared.connections.are_answered()).await;
         self.close_all(deadline).await;
         done(&|| stats.alive() == 0).await;
         // The last events.

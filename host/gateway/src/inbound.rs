@@ -9,7 +9,7 @@ use duet_core::{ConnId, ErrorCode, Request, RequestKind, Requests, Route, RouteT
 use duet_session::Heartbeat;
 
 use crate::connection::Connection;
-use crate::outbox::Overflow;
+use crate::outbox::{Cause, Overflow};
 use crate::resume::SessionAnswer;
 use crate::throttle::{Throttle, Verdict};
 use crate::{CloseReason, Connections, Refusal};
@@ -39,8 +39,12 @@ pub(crate) struct Harvest<'a> {
     /// Packets that the gate answers by itself.
     pub(crate) answers: Vec<u8>,
     pub(crate) answers_count: usize,
+    /// The last that is sent to a client that said that it sends no more.
+    pub(crate) farewell: Vec<u8>,
     /// Whole packets, of whatever kind.
     pub(crate) packets: usize,
+    /// At some point nothing was left of a packet: what is left over now was begun by this read.
+    pub(crate) is_fresh: bool,
     /// Messages for plugins or refused, without those about the session.
     pub(crate) messages: u64,
     /// The connection whose session goes on with this socket.
@@ -91,6 +95,7 @@ fn take_stream(partial: &mut Vec<u8>, mut input: &[u8], harvest: &mut Harvest<'_
     while !partial.is_empty() {
         match format.cut(partial)? {
             Cut::Packet(bytes) => {
+                harvest.is_fresh = true;
                 harvest.packet(partial.get(..bytes).unwrap_or_default())?;
                 *partial = Vec::new();
             }
@@ -138,13 +143,16 @@ fn take_ws(decoder: &mut WsDecoder, mut input: &mut [u8], harvest: &mut Harvest<
             Some(WsEvent::Ping(payload)) => harvest.answer(|out| encode_frame(Opcode::Pong, payload, out)),
             Some(WsEvent::Pong(_)) => harvest.packets += 1,
             Some(WsEvent::Close { code, .. }) => {
-                harvest.answer(|out| encode_close(code.unwrap_or(1000), "", out));
+                // Behind the answers to what came before it.
+                encode_close(code.unwrap_or(1000), "", &mut harvest.farewell);
                 // A page that has finished closes with 1000 or without a code. Any other code is a failure of some sort, or a page that
                 // is reloaded, and the client may come back.
                 let reason = if matches!(code, None | Some(1000)) { CloseReason::Goodbye } else { CloseReason::ClientLeft };
                 return Err(Fatal { reason, text: "" });
             }
         }
+        // Not after a ping between the fragments of a message: that one is as old as before.
+        harvest.is_fresh |= !decoder.is_partial();
         input = input.get_mut(used..).unwrap_or_default();
     }
 }
@@ -233,7 +241,7 @@ impl Harvest<'_> {
         // The client counts it, so it has to be among those that are kept.
         let mut packet = Vec::new();
         if connection.profile.error(route, seq, code, code.text(), &mut packet) > 0 {
-            connection.add(&Bytes::from(packet), route, Overflow::Close);
+            connection.add(&Bytes::from(packet), route, Overflow::Close, Cause::Asked);
             connection.flush();
             self.connections.bound_retained();
         }

@@ -10,6 +10,7 @@ mod apply;
 mod close;
 mod connection;
 mod connections;
+mod flow;
 mod gateway;
 mod inbound;
 mod life;

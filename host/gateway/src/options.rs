@@ -28,9 +28,10 @@ pub struct GatewayOptions {
     pub proxies: Networks,
     /// What one connection may send.
     pub rates: Rates,
-    /// Packets that may wait for a client that does not read; one more closes its connection, unless its route or channel says otherwise.
+    /// Packets of others that may wait for a client that does not read; one more closes its connection, unless its route or channel says
+    /// otherwise. A client is not read while half of it waits, its own answers included, or while it has as many requests in flight.
     pub write_queue_packets: usize,
-    /// The same in bytes.
+    /// The same in bytes. So many requests may be in flight that 64 times as much has room for the longest answers.
     pub write_queue_bytes: usize,
     /// What is special about routes.
     pub routes: HashMap<Route, RoutePolicy>,

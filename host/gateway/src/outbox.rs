@@ -1,6 +1,7 @@
 //! What waits to be written to one client, and how much of it may.
 
 mod resumption;
+mod room;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -14,14 +15,22 @@ pub(crate) use self::resumption::Stuck;
 use crate::CloseReason;
 use crate::retained::Retained;
 
+pub(crate) use self::room::{Cause, Limit, Load, OutboxLimits};
+
 /// The sending side of a connection. Empty and without memory of its own as long as the client reads.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// `None` while the session is suspended.
     writer: Option<Writer>,
     chunks: VecDeque<Chunk>,
-    packets: usize,
-    bytes: usize,
+    /// What of it the client asked for.
+    asked: Load,
+    /// What of it others sent.
+    pushed: Load,
+    /// The last call that found room for what it pushes. All of it has room then.
+    call: u64,
+    /// Bytes that the socket took so far.
+    accepted: u64,
     state: Sending,
     /// Packets were added since the last flush.
     added: bool,
@@ -36,6 +45,7 @@ struct Chunk {
     data: Bytes,
     written: usize,
     packets: usize,
+    is_pushed: bool,
     /// Its number, if it is a packet that is kept.
     number: Option<u64>,
     /// A later packet of this route takes its place as long as it is not written.
@@ -57,15 +67,8 @@ pub(crate) enum Sending {
 pub(crate) enum Flushed {
     /// Nothing waits.
     All,
-    /// The client has to read first. Whether some bytes went out.
-    Blocked { progress: bool },
-}
-
-/// Most that may wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OutboxLimits {
-    pub(crate) packets: usize,
-    pub(crate) bytes: usize,
+    /// The client has to read first.
+    Blocked,
 }
 
 /// What is done with a packet for a client that does not read.
@@ -91,6 +94,8 @@ pub(crate) enum Taken {
     Wake,
     /// It was dropped, or took another's place, as its route's policy says.
     Dropped,
+    /// It found no room, and the connection ends.
+    Overflowed(Limit),
 }
 
 /// Packets that a multicast may add before what waits is tried again.
@@ -103,8 +108,10 @@ impl Outbox {
         Self {
             writer: Some(writer),
             chunks: VecDeque::new(),
-            packets: 0,
-            bytes: 0,
+            asked: Load::NOTHING,
+            pushed: Load::NOTHING,
+            call: 0,
+            accepted: 0,
             state: Sending::Open,
             added: false,
             blocked: false,
@@ -117,33 +124,35 @@ impl Outbox {
     }
 
     /// Writes whole packets at once as far as the socket takes them, and keeps the rest.
-    pub(crate) fn send(&mut self, data: &[u8], packets: usize, limits: OutboxLimits) -> Taken {
+    pub(crate) fn send(&mut self, data: &[u8], packets: usize, cause: Cause, limits: &OutboxLimits) -> Taken {
         if self.state != Sending::Open {
             return Taken::Done;
         }
         let Some(writer) = &self.writer else { return Taken::Done };
         let mut written = 0;
         if self.chunks.is_empty() {
-            match write(writer, data, &mut written) {
+            let wrote = write(writer, data, &mut written);
+            self.accepted += written as u64;
+            match wrote {
                 Ok(()) if written == data.len() => return if matches!(writer.try_flush(), Ok(true)) { Taken::Done } else { Taken::Wake },
                 Ok(()) => {}
                 Err(_) => return self.lost(),
             }
         }
         let rest = data.get(written..).unwrap_or_default();
-        // The share of the packets that is left, or a burst of small ones that was nearly written would count as a whole queue.
-        let packets = (packets * rest.len()).div_ceil(data.len().max(1));
-        if self.is_over(packets, rest.len(), limits) {
-            self.abort(CloseReason::SlowReader);
-            return Taken::Wake;
+        if let Err(refused) = self.admit(cause, rest.len(), limits) {
+            return refused;
         }
         let first = self.chunks.is_empty();
-        self.keep(Chunk { data: Bytes::copy_from_slice(rest), written: 0, packets, number: None, latest: None });
+        // The share of the packets that is left, or a burst of small ones that was nearly written would count as a whole queue.
+        let packets = (packets * rest.len()).div_ceil(data.len().max(1));
+        let data = Bytes::copy_from_slice(rest);
+        self.keep(Chunk { data, written: 0, packets, is_pushed: cause != Cause::Asked, number: None, latest: None });
         if first { Taken::Wake } else { Taken::Done }
     }
 
     /// Adds one packet of a route without writing it: [`Outbox::flush`] follows. What waits is tried first when it has become much.
-    pub(crate) fn add(&mut self, packet: &Bytes, route: Route, overflow: Overflow, limits: OutboxLimits) -> Taken {
+    pub(crate) fn add(&mut self, packet: &Bytes, route: Route, overflow: Overflow, cause: Cause, limits: &OutboxLimits) -> Taken {
         match self.state {
             Sending::Closing(reason) | Sending::Closed(reason) if !reason.is_loss() => return Taken::Done,
             Sending::Open if self.writer.is_some() => {}
@@ -152,7 +161,8 @@ impl Outbox {
         if overflow == Overflow::KeepLatest
             && let Some(chunk) = self.chunks.iter_mut().find(|c| c.written == 0 && c.latest == Some(route))
         {
-            self.bytes = self.bytes + packet.len() - chunk.data.len();
+            let load = if chunk.is_pushed { &mut self.pushed } else { &mut self.asked };
+            load.bytes = load.bytes + packet.len() - chunk.data.len();
             chunk.data = packet.clone();
             if let (Some(retained), Some(number)) = (&mut self.retained, chunk.number) {
                 retained.replace(number, packet);
@@ -161,7 +171,7 @@ impl Outbox {
         }
         // Whether the socket is full only now: then the task has to wait for it.
         let mut full = false;
-        if self.packets >= UNTRIED_PACKETS && !self.blocked {
+        if self.waiting().packets >= UNTRIED_PACKETS && !self.blocked {
             match self.flush() {
                 Ok(flushed) => full = flushed != Flushed::All,
                 Err(_) => {
@@ -171,17 +181,17 @@ impl Outbox {
                 }
             }
         }
-        if self.is_over(1, packet.len(), limits) {
-            if overflow == Overflow::Close {
-                self.abort(CloseReason::SlowReader);
+        if overflow == Overflow::Close {
+            if let Err(refused) = self.admit(cause, packet.len(), limits) {
                 self.miss(packet, route, overflow);
-                return Taken::Wake;
+                return refused;
             }
+        } else if self.waiting().is_over(1, packet.len(), limits) {
             return if full { Taken::Wake } else { Taken::Dropped };
         }
         let latest = (overflow == Overflow::KeepLatest).then_some(route);
         let number = self.retained.as_mut().map(|retained| retained.push(packet.clone(), latest));
-        self.keep(Chunk { data: packet.clone(), written: 0, packets: 1, number, latest });
+        self.keep(Chunk { data: packet.clone(), written: 0, packets: 1, is_pushed: cause != Cause::Asked, number, latest });
         match (full, std::mem::replace(&mut self.added, true)) {
             (true, _) => Taken::Wake,
             (false, true) => Taken::Done,
@@ -189,14 +199,84 @@ impl Outbox {
         }
     }
 
-    fn is_over(&self, packets: usize, bytes: usize, limits: OutboxLimits) -> bool {
-        self.packets + packets > limits.packets || self.bytes + bytes > limits.bytes
+    /// Lets bytes in, or ends the connection.
+    ///
+    /// A call is judged by what waited before it, and all of what it pushes is let in: up to 4 MiB more than the limit. So a client that reads
+    /// can be sent as much as a call may make. Before a client is found not to read, its socket is tried.
+    fn admit(&mut self, cause: Cause, bytes: usize, limits: &OutboxLimits) -> Result<(), Taken> {
+        let limit = match cause {
+            Cause::Asked if self.asked.bytes + bytes <= limits.asked_bytes => return Ok(()),
+            Cause::Call(call) if call == self.call => return Ok(()),
+            Cause::Asked => Limit::Asked(limits.asked_bytes),
+            Cause::Call(call) => {
+                if self.pushed.is_over(1, 1, limits) && self.insist().is_err() {
+                    return Err(self.lost());
+                }
+                if !self.pushed.is_over(1, 1, limits) {
+                    self.call = call;
+                    return Ok(());
+                }
+                if self.pushed.packets >= limits.pushed.packets {
+                    Limit::Packets(limits.pushed.packets)
+                } else {
+                    Limit::Bytes(limits.pushed.bytes)
+                }
+            }
+        };
+        self.abort(CloseReason::SlowReader);
+        Err(Taken::Overflowed(limit))
+    }
+
+    /// All that waits.
+    pub(crate) const fn waiting(&self) -> Load {
+        Load { packets: self.asked.packets + self.pushed.packets, bytes: self.asked.bytes + self.pushed.bytes }
+    }
+
+    /// How many bytes the socket took so far; of what is encrypted, also how many of those went on.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted + self.writer.as_ref().map_or(0, Writer::passed_on)
     }
 
     fn keep(&mut self, chunk: Chunk) {
-        self.packets += chunk.packets;
-        self.bytes += chunk.data.len();
+        let load = if chunk.is_pushed { &mut self.pushed } else { &mut self.asked };
+        load.packets += chunk.packets;
+        load.bytes += chunk.data.len();
         self.chunks.push_back(chunk);
+    }
+
+    /// Notes that the socket took bytes of what is in front.
+    fn advance(&mut self, mut moved: usize) {
+        self.accepted += moved as u64;
+        while let Some(chunk) = self.chunks.front_mut() {
+            let load = if chunk.is_pushed { &mut self.pushed } else { &mut self.asked };
+            let rest = chunk.data.len() - chunk.written;
+            if moved < rest {
+                chunk.written += moved;
+                load.bytes -= moved;
+                return;
+            }
+            moved -= rest;
+            load.bytes -= rest;
+            load.packets -= chunk.packets;
+            self.chunks.pop_front();
+        }
+    }
+
+    /// Writes what the socket takes even if nobody has been told yet that it takes more.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(crate) fn insist(&mut self) -> io::Result<()> {
+        while let (Some(writer), Some(front)) = (&self.writer, self.chunks.front()) {
+            match writer.insist(front.data.get(front.written..).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(moved) => self.advance(moved),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 
     /// Takes nothing more; `farewell` is the last that is written.
@@ -207,7 +287,7 @@ impl Outbox {
             }
             self.state = Sending::Closing(reason);
             if !farewell.is_empty() {
-                self.keep(Chunk { data: farewell.into(), written: 0, packets: 1, number: None, latest: None });
+                self.keep(Chunk { data: farewell.into(), written: 0, packets: 1, is_pushed: false, number: None, latest: None });
             }
         }
     }
@@ -232,7 +312,7 @@ impl Outbox {
     fn forget(&mut self) {
         self.note_unwritten();
         self.chunks = VecDeque::new();
-        (self.packets, self.bytes) = (0, 0);
+        (self.asked, self.pushed) = (Load::NOTHING, Load::NOTHING);
         (self.added, self.blocked) = (false, false);
     }
 
@@ -250,16 +330,10 @@ impl Outbox {
     }
 
     fn write_waiting(&mut self) -> io::Result<Flushed> {
-        let Some(writer) = &self.writer else { return Ok(Flushed::All) };
-        let mut progress = false;
-        while !self.chunks.is_empty() {
+        while let Some(writer) = self.writer.as_ref().filter(|_| !self.chunks.is_empty()) {
             match write_front(writer, &self.chunks) {
-                Ok(moved) => {
-                    progress = true;
-                    advance(&mut self.chunks, moved, &mut self.packets);
-                    self.bytes -= moved;
-                }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked { progress }),
+                Ok(moved) => self.advance(moved),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
@@ -267,7 +341,8 @@ impl Outbox {
         if self.chunks.capacity() > 0 {
             self.chunks = VecDeque::new();
         }
-        Ok(if writer.try_flush()? { Flushed::All } else { Flushed::Blocked { progress } })
+        let flushed = self.writer.as_ref().map_or(Ok(true), Writer::try_flush)?;
+        Ok(if flushed { Flushed::All } else { Flushed::Blocked })
     }
 
     /// Ready when trying to write may help.
@@ -297,20 +372,6 @@ fn write_front(writer: &Writer, chunks: &VecDeque<Chunk>) -> io::Result<usize> {
         }
     };
     if moved == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(moved) }
-}
-
-/// Takes written bytes off the front.
-fn advance(chunks: &mut VecDeque<Chunk>, mut moved: usize, packets: &mut usize) {
-    while let Some(chunk) = chunks.front_mut() {
-        let rest = chunk.data.len() - chunk.written;
-        if moved < rest {
-            chunk.written += moved;
-            return;
-        }
-        moved -= rest;
-        *packets -= chunk.packets;
-        chunks.pop_front();
-    }
 }
 
 /// Writes until all is written or the socket takes no more.

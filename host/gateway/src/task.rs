@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use duet_core::{Full, Requests};
+use duet_core::{Full, InFlight, Requests};
 use duet_session::{Due, Event, Session, State};
 use duet_transport::Reader as Socket;
 use tokio::io::ReadBuf;
@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 use crate::connection::Connection;
 use crate::gateway::Shared;
 use crate::inbound::{Fatal, Harvest, Inbound};
-use crate::outbox::{Flushed, Sending};
+use crate::outbox::{Flushed, Load, Sending};
 use crate::throttle::Throttle;
 use crate::{CloseReason, Refusal};
 
@@ -27,6 +27,8 @@ use crate::{CloseReason, Refusal};
 const READ_BYTES: usize = 31 << 10;
 /// Reads before other connections get their turn.
 const READS_PER_TURN: usize = 4;
+/// How soon a deadline is looked at again if something has arrived that is not read yet.
+const ARRIVING: Duration = Duration::from_millis(5);
 
 thread_local! {
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
@@ -56,7 +58,11 @@ pub(crate) async fn serve(connection: Arc<Connection>, socket: Socket, throttle:
         bound: false,
         parked: None,
         ended: None,
+        farewell: Vec::new(),
         blocked: false,
+        full: false,
+        held: false,
+        accepted: 0,
         shut: false,
         socket,
         connection,
@@ -68,9 +74,11 @@ pub(crate) async fn serve(connection: Arc<Connection>, socket: Socket, throttle:
 }
 
 fn far(now: Instant) -> Instant {
-    now + std::time::Duration::from_secs(3600)
+    now + Duration::from_secs(3600)
 }
 
+/// Where it is in its life says `session`: opened, active, half-closed, draining. In the first two it reads, unless something holds it:
+/// an event or requests that find no room, its rate of bytes, its write queue, its requests in flight. What ends the hold wakes the task.
 struct Reader {
     connection: Arc<Connection>,
     /// The name of this task as owner of the connection.
@@ -83,12 +91,20 @@ struct Reader {
     paused: Option<Instant>,
     /// What `session` knows of the uid.
     bound: bool,
-    /// Requests for which there was no room. Nothing is read before they are taken.
+    /// Requests that were not handed on yet. Nothing is read before they are.
     parked: Option<Requests>,
     /// Why the connection ends, once it does.
     ended: Option<CloseReason>,
+    /// The last bytes for a client that sends no more.
+    farewell: Vec<u8>,
     /// What `session` knows of bytes that wait.
     blocked: bool,
+    /// So much waits to be written that nothing is read.
+    full: bool,
+    /// What `session` knows of whether the client is read.
+    held: bool,
+    /// What the socket had taken when this was last looked at.
+    accepted: u64,
     /// Our side of the socket is shut; what the client still sends is thrown away.
     shut: bool,
 }
@@ -107,7 +123,7 @@ impl Reader {
         if let Poll::Ready(reason) = self.poll_read(cx, shared) {
             return Poll::Ready(reason);
         }
-        if self.ended.is_some()
+        if self.session.state() == State::Draining
             && let Poll::Ready(reason) = self.poll_write(cx)
         {
             return Poll::Ready(reason);
@@ -129,6 +145,7 @@ impl Reader {
                 self.ended.get_or_insert(reason);
                 self.session.on(Event::Drain, Instant::now());
             }
+            self.full = self.connection.limits().is_full(outbox.waiting(), self.full);
             let ended = self.ended.unwrap_or(CloseReason::Lost);
             match (flushed, state) {
                 (Err(_), _) | (_, Sending::Closed(_)) => return Poll::Ready(ended),
@@ -157,9 +174,13 @@ impl Reader {
                         _ => return Poll::Ready(ended),
                     }
                 }
-                (Ok(Flushed::Blocked { progress }), _) => {
+                (Ok(Flushed::Blocked), _) => {
                     self.blocked = true;
-                    self.session.on(if progress { Event::WriteProgress } else { Event::WriteBlocked }, Instant::now());
+                    // Whoever wrote: what counts is what the socket took.
+                    let accepted = outbox.accepted();
+                    let event = if accepted == self.accepted { Event::WriteBlocked } else { Event::WriteProgress };
+                    self.accepted = accepted;
+                    self.session.on(event, Instant::now());
                 }
             }
             match outbox.poll_write_ready(cx) {
@@ -173,17 +194,22 @@ impl Reader {
     /// Reads what is there. Ready when the connection is over.
     fn poll_read(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<CloseReason> {
         for _ in 0..READS_PER_TURN {
-            if !self.connection.deliver_events(&*shared.dispatch, cx.waker()) {
-                return Poll::Pending;
-            }
-            if let Some(parked) = self.parked.take()
-                && let Err(Full(parked)) = shared.dispatch.dispatch(parked, cx.waker())
-            {
-                self.parked = Some(parked);
-                return Poll::Pending;
-            }
-            if self.paused.is_some() {
-                return Poll::Pending;
+            match self.session.state() {
+                State::HalfClosed => {
+                    self.finish(cx, shared);
+                    return Poll::Pending;
+                }
+                // What comes is thrown away: nothing may hold it up.
+                State::Draining => {
+                    self.hand_on(cx, shared);
+                }
+                State::Opened | State::Active => {
+                    let reads = self.may_read(cx, shared);
+                    self.note(reads);
+                    if !reads {
+                        return Poll::Pending;
+                    }
+                }
             }
             let read = READ.with_borrow_mut(|buffer| {
                 let mut into = ReadBuf::new(buffer);
@@ -203,12 +229,77 @@ impl Reader {
             });
             match read {
                 None => return Poll::Pending,
+                Some(Err(CloseReason::ClientLeft)) if self.session.state() != State::Draining => {
+                    self.input_ended(CloseReason::ClientLeft, Vec::new());
+                }
                 Some(Err(reason)) => return Poll::Ready(self.ended.unwrap_or(reason)),
                 Some(Ok(())) => {}
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether the client is read now. If not, the task is woken once it may be.
+    fn may_read(&mut self, cx: &mut Context<'_>, shared: &Shared) -> bool {
+        if !self.hand_on(cx, shared) || self.full || self.paused.is_some() {
+            return false;
+        }
+        let most = self.connection.limits().requests;
+        self.connection.task.in_flight() < most || self.connection.wait_for_requests(most / 2, self.owner)
+    }
+
+    /// Tells the deadlines whether the client is read.
+    fn note(&mut self, reads: bool) {
+        if reads == self.held {
+            self.held = !reads;
+            self.session.on(if reads { Event::ReadOn } else { Event::ReadHeld }, Instant::now());
+        }
+    }
+
+    /// Hands on events, then what is parked, as many as may be in flight. True if nothing is left.
+    fn hand_on(&mut self, cx: &mut Context<'_>, shared: &Shared) -> bool {
+        if !self.connection.deliver_events(&*shared.dispatch, cx.waker()) {
+            return false;
+        }
+        let most = self.connection.limits().requests;
+        while let Some(mut requests) = self.parked.take() {
+            // What is parked is counted already.
+            let (count, flow) = (requests.len(), &self.connection.task);
+            let waits = flow.in_flight() >= most + count && !self.connection.wait_for_requests(most / 2 + count, self.owner);
+            if self.full || waits {
+                self.parked = Some(requests);
+                return false;
+            }
+            let room = (most + count).saturating_sub(flow.in_flight()).max(1);
+            let later = if room < count { requests.split_off(room) } else { Requests::default() };
+            if let Err(Full(mut left)) = shared.dispatch.dispatch(requests, cx.waker()) {
+                left.append(later);
+                self.parked = Some(left);
+                return false;
+            }
+            self.parked = (!later.is_empty()).then_some(later);
+        }
+        true
+    }
+
+    /// Opened, Active -> HalfClosed: the client sends no more, and gets the answers to what it sent.
+    fn input_ended(&mut self, reason: CloseReason, farewell: Vec<u8>) {
+        self.ended.get_or_insert(reason);
+        self.farewell = farewell;
+        self.session.on(Event::InputEnded, Instant::now());
+    }
+
+    /// HalfClosed -> Draining: everything is answered, and what was answered is written.
+    fn finish(&mut self, cx: &mut Context<'_>, shared: &Shared) {
+        if !self.hand_on(cx, shared) || !self.connection.wait_for_requests(0, self.owner) {
+            return;
+        }
+        let mut outbox = self.connection.outbox();
+        if !outbox.is_blocked() && outbox.waiting() == Load::NOTHING && self.connection.is_owned_by(self.owner) {
+            outbox.close(self.ended.unwrap_or(CloseReason::ClientLeft), std::mem::take(&mut self.farewell));
+            self.session.on(Event::Drain, Instant::now());
+        }
     }
 
     /// Handles the bytes of one read.
@@ -232,15 +323,18 @@ impl Reader {
             requests: Requests::with_capacity(input.len() + input.len() / 8 + 64),
             answers: Vec::new(),
             answers_count: 0,
+            farewell: Vec::new(),
             packets: 0,
+            is_fresh: false,
             messages: 0,
             resumed: None,
         };
         let taken = self.inbound.take(input, &mut harvest);
-        let Harvest { requests, answers, answers_count, packets, messages, resumed, .. } = harvest;
+        let Harvest { mut requests, answers, answers_count, farewell, packets, is_fresh, messages, resumed, .. } = harvest;
         if packets > 0 {
             self.session.on(Event::Packet, now);
-            // A packet was finished: what is left over was begun by this read.
+        }
+        if is_fresh {
             self.session.on(Event::PartialDone, now);
         }
         self.session.on(if self.inbound.is_partial() { Event::PartialBegun } else { Event::PartialDone }, now);
@@ -255,15 +349,17 @@ impl Reader {
         }
         connection.send(&answers, answers_count);
         if !requests.is_empty() {
+            let flow = &connection.task;
+            flow.take(requests.len());
+            requests.depart(InFlight::new(Arc::clone(flow) as _, requests.len()));
+            self.parked = Some(requests);
             // Events that were noted meanwhile come first: the requests may carry the uid of one.
-            let room = connection.deliver_events(&*shared.dispatch, cx.waker());
-            self.parked = match room {
-                false => Some(requests),
-                true => shared.dispatch.dispatch(requests, cx.waker()).err().map(|Full(requests)| requests),
-            };
+            self.hand_on(cx, shared);
         }
-        if let Err(Fatal { reason, text }) = taken {
-            self.end(reason, text);
+        match taken {
+            Ok(()) => {}
+            Err(Fatal { reason: reason @ (CloseReason::ClientLeft | CloseReason::Goodbye), .. }) => self.input_ended(reason, farewell),
+            Err(Fatal { reason, text }) => self.end(reason, text),
         }
     }
 
@@ -273,11 +369,7 @@ impl Reader {
         }
         self.ended.get_or_insert(reason);
         self.session.on(Event::Drain, Instant::now());
-        match reason {
-            // The answer to its close frame was sent already.
-            CloseReason::ClientLeft | CloseReason::Goodbye => self.connection.outbox().close(reason, Vec::new()),
-            _ => self.connection.close(reason, text),
-        }
+        self.connection.close(reason, text);
     }
 
     fn poll_clock(&mut self, cx: &mut Context<'_>, mut clock: Pin<&mut Sleep>) -> Poll<CloseReason> {
@@ -304,7 +396,18 @@ impl Reader {
                     self.session.on(Event::HeartbeatSent, now);
                 }
                 Some(Due::Closing) => return Poll::Ready(self.ended.unwrap_or(CloseReason::Lost)),
-                Some(Due::Write) => return Poll::Ready(self.ended.unwrap_or(CloseReason::WriteTimeout)),
+                Some(Due::Write) => {
+                    if let Poll::Ready(reason) = self.judge_writing(cx, now) {
+                        return Poll::Ready(reason);
+                    }
+                }
+                // What came in time counts, read or not.
+                Some(due) if due != Due::Authorize && self.socket.has_arrived() => {
+                    clock.as_mut().reset((now + ARRIVING).into());
+                    if clock.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
                 Some(due) => {
                     let reason = match due {
                         Due::FirstPacket => CloseReason::FirstPacketTimeout,
@@ -321,5 +424,28 @@ impl Reader {
             let next = [self.session.next_deadline(), self.paused].into_iter().flatten().min();
             clock.as_mut().reset(next.unwrap_or_else(|| far(now)).into());
         }
+    }
+
+    /// Ends a connection whose client takes nothing. What it takes at this moment counts.
+    fn judge_writing(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<CloseReason> {
+        let mut outbox = self.connection.outbox();
+        if !self.connection.is_owned_by(self.owner) {
+            return Poll::Ready(CloseReason::Resumed);
+        }
+        if outbox.insist().is_err() {
+            return Poll::Ready(self.ended.unwrap_or(CloseReason::Lost));
+        }
+        if outbox.accepted() != self.accepted {
+            self.accepted = outbox.accepted();
+            self.session.on(Event::WriteProgress, now);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Load { packets, bytes } = outbox.waiting();
+        drop(outbox);
+        let (conn, uid, peer) = (self.connection.id, self.connection.uid().map_or(0, |uid| uid.0), self.connection.address());
+        let write = self.connection.profile.timeouts.write;
+        tracing::info!(%conn, uid, %peer, packets, bytes, "closed as write_timeout: it took nothing for {write:?} (gateway.write_timeout)");
+        Poll::Ready(self.ended.unwrap_or(CloseReason::WriteTimeout))
     }
 }

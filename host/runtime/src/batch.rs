@@ -73,8 +73,9 @@ impl Pending {
             if !fits {
                 break;
             }
-            current.requests.append(&next.requests);
-            self.chunks.pop_front();
+            if let Some(next) = self.chunks.pop_front() {
+                current.requests.append(next.requests);
+            }
         }
     }
 }

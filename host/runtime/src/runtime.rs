@@ -234,7 +234,7 @@ impl Dispatch for Runtime {
                 refuse(&*self.shared.egress, requests.iter(), code);
                 Ok(())
             }
-            None => self.dispatch_mixed(&served, &requests, waker),
+            None => self.dispatch_mixed(&served, requests, waker),
         }
     }
 
@@ -245,9 +245,9 @@ impl Dispatch for Runtime {
 
 impl Runtime {
     /// Splits one read by instance. What meets a full queue is given back, and with it whatever else goes to that queue.
-    fn dispatch_mixed(&self, served: &Served, requests: &Requests, waker: &Waker) -> Result<(), Full> {
+    fn dispatch_mixed(&self, served: &Served, mut requests: Requests, waker: &Waker) -> Result<(), Full> {
         let mut groups: Vec<(Target<'_>, Requests)> = Vec::new();
-        for request in requests {
+        for request in &requests {
             if !request.kind.is_event() {
                 add(&mut groups, target(served, &request), &request);
                 continue;
@@ -264,13 +264,16 @@ impl Runtime {
             }
         }
         let mut left = Requests::default();
-        for (target, group) in groups {
+        let mut waiting = requests.take_in_flight();
+        for (target, mut group) in groups {
+            group.depart_with(&mut waiting);
             match target {
                 Target::Refused(code) => refuse(&*self.shared.egress, group.iter(), code),
                 Target::Inbox(inbox) => {
-                    if let Err(Full(group)) = self.offer(inbox, group, waker) {
+                    if let Err(Full(mut group)) = self.offer(inbox, group, waker) {
                         let route = served.mark(inbox);
                         group.iter().for_each(|r| left.push(&if r.kind.is_event() { Request { route, ..r } } else { r }));
+                        group.take_in_flight().into_iter().for_each(|own| left.depart(own));
                     }
                 }
             }

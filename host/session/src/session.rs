@@ -6,6 +6,12 @@ use crate::{Due, Heartbeat, Timeouts};
 
 /// How long a connection that was closed may take to deliver its last bytes.
 const CLOSING: Duration = Duration::from_secs(1);
+/// How long a client that sends no more may take to get the answers to what it sent: more than any request takes.
+const HALF_CLOSED: Duration = Duration::from_secs(30);
+/// Who looks at a deadline so much later has not watched the client: its process was stopped, or had no time.
+const STALLED: Duration = Duration::from_millis(500);
+/// How long a client then has to be heard, because it may have done its part in time.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +20,9 @@ pub enum State {
     Opened,
     /// In use.
     Active,
-    /// The server will close it: nothing is read any more, what is queued is still delivered.
+    /// The client sends no more; what it asked for is still answered.
+    HalfClosed,
+    /// The server will close it: what comes is thrown away, what is queued is still delivered.
     Draining,
 }
 
@@ -39,6 +47,12 @@ pub enum Event {
     Bound,
     /// Its session is not bound any more. Does nothing if it was not.
     Unbound,
+    /// Nothing is read for now: the client has to wait for the server, and no deadline of its own runs. Does nothing if it waited already.
+    ReadHeld,
+    /// The client is read again. Does nothing if it was read.
+    ReadOn,
+    /// The client sends no more.
+    InputEnded,
     /// The server will close it.
     Drain,
 }
@@ -54,7 +68,10 @@ pub struct Session {
     unbound: Option<Instant>,
     partial: Option<Instant>,
     blocked: Option<Instant>,
-    draining: Option<Instant>,
+    held: Option<Instant>,
+    ending: Option<Instant>,
+    /// No deadline of the client is judged before.
+    grace: Option<Instant>,
 }
 
 impl Session {
@@ -69,7 +86,9 @@ impl Session {
             unbound: Some(now),
             partial: None,
             blocked: None,
-            draining: None,
+            held: None,
+            ending: None,
+            grace: None,
         }
     }
 
@@ -95,11 +114,31 @@ impl Session {
             Event::HeartbeatSent => self.last_heartbeat = now,
             Event::Bound => self.unbound = None,
             Event::Unbound => self.unbound = self.unbound.or(Some(now)),
+            Event::ReadHeld => self.held = self.held.or(Some(now)),
+            Event::ReadOn => self.read_on(now),
+            // Opened, Active -> HalfClosed: the client ended its side.
+            Event::InputEnded if matches!(self.state, State::Opened | State::Active) => {
+                self.state = State::HalfClosed;
+                self.ending = Some(now);
+            }
+            Event::InputEnded => {}
+            // Any -> Draining: the end was decided.
             Event::Drain => {
+                if self.state != State::Draining {
+                    self.ending = Some(now);
+                }
                 self.state = State::Draining;
-                self.draining = self.draining.or(Some(now));
             }
         }
+    }
+
+    /// Nothing of what the client owes was due while it was not read.
+    fn read_on(&mut self, now: Instant) {
+        let Some(since) = self.held.take() else { return };
+        let held = now.saturating_duration_since(since);
+        self.opened += held;
+        self.last_packet += held;
+        self.partial = self.partial.map(|begun| begun + held);
     }
 
     /// The next moment at which [`Self::due`] may answer. `None` if nothing can become due by time alone.
@@ -107,29 +146,38 @@ impl Session {
         self.deadlines().map(|(at, _)| at).min()
     }
 
-    /// What time has come for, the end of the connection first.
-    pub fn due(&self, now: Instant) -> Option<Due> {
+    /// What time has come for, the end of the connection first. If it is asked much too late, a client gets some time to be heard.
+    pub fn due(&mut self, now: Instant) -> Option<Due> {
         let due = self.deadlines().filter(|(at, _)| *at <= now);
-        due.min_by_key(|(at, due)| (*due == Due::Heartbeat, *at)).map(|(_, due)| due)
+        let (at, due) = due.min_by_key(|(at, due)| (*due == Due::Heartbeat, *at))?;
+        if due.is_judged() && now.duration_since(at) > STALLED {
+            self.grace = Some(now + GRACE);
+            return self.due(now);
+        }
+        Some(due)
     }
 
     fn deadlines(&self) -> impl Iterator<Item = (Instant, Due)> {
         let t = &self.timeouts;
-        let reading = self.state != State::Draining;
+        let reading = matches!(self.state, State::Opened | State::Active);
+        let heard = reading && self.held.is_none();
         let beats = !t.heartbeat_interval.is_zero();
         let ticks = beats && t.heartbeat == Heartbeat::Tick;
         let authorizes = !t.authorize.is_zero();
+        let ending = if self.state == State::HalfClosed { HALF_CLOSED } else { CLOSING };
+        let grace = self.grace;
         [
-            (self.state == State::Opened).then(|| (self.opened + t.first_packet, Due::FirstPacket)),
+            (heard && self.state == State::Opened).then(|| (self.opened + t.first_packet, Due::FirstPacket)),
             self.unbound.filter(|_| authorizes && reading).map(|since| (since + t.authorize, Due::Authorize)),
-            self.partial.filter(|_| reading).map(|since| (since + t.packet, Due::Packet)),
-            (beats && self.state == State::Active).then(|| (self.last_packet + t.heartbeat_interval * 2, Due::Silence)),
+            self.partial.filter(|_| heard).map(|since| (since + t.packet, Due::Packet)),
+            (heard && beats && self.state == State::Active).then(|| (self.last_packet + t.heartbeat_interval * 2, Due::Silence)),
             self.blocked.map(|since| (since + t.write, Due::Write)),
-            self.draining.map(|since| (since + CLOSING, Due::Closing)),
+            self.ending.map(|since| (since + ending, Due::Closing)),
             (ticks && reading).then(|| (self.last_heartbeat + t.heartbeat_interval, Due::Heartbeat)),
         ]
         .into_iter()
         .flatten()
+        .map(move |(at, due)| (grace.filter(|_| due.is_judged()).map_or(at, |grace| at.max(grace)), due))
     }
 }
 
@@ -153,7 +201,7 @@ mod tests {
     #[test]
     fn a_connection_that_sends_nothing_ends_at_the_first_packet_deadline() {
         let t = Instant::now();
-        let session = Session::new(TIMEOUTS, t);
+        let mut session = Session::new(TIMEOUTS, t);
         assert_eq!(session.next_deadline(), Some(secs(t, 15.0)));
         assert_eq!(session.due(secs(t, 14.9)), None);
         assert_eq!(session.due(secs(t, 15.0)), Some(Due::FirstPacket));
@@ -274,8 +322,8 @@ mod tests {
     fn the_earlier_of_first_packet_and_login_is_due_first() {
         let t = Instant::now();
         let patient = Timeouts { authorize: Duration::from_secs(20), ..AUTHORIZED };
-        assert_eq!(Session::new(AUTHORIZED, t).due(secs(t, 30.0)), Some(Due::Authorize));
-        assert_eq!(Session::new(patient, t).due(secs(t, 30.0)), Some(Due::FirstPacket));
+        assert_eq!(Session::new(AUTHORIZED, t).due(secs(t, 7.0)), Some(Due::Authorize));
+        assert_eq!(Session::new(patient, t).due(secs(t, 15.0)), Some(Due::FirstPacket));
     }
 
     #[test]
@@ -296,5 +344,66 @@ mod tests {
         session.on(Event::Bound, t);
         session.on(Event::Unbound, t);
         assert_eq!(session.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_client_that_is_not_read_owes_nothing() {
+        let t = Instant::now();
+        let mut session = Session::new(TIMEOUTS, t);
+        session.on(Event::ReadHeld, secs(t, 5.0));
+        session.on(Event::ReadHeld, secs(t, 6.0));
+        assert_eq!(session.next_deadline(), None);
+        session.on(Event::ReadOn, secs(t, 105.0));
+        session.on(Event::ReadOn, secs(t, 200.0));
+        assert_eq!(session.next_deadline(), Some(secs(t, 115.0)), "10 of 15 s are left for the first packet");
+        session.on(Event::Packet, secs(t, 110.0));
+        session.on(Event::PartialBegun, secs(t, 110.0));
+        session.on(Event::ReadHeld, secs(t, 111.0));
+        assert_eq!(session.next_deadline(), None);
+        session.on(Event::ReadOn, secs(t, 150.0));
+        assert_eq!(session.due(secs(t, 152.9)), None);
+        assert_eq!(session.due(secs(t, 153.0)), Some(Due::Packet), "4 of 5 s were left");
+        session.on(Event::PartialDone, secs(t, 153.0));
+        assert_eq!(session.next_deadline(), Some(secs(t, 169.0)), "19 of 20 s of silence were left");
+    }
+
+    #[test]
+    fn who_does_not_read_is_not_excused_by_not_being_read() {
+        let t = Instant::now();
+        let mut session = Session::new(AUTHORIZED, t);
+        session.on(Event::WriteBlocked, t);
+        session.on(Event::ReadHeld, t);
+        assert_eq!(session.next_deadline(), Some(secs(t, 7.0)), "and a login is due however long nothing is read");
+        session.on(Event::Bound, t);
+        assert_eq!(session.due(secs(t, 10.0)), Some(Due::Write));
+    }
+
+    #[test]
+    fn after_a_stall_a_client_has_some_time_to_be_heard() {
+        let t = Instant::now();
+        let mut session = Session::new(TIMEOUTS, t);
+        session.on(Event::Packet, t);
+        assert_eq!(session.due(secs(t, 60.0)), None, "nobody has watched it for 60 s");
+        assert_eq!(session.next_deadline(), Some(secs(t, 62.0)));
+        let mut silent = session.clone();
+        assert_eq!(silent.due(secs(t, 62.0)), Some(Due::Silence));
+        assert_eq!(silent.due(secs(t, 90.0)), None, "stalled once more");
+        session.on(Event::Packet, secs(t, 61.0));
+        assert_eq!(session.next_deadline(), Some(secs(t, 81.0)));
+    }
+
+    #[test]
+    fn a_client_that_sends_no_more_is_only_waited_for_until_it_has_its_answers() {
+        let t = Instant::now();
+        let mut session = Session::new(AUTHORIZED, t);
+        session.on(Event::PartialBegun, t);
+        session.on(Event::InputEnded, secs(t, 1.0));
+        assert_eq!((session.state(), session.next_deadline()), (State::HalfClosed, Some(secs(t, 31.0))));
+        session.on(Event::WriteBlocked, secs(t, 2.0));
+        assert_eq!(session.due(secs(t, 12.0)), Some(Due::Write));
+        session.on(Event::WriteDone, secs(t, 12.0));
+        session.on(Event::Drain, secs(t, 13.0));
+        session.on(Event::InputEnded, secs(t, 13.5));
+        assert_eq!(session.due(secs(t, 14.0)), Some(Due::Closing));
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 /// How long a client may keep a connection without doing its part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From accepting to the first whole packet.
+    /// From accepting to the first whole packet. Like those for a packet and for silence, it runs only while the connection is read.
     pub first_packet: Duration,
     /// From accepting until the connection is bound to a uid; counts again from an unbind. Packets do not extend it. Zero switches
     /// this off.
     pub authorize: Duration,
     /// From the first byte of a packet to its last. Bytes that trickle in do not extend it.
     pub packet: Duration,
-    /// How long bytes may wait for a client that does not read.
+    /// How long bytes may wait for a client that takes none.
     pub write: Duration,
     /// What is done about heartbeats.
     pub heartbeat: Heartbeat,
@@ -48,4 +48,11 @@ pub enum Due {
     Closing,
     /// The server sends a heartbeat.
     Heartbeat,
+}
+
+impl Due {
+    /// Whether it is about what the client did not do.
+    pub(crate) const fn is_judged(self) -> bool {
+        !matches!(self, Self::Closing | Self::Heartbeat)
+    }
 }

@@ -1,6 +1,7 @@
 //! What a connection reads from and writes to, whatever is underneath.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -71,6 +72,20 @@ impl Reader {
             Self::Kcp(kcp) => kcp.poll_read(cx, buf),
         }
     }
+
+    /// Whether the kernel has something for this connection that nobody has been told of yet: bytes, or the end. Not known for KCP, whose
+    /// datagrams arrive for all sessions of a listener together.
+    pub fn has_arrived(&self) -> bool {
+        let tcp = match self {
+            Self::Tcp(tcp) => tcp.as_ref(),
+            Self::Tls(tls) => tls.tcp(),
+            Self::Kcp(_) => return false,
+        };
+        match SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
 }
 
 impl Writer {
@@ -98,6 +113,27 @@ impl Writer {
             Self::Tls(tls) => tls.try_write_vectored(bufs),
             // What is left is tried next.
             Self::Kcp(kcp) => bufs.iter().find(|buf| !buf.is_empty()).map_or(Ok(0), |buf| kcp.try_write(buf)),
+        }
+    }
+
+    /// The same even if nobody has been told yet that the socket takes something. What is held here goes first; then nothing of `data` may
+    /// be taken, which is no error.
+    ///
+    /// # Errors
+    /// As [`Writer::try_write`].
+    pub fn insist(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => SockRef::from(tcp.as_ref()).send(data),
+            Self::Tls(tls) => tls.insist(),
+            Self::Kcp(kcp) => kcp.try_write(data),
+        }
+    }
+
+    /// Bytes that were held here and went on to the client so far.
+    pub fn passed_on(&self) -> u64 {
+        match self {
+            Self::Tls(tls) => tls.passed_on(),
+            Self::Tcp(_) | Self::Kcp(_) => 0,
         }
     }
 

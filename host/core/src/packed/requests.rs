@@ -1,7 +1,7 @@
 //! Request records: what a handler gets, and what goes from thread to thread.
 
 use super::{u32_at, u64_at};
-use crate::{ConnId, Route, Seq, Uid};
+use crate::{ConnId, InFlight, Route, Seq, Uid};
 
 const HEADER: usize = 32;
 
@@ -85,12 +85,14 @@ impl Request<'_> {
 pub struct Requests {
     bytes: Vec<u8>,
     count: usize,
+    /// Who wants to know when they are done. What was put together from several lists has several.
+    in_flight: Vec<InFlight>,
 }
 
 impl Requests {
     /// An empty list with room for `bytes` bytes of records.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), count: 0 }
+        Self { bytes: Vec::with_capacity(bytes), count: 0, in_flight: Vec::new() }
     }
 
     /// Appends a request.
@@ -113,16 +115,43 @@ impl Requests {
         self.count += 1;
     }
 
-    /// Appends the records of another list.
-    pub fn append(&mut self, other: &Self) {
+    /// Appends another list.
+    pub fn append(&mut self, mut other: Self) {
         self.bytes.extend_from_slice(&other.bytes);
         self.count += other.count;
+        self.in_flight.append(&mut other.in_flight);
     }
 
-    /// Removes all records, keeps the memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.count = 0;
+    /// Takes away all behind the first `count` records. The two know together who waits for them.
+    #[must_use]
+    pub fn split_off(&mut self, count: usize) -> Self {
+        let mut iter = self.iter();
+        let kept = iter.by_ref().take(count).count();
+        let rest = iter.rest().len();
+        let mut off = Self { bytes: self.bytes.split_off(self.bytes.len() - rest), count: self.count - kept, in_flight: Vec::new() };
+        self.count = kept;
+        off.depart_with(&mut self.in_flight);
+        off
+    }
+
+    /// From now on these requests are somebody's that are in flight.
+    pub fn depart(&mut self, in_flight: InFlight) {
+        self.in_flight.push(in_flight);
+    }
+
+    /// The same for some of those that another list was.
+    pub fn depart_with(&mut self, in_flight: &mut [InFlight]) {
+        let mut left = self.count;
+        for whole in in_flight {
+            let part = whole.split(left);
+            left -= part.requests();
+            self.in_flight.push(part);
+        }
+    }
+
+    /// Those who wait for these requests; from now on it is the caller who keeps them waiting.
+    pub fn take_in_flight(&mut self) -> Vec<InFlight> {
+        std::mem::take(&mut self.in_flight)
     }
 
     /// Number of records.

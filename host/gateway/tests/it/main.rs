@@ -20,12 +20,15 @@ use duet_transport::{GuardOptions, Rate};
 mod effects;
 mod events;
 mod flow;
+mod half_closed;
 mod limits;
 mod panics;
+mod pipelines;
 mod places;
 mod races;
 mod retention;
 mod sessions;
+mod waits;
 
 /// No event may take longer, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,6 +46,9 @@ struct State {
     /// Panics at messages with this body, and at the last event of their connection.
     faulty: Option<(&'static [u8], ConnId)>,
     full: bool,
+    /// Requests are kept until [`Echo::release`].
+    keeps: bool,
+    kept: Vec<Requests>,
     offers: usize,
     waiting: Option<Waker>,
     seen: Vec<ConnId>,
@@ -57,6 +63,36 @@ impl Echo {
         if let Some(waker) = state.waiting.take() {
             waker.wake();
         }
+    }
+
+    /// Answers what was kept, and keeps no more.
+    fn release(&self) {
+        let kept = {
+            let mut state = self.state.lock().expect("state");
+            state.keeps = false;
+            std::mem::take(&mut state.kept)
+        };
+        kept.into_iter().for_each(|requests| self.answer(&requests));
+    }
+
+    /// How many requests are kept.
+    fn kept(&self) -> usize {
+        self.state.lock().expect("state").kept.iter().map(Requests::len).sum()
+    }
+
+    fn answer(&self, requests: &Requests) {
+        let echo = |r: duet_core::Request<'_>| {
+            // Borrowed from the list, which lives until the end.
+            (r.kind == RequestKind::Message).then_some(Origin {
+                conn: r.conn,
+                route: r.route,
+                seq: r.seq,
+                index: 0,
+                kind: RequestKind::Message,
+            })
+        };
+        let effects: Vec<_> = requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
+        self.connections.apply(&effects);
     }
 
     /// Waits until the state is as wanted.
@@ -103,19 +139,12 @@ impl Dispatch for Echo {
                     state.seen.push(r.conn);
                 }
             }
+            if state.keeps && requests.iter().any(|r| r.kind == RequestKind::Message) {
+                state.kept.push(requests);
+                return Ok(());
+            }
         }
-        let echo = |r: duet_core::Request<'_>| {
-            // Borrowed from the list, which lives until the end.
-            (r.kind == RequestKind::Message).then_some(Origin {
-                conn: r.conn,
-                route: r.route,
-                seq: r.seq,
-                index: 0,
-                kind: RequestKind::Message,
-            })
-        };
-        let effects: Vec<_> = requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
-        self.connections.apply(&effects);
+        self.answer(&requests);
         Ok(())
     }
 
@@ -158,7 +187,7 @@ fn generous() -> GatewayOptions {
 }
 
 /// Waits until a number that no event tells is as wanted.
-fn wait_until(what: &str, wanted: impl Fn() -> bool) {
+fn wait_until(what: &str, mut wanted: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !wanted() {
         assert!(Instant::now() < deadline, "{what} did not come");

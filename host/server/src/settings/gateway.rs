@@ -24,15 +24,17 @@ pub(crate) struct GatewaySettings {
     /// From the open connection until a plugin binds it to a uid, 10 ms to 10 m, or 0 s: never asked for. Then it is closed.
     /// Default 0 s, because a game without logins would lose its clients; 5 s to 30 s for games with a login.
     pub(crate) authorize_timeout: Duration,
-    /// From the first byte of a packet to its last, 10 ms to 10 m. Default 5 s. Then the connection is closed.
+    /// From the first byte of a packet to its last, 10 ms to 10 m. Default 5 s. Then the connection is closed. Like the first
+    /// packet and silence, it counts only while the connection is read.
     pub(crate) packet_timeout: Duration,
-    /// How long a write may make no progress, 10 ms to 10 m. Default 10 s. Then the connection is closed.
+    /// How long a client may take nothing of what waits for it, 10 ms to 10 m. Default 10 s. Then the connection is closed.
     pub(crate) write_timeout: Duration,
-    /// Packets waiting to be written to one connection, 1 to 1,048,576. Default 1,024. A client that has more waiting
-    /// reads too slowly and is closed.
+    /// Packets of others waiting to be written to one connection, 1 to 1,048,576. Default 1,024. A client that has more
+    /// waiting reads too slowly and is closed. From half of it on, its own answers included, its requests are read later; so are
+    /// they if as many are in flight.
     pub(crate) write_queue_packets: usize,
-    /// Bytes waiting to be written to one connection, 1 KiB to 1 GiB and at least `codec.body_bytes_max` + 64.
-    /// Default 1 MiB. A client that has more waiting reads too slowly and is closed.
+    /// The same in bytes, 1 KiB to 1 GiB and at least `codec.body_bytes_max` + 64. Default 1 MiB. What the client asked
+    /// for itself may be 64 times as much.
     pub(crate) write_queue_bytes: usize,
     /// Channels that one connection may be in, 0 to 65,536. Default 64. A further subscription is refused.
     pub(crate) channels_per_connection: usize,

@@ -16,7 +16,21 @@ macro_rules! events {
         }
     };
 }
-events!(Packet, PartialBegun, PartialDone, WriteBlocked, WriteProgress, WriteDone, HeartbeatSent, Bound, Unbound, Drain);
+events!(
+    Packet,
+    PartialBegun,
+    PartialDone,
+    WriteBlocked,
+    WriteProgress,
+    WriteDone,
+    HeartbeatSent,
+    Bound,
+    Unbound,
+    ReadHeld,
+    ReadOn,
+    InputEnded,
+    Drain
+);
 
 /// What a connection is doing when the event comes.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +44,7 @@ enum Doing {
 }
 
 /// What follows from an event at second 1: state, next deadline, what is due then.
-/// By what the connection does, then by the state it is in.
+/// By what the connection does, then by the state it is in: opened, active, draining.
 fn expected(event: Event) -> [[&'static str; 3]; 3] {
     let active = "Active 20 Authorize";
     let closing = "Draining 1 Closing";
@@ -63,7 +77,7 @@ fn expected(event: Event) -> [[&'static str; 3]; 3] {
             ["Opened 5 Packet", "Active 5 Packet", closing],
             ["Opened 30 FirstPacket", "Active 40 Silence", closing],
         ],
-        Event::HeartbeatSent | Event::Unbound => [
+        Event::HeartbeatSent | Event::Unbound | Event::ReadOn => [
             ["Opened 20 Authorize", active, closing],
             ["Opened 5 Packet", "Active 5 Packet", closing],
             ["Opened 3 Write", "Active 3 Write", closing],
@@ -73,7 +87,29 @@ fn expected(event: Event) -> [[&'static str; 3]; 3] {
             ["Opened 5 Packet", "Active 5 Packet", closing],
             ["Opened 3 Write", "Active 3 Write", closing],
         ],
+        Event::ReadHeld => [
+            ["Opened 20 Authorize", active, closing],
+            ["Opened, nothing", "Active, nothing", closing],
+            ["Opened 3 Write", "Active 3 Write", closing],
+        ],
+        Event::InputEnded => [
+            ["HalfClosed 31 Closing", "HalfClosed 31 Closing", closing],
+            ["HalfClosed 31 Closing", "HalfClosed 31 Closing", closing],
+            ["HalfClosed 3 Write", "HalfClosed 3 Write", closing],
+        ],
         Event::Drain => [["Draining 2 Closing", "Draining 2 Closing", closing]; 3],
+    }
+}
+
+/// The same in a connection whose client sends no more since second 0: only its end, and what waits, matter.
+fn expected_half_closed(event: Event) -> [&'static str; 3] {
+    let waits = "HalfClosed 30 Closing";
+    match event {
+        Event::WriteBlocked => ["HalfClosed 4 Write", "HalfClosed 4 Write", "HalfClosed 3 Write"],
+        Event::WriteProgress => ["HalfClosed 4 Write"; 3],
+        Event::WriteDone => [waits; 3],
+        Event::Drain => ["Draining 2 Closing"; 3],
+        _ => [waits, waits, "HalfClosed 3 Write"],
     }
 }
 
@@ -91,6 +127,7 @@ fn connection(state: State, doing: Doing, t: Instant) -> Session {
     match state {
         State::Opened => {}
         State::Active => connection.on(Event::Packet, t),
+        State::HalfClosed => connection.on(Event::InputEnded, t),
         State::Draining => connection.on(Event::Drain, t),
     }
     let events: &[Event] = match doing {
@@ -109,13 +146,19 @@ fn connection(state: State, doing: Doing, t: Instant) -> Session {
 fn every_event_in_every_state_does_what_the_table_says() {
     let t = Instant::now();
     for event in EVENTS.iter().copied().filter(|event| listed(*event)) {
-        for (doing, row) in [Doing::Quiet, Doing::Reading, Doing::Writing].into_iter().zip(expected(event)) {
-            for (state, expected) in [State::Opened, State::Active, State::Draining].into_iter().zip(row) {
+        let rows = expected(event).into_iter().zip(expected_half_closed(event));
+        for (doing, ([opened, active, draining], half_closed)) in [Doing::Quiet, Doing::Reading, Doing::Writing].into_iter().zip(rows) {
+            let row = [(State::Opened, opened), (State::Active, active), (State::HalfClosed, half_closed), (State::Draining, draining)];
+            for (state, expected) in row {
                 let mut connection = connection(state, doing, t);
                 connection.on(event, t + Duration::from_secs(1));
-                let next = connection.next_deadline().unwrap();
-                let due = connection.due(next).unwrap();
-                let found = format!("{:?} {} {due:?}", connection.state(), (next - t).as_secs());
+                let found = match connection.next_deadline() {
+                    None => format!("{:?}, nothing", connection.state()),
+                    Some(next) => {
+                        let due = connection.due(next).unwrap();
+                        format!("{:?} {} {due:?}", connection.state(), (next - t).as_secs())
+                    }
+                };
                 assert_eq!(found, expected, "{event:?} in {state:?}, {doing:?}");
             }
         }

@@ -19,13 +19,14 @@ import (
 )
 
 // The session script waits for the end of silent connections on kcp.
-const overall, overallOfSession = 20 * time.Second, 60 * time.Second
+// A load of a million replies takes as long as the slower of two servers needs on a small machine.
+const overall, overallOfSession, overallOfLoad = 20 * time.Second, 60 * time.Second, 5 * time.Minute
 
 type settings struct {
 	addr, proto, fec, order, script, unknown string
 	bare                                     bool
 	routeBytes, seqBytes, bufferBytes, count int
-	bodyBytes                                int
+	bodyBytes, conns                         int
 	heartbeat                                time.Duration
 }
 
@@ -38,8 +39,11 @@ func main() {
 
 	set := flags()
 	limit := overall
-	if set.script == "session" {
+	switch set.script {
+	case "session":
 		limit = overallOfSession
+	case "load":
+		limit = overallOfLoad
 	}
 	time.AfterFunc(limit, func() { finish(fmt.Errorf("not done after %s", limit)) })
 	if set.script == "vectors" {
@@ -65,9 +69,10 @@ func flags() settings {
 	flag.StringVar(&s.order, "byte-order", "big", "big or little")
 	flag.IntVar(&s.bufferBytes, "buffer-bytes", 5000, "the largest body this client packs")
 	flag.DurationVar(&s.heartbeat, "heartbeat", time.Second, "heartbeat interval, 0 for none")
-	flag.StringVar(&s.script, "script", "greet", "greet, echo, idle, session or vectors")
-	flag.IntVar(&s.count, "count", 100, "echo: how many requests")
-	flag.IntVar(&s.bodyBytes, "body-bytes", 16, "echo: letters in the message")
+	flag.StringVar(&s.script, "script", "greet", "greet, echo, idle, session, load or vectors")
+	flag.IntVar(&s.count, "count", 100, "echo and load: how many requests")
+	flag.IntVar(&s.bodyBytes, "body-bytes", 16, "echo and load: letters in the message")
+	flag.IntVar(&s.conns, "connections", 50, "load: how many")
 	flag.StringVar(&s.unknown, "unknown", "error", "greet: what an unknown route brings, error or silence")
 	flag.Parse()
 	return s
@@ -98,13 +103,20 @@ func serve(set settings) error {
 	net := netclient.New(protocol, set.heartbeat)
 	component := client.NewClient(client.WithClient(net), client.WithCodec(encoding.Invoke("json")))
 	proxy := component.Proxy()
-	run := newRun(set, net)
-	work := run.script
-	if set.script == "session" {
+	var work func(proxy *client.Proxy) error
+	switch set.script {
+	case "load":
+		load := newLoad(set)
+		proxy.SetDefaultRouteHandler(load.receive)
+		proxy.AddEventListener(cluster.Disconnect, func(*client.Conn) { load.lost() })
+		work = load.script
+	case "session":
 		proxy.SetDefaultRouteHandler(takeDue)
 		proxy.AddEventListener(cluster.Disconnect, func(conn *client.Conn) { close(peerOf(conn).gone) })
 		work = func(proxy *client.Proxy) error { return sessionOfDue(set, proxy, net) }
-	} else {
+	default:
+		run := newRun(set, net)
+		work = run.script
 		proxy.SetDefaultRouteHandler(run.receive)
 		proxy.AddEventListener(cluster.Disconnect, func(*client.Conn) { close(run.gone) })
 	}

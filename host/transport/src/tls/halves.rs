@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use rustls::ServerConnection;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -33,6 +35,8 @@ pub struct TlsReader {
 pub struct TlsWriter {
     tcp: OwnedWriteHalf,
     session: Session,
+    /// Bytes of ciphertext that the socket took.
+    passed_on: AtomicU64,
 }
 
 /// Locked only for as long as it takes to encrypt or decrypt what is there; nobody waits for the network with it.
@@ -40,14 +44,20 @@ pub struct TlsWriter {
 struct Session(Arc<Mutex<ServerConnection>>);
 
 /// A socket as rustls writes to it.
-struct Socket<'a>(&'a TcpStream);
+struct Socket<'a> {
+    tcp: &'a TcpStream,
+    /// Counts what it took.
+    taken: u64,
+    /// It is tried even if nobody has been told that it takes something.
+    insists: bool,
+}
 
 /// Takes a connection apart after its handshake.
 pub(crate) fn split(stream: TlsStream) -> (TlsReader, TlsWriter) {
     let (tcp, connection) = stream.into_inner();
     let (read, write) = tcp.into_split();
     let session = Session(Arc::new(Mutex::new(connection)));
-    (TlsReader { tcp: read, session: session.clone() }, TlsWriter { tcp: write, session })
+    (TlsReader { tcp: read, session: session.clone() }, TlsWriter { tcp: write, session, passed_on: AtomicU64::new(0) })
 }
 
 impl TlsReader {
@@ -71,6 +81,10 @@ impl TlsReader {
         Poll::Ready(Ok(()))
     }
 
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        self.tcp.as_ref()
+    }
+
     fn decrypt(&self, mut ciphertext: &[u8], buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let mut session = self.session.lock();
         // It takes 4 KiB at a time, and nothing after the client's farewell.
@@ -78,7 +92,7 @@ impl TlsReader {
             let processed = session.process_new_packets();
             // New keys are confirmed and mistakes are answered, if the socket takes it now; otherwise with the next write, which also
             // is the one to notice a socket that is gone: what was read before is still good.
-            let _ = push(self.tcp.as_ref(), &mut session);
+            let _ = push(&mut Socket { tcp: self.tcp.as_ref(), taken: 0, insists: false }, &mut session);
             processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
             take_plaintext(&mut session, buf)?;
         }
@@ -91,23 +105,39 @@ impl TlsWriter {
     /// something of the last time is held.
     pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut session = self.session.lock();
-        if !push(self.tcp(), &mut session)? {
+        if !self.push(&mut session, false)? {
             return Err(ErrorKind::WouldBlock.into());
         }
         let taken = session.writer().write_vectored(bufs)?;
-        push(self.tcp(), &mut session)?;
+        self.push(&mut session, false)?;
         Ok(taken)
     }
 
     pub(crate) fn try_flush(&self) -> io::Result<bool> {
-        push(self.tcp(), &mut self.session.lock())
+        self.push(&mut self.session.lock(), false)
+    }
+
+    /// Passes on what is held, even if nobody has been told that the socket takes something.
+    pub(crate) fn insist(&self) -> io::Result<usize> {
+        self.push(&mut self.session.lock(), true).map(|_| 0)
+    }
+
+    pub(crate) fn passed_on(&self) -> u64 {
+        self.passed_on.load(Ordering::Relaxed)
+    }
+
+    fn push(&self, session: &mut ServerConnection, insists: bool) -> io::Result<bool> {
+        let mut socket = Socket { tcp: self.tcp(), taken: 0, insists };
+        let pushed = push(&mut socket, session);
+        self.passed_on.fetch_add(socket.taken, Ordering::Relaxed);
+        pushed
     }
 
     /// Says good-bye, once, behind everything that was written.
     pub(crate) fn close(&self) -> io::Result<()> {
         let mut session = self.session.lock();
         session.send_close_notify();
-        if push(self.tcp(), &mut session)? { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
+        if self.push(&mut session, false)? { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
     }
 
     pub(crate) fn tcp(&self) -> &TcpStream {
@@ -123,11 +153,13 @@ impl Session {
 
 impl Write for Socket<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.try_write(data)
+        let taken = if self.insists { SockRef::from(self.tcp).send(data) } else { self.tcp.try_write(data) };
+        taken.inspect(|taken| self.taken += *taken as u64)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(bufs)
+        let taken = if self.insists { SockRef::from(self.tcp).send_vectored(bufs) } else { self.tcp.try_write_vectored(bufs) };
+        taken.inspect(|taken| self.taken += *taken as u64)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -151,9 +183,9 @@ fn take_plaintext(session: &mut ServerConnection, buf: &mut ReadBuf<'_>) -> io::
 }
 
 /// Writes ciphertext until there is none or the socket takes no more. True if there is none.
-fn push(tcp: &TcpStream, session: &mut ServerConnection) -> io::Result<bool> {
+fn push(socket: &mut Socket<'_>, session: &mut ServerConnection) -> io::Result<bool> {
     while session.wants_write() {
-        match session.write_tls(&mut Socket(tcp)) {
+        match session.write_tls(socket) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),

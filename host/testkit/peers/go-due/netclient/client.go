@@ -34,8 +34,7 @@ type Client struct {
 	connect   network.ConnectHandler
 	leave     network.DisconnectHandler
 	receive   network.ReceiveHandler
-	rawMu     sync.Mutex
-	raw       func(data []byte)
+	raw       atomic.Pointer[func(data []byte)]
 	closeText atomic.Value
 }
 
@@ -46,9 +45,7 @@ func New(protocol Protocol, interval time.Duration) *Client {
 
 // OnRaw sets a function that sees every packet as it came, heartbeats too, before due does.
 func (c *Client) OnRaw(fn func(data []byte)) {
-	c.rawMu.Lock()
-	defer c.rawMu.Unlock()
-	c.raw = fn
+	c.raw.Store(&fn)
 }
 
 // CloseReason is why the last connection ended, as the socket said it; empty while it is open.
@@ -89,10 +86,7 @@ func (c *Client) OnReceive(h network.ReceiveHandler) { c.receive = h }
 func (c *Client) OnDisconnect(h network.DisconnectHandler) { c.leave = h }
 
 func (c *Client) seeRaw(data []byte) {
-	c.rawMu.Lock()
-	fn := c.raw
-	c.rawMu.Unlock()
-	if fn != nil {
-		fn(data)
+	if fn := c.raw.Load(); fn != nil {
+		(*fn)(data)
 	}
 }

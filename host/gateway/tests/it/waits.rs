@@ -1,0 +1,80 @@
+//! Deadlines, and who is to blame for them.
+
+use std::io::Write;
+use std::time::Duration;
+
+use duet_codec::Carrier;
+use duet_gateway::{GatewayOptions, Rates};
+use duet_transport::Rate;
+
+use crate::{Gate, format, generous, receive, send, wait_until};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A gate whose clients have little time.
+fn impatient(options: GatewayOptions) -> Gate {
+    Gate::with(options, |listener| {
+        listener.timeouts.first_packet = SHORT;
+        listener.timeouts.packet = SHORT;
+        listener.timeouts.heartbeat_interval = SHORT / 2;
+    })
+}
+
+#[test]
+fn a_client_whose_requests_find_no_room_keeps_its_connection() {
+    let gate = impatient(generous());
+    let mut client = gate.connect();
+    gate.echo.set_full(true);
+    // The first packet of one is half there when it is no longer read, the other has sent nothing but what waits.
+    let mut packets = Vec::new();
+    for seq in 1..=100 {
+        format().encode(Carrier::Stream, 1, seq, &[7; 1_000], &mut packets).expect("encode");
+    }
+    client.write_all(&packets).expect("write");
+    std::thread::park_timeout(SHORT * 4);
+    gate.echo.set_full(false);
+    for seq in 1..=100 {
+        assert_eq!(receive(&mut client).2, seq);
+    }
+}
+
+#[test]
+fn a_client_that_has_as_many_requests_in_flight_as_it_may_keeps_its_connection() {
+    let gate = impatient(GatewayOptions { write_queue_packets: 8, ..generous() });
+    let mut client = gate.connect();
+    gate.echo.state.lock().expect("state").keeps = true;
+    let mut packets = Vec::new();
+    for seq in 1..=100 {
+        format().encode(Carrier::Stream, 1, seq, &[7; 1_000], &mut packets).expect("encode");
+    }
+    client.write_all(&packets).expect("write");
+    wait_until("requests", || gate.echo.kept() == 8);
+    std::thread::park_timeout(SHORT * 4);
+    gate.echo.release();
+    for seq in 1..=100 {
+        assert_eq!(receive(&mut client).2, seq);
+    }
+}
+
+#[test]
+fn a_body_that_takes_longer_than_a_packet_may_because_of_its_rate_arrives() {
+    let rates = Rates { bytes: Rate { per_second: 50_000.0, burst: 10_000.0 }, ..generous().rates };
+    let gate = impatient(GatewayOptions { rates, ..generous() });
+    let mut client = gate.connect();
+    send(&mut client, 1, 1, &[7; 60_000]);
+    assert_eq!(receive(&mut client), (0, 1, 1, vec![7; 60_000]));
+}
+
+#[test]
+fn a_client_that_is_read_again_still_has_its_deadlines() {
+    let gate = impatient(generous());
+    let (mut client, conn) = gate.client();
+    gate.echo.set_full(true);
+    send(&mut client, 1, 1, b"waits");
+    std::thread::park_timeout(SHORT * 2);
+    gate.echo.set_full(false);
+    receive(&mut client);
+    client.write_all(&[0, 0, 0]).expect("a part of a packet");
+    let ended = gate.echo.wait_for(&format!("disconnect {conn} "));
+    assert!(ended.ends_with("packet_timeout") || ended.ends_with("silence"), "{ended}");
+}
