@@ -61,6 +61,8 @@ impl Asker for Flow {
         // Only who crosses the mark wakes the task: not every reply.
         let wanted = self.wanted.load(Ordering::SeqCst);
         if before > wanted && before - requests <= wanted {
+            // It asks again if it still waits.
+            let _newer = self.wanted.compare_exchange(wanted, NEVER, Ordering::SeqCst, Ordering::SeqCst);
             self.wake();
         }
     }

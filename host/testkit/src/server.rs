@@ -150,6 +150,16 @@ impl Server {
         self.send(Signal::HUP);
     }
 
+    /// Stops the process, as SIGSTOP, a frozen cgroup or a suspended machine does.
+    pub fn freeze(&self) {
+        self.send(Signal::STOP);
+    }
+
+    /// Lets a stopped process go on.
+    pub fn thaw(&self) {
+        self.send(Signal::CONT);
+    }
+
     fn send(&self, signal: Signal) {
         // It is our child and not waited for, so the number cannot be another process's.
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);

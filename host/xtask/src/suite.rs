@@ -11,13 +11,22 @@ use crate::place::Place;
 use crate::process::{cargo, run};
 use crate::test::build_guests;
 
-/// A named suite: tests of the server whose names begin with this, and what is printed about them.
-const SUITES: [(&str, &str); 1] = [("edge", "edge::")];
+/// Tests of the server at full size.
+struct Suite {
+    name: &'static str,
+    /// How the names of its tests begin.
+    filter: &'static str,
+    /// With full optimisation, because its rates are of interest.
+    release: bool,
+}
+
+const SUITES: [Suite; 2] =
+    [Suite { name: "edge", filter: "edge::", release: false }, Suite { name: "load", filter: "load::", release: true }];
 
 /// Runs a suite and prints its table. `quick` is the size of `cargo xtask test`.
 pub(crate) fn suite(place: &Place, name: &str, quick: bool) -> anyhow::Result<ExitCode> {
-    let Some((_, filter)) = SUITES.iter().find(|(known, _)| *known == name) else {
-        let known: Vec<&str> = SUITES.iter().map(|(known, _)| *known).collect();
+    let Some(Suite { filter, release, .. }) = SUITES.iter().find(|suite| suite.name == name) else {
+        let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
         bail!("there is no suite `{name}`, only {}", known.join(", "));
     };
     let folder = place.target.join("suite");
@@ -25,11 +34,12 @@ pub(crate) fn suite(place: &Place, name: &str, quick: bool) -> anyhow::Result<Ex
     let report = folder.join(format!("{name}.txt"));
     fs::write(&report, "").with_context(|| format!("writing {}", report.display()))?;
     build_guests(place, true)?;
-    let skipped = tools::install(place, quick);
+    let skipped = if name == "edge" { tools::install(place, quick) } else { Vec::new() };
 
     let mut tests = cargo(&place.root);
     // One at a time: each has the machine for itself, and its figures are its own.
-    tests.args(["test", "--package", "duet", "--test", "it", "--no-fail-fast", "--", filter, "--test-threads=1", "--nocapture"]);
+    tests.args(["test", "--package", "duet", "--test", "it", "--no-fail-fast"]);
+    tests.args(release.then_some("--release")).args(["--", filter, "--test-threads=1", "--nocapture"]);
     tests.env("DUET_GUESTS", place.guests()).env("DUET_REPORT", &report).env("DUET_SUITE", if quick { "quick" } else { "full" });
     let outcome = run(&mut tests);
 

@@ -12,6 +12,7 @@ mod clients;
 mod config;
 mod drain;
 mod edge;
+mod load;
 mod misses;
 mod output;
 mod pages;

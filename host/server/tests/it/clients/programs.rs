@@ -20,7 +20,7 @@ pub(crate) fn folder(path: &str) -> PathBuf {
 }
 
 /// The due client, built once.
-pub(super) fn go_due() -> &'static Path {
+pub(crate) fn go_due() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("go-due{}", env::consts::EXE_SUFFIX));
@@ -48,7 +48,7 @@ pub(super) fn with_modules(folder: PathBuf) -> PathBuf {
 }
 
 /// Runs a program that has to succeed and returns what it printed.
-pub(super) fn succeed(command: &mut Command) -> String {
+pub(crate) fn succeed(command: &mut Command) -> String {
     let output = run(command);
     assert!(output.status.success(), "{command:?} ended with {}:\n{}", output.status, text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()

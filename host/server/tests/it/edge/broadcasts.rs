@@ -104,7 +104,11 @@ fn a_hundred_clients_that_do_not_read_broadcasts_are_closed_at_the_limit_of_thei
         beside(&waits.0, &waits.1)
     );
     assert!(grown <= READERS as f64, "{grown} MiB");
-    assert_eq!(counted(&server.stop(), "slow_reader"), READERS as u64);
+    let line = server.wait_for_log("closed as slow_reader", Duration::ZERO);
+    assert!(line.contains("1048576 bytes waited for it (gateway.write_queue_bytes)"), "{line}");
+    let stopped = server.stop();
+    assert_eq!(server.log().matches("closed as slow_reader").count(), READERS);
+    assert_eq!(counted(&stopped, "slow_reader"), READERS as u64);
 }
 
 #[test]

@@ -16,14 +16,17 @@ const BODY_BYTES: usize = 48 << 10;
 const MIB: f64 = (1 << 20) as f64;
 
 #[test]
-fn clients_that_do_not_read_are_closed_at_the_limit_of_their_queue_and_nobody_notices() {
-    let server = echo_server().settings("[gateway]\nwrite_queue_bytes = \"1MiB\"\n").start();
-    let grown = attack(&server, "slow readers, queue limit");
-    // Each may have its queue of 1 MiB; the rest is what the plugin's queues and batches take. They asked for about 200 MiB.
+fn clients_that_ask_and_do_not_read_are_not_read_any_more_and_nobody_notices() {
+    let server = echo_server().settings("[gateway]\nwrite_queue_bytes = \"1MiB\"\nwrite_timeout = \"1s\"\n").start();
+    let grown = attack(&server, "slow readers that ask");
+    // Each may have half of its queue of 1 MiB and what was in flight; the rest is what the plugin's queues and batches take. They would ask
+    // for about 2 GiB.
     assert!(grown < SLOW as f64 + 64.0, "{grown} MiB");
-    assert!(server.terminate().0.success());
-    let stopped = server.wait_for_log("stopped", Duration::ZERO);
-    assert!(stopped.contains(&format!("slow_reader={SLOW}")), "{stopped}");
+    // What ends them is named with the key that says when.
+    let line = server.wait_for_log("closed as write_timeout", Duration::ZERO);
+    assert!(line.contains("gateway.write_timeout"), "{line}");
+    let stopped = server.stop();
+    assert!(stopped.contains(&format!("write_timeout={SLOW}")), "{stopped}");
 }
 
 #[test]
