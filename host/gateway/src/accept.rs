@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use duet_core::{ErrorCode, Route, Seq};
 use duet_transport::{
-    KcpListener, Listener, ProxyError, Reader, Refusal as GuardRefusal, Stream, Tls, TlsAcceptError, TlsError, UpgradeError, Writer,
-    read_proxy_header, upgrade,
+    KcpAdmission, KcpListener, Listener, Networks, ProxyError, Reader, Refusal as GuardRefusal, Stream, Tls, TlsAcceptError, TlsError,
+    Upgrade, UpgradeError, Upgraded, Writer, WsOptions, part, read_proxy_header,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::connection::Connection;
 use crate::gateway::Shared;
@@ -21,20 +23,53 @@ use crate::profile::Profile;
 use crate::throttle::Throttle;
 use crate::{CloseReason, ListenerOptions, Protocol, Refusal};
 
+/// Clients of a listener that are turned away at a time and may take their time to read it; further ones are told if it can be done
+/// at once. Each takes a file descriptor beside the connections, for a second at most.
+pub const PARTINGS_MAX: usize = 128;
+
+/// What a WebSocket client without a place is answered.
+const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n";
+/// What a TLS client without a place is answered instead of a handshake: the fatal alert `internal_error`, which RFC 8446 has for a
+/// server that lacks something. A handshake would cost more than a place.
+const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
+
 /// A listener as its connections see it.
 pub(crate) struct Door {
     protocol: Protocol,
     profile: Arc<Profile>,
     tls: Option<Tls>,
     proxy_protocol: bool,
+    /// The last bytes of a client that is turned away.
+    refusal: Vec<u8>,
+    partings: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
 
 impl Door {
     pub(crate) fn new(listener: &ListenerOptions, profile: Arc<Profile>, shared: Arc<Shared>) -> Result<Self, TlsError> {
         let tls = listener.tls.as_ref().map(|identity| Tls::new(Arc::clone(identity))).transpose()?;
-        Ok(Self { protocol: listener.protocol.clone(), profile, tls, proxy_protocol: listener.proxy_protocol, shared })
+        let refusal = match (&tls, &listener.protocol) {
+            (Some(_), _) => ALERT.to_vec(),
+            (None, Protocol::Ws(_)) => UNAVAILABLE.to_vec(),
+            (None, _) => busy(&profile),
+        };
+        Ok(Self {
+            protocol: listener.protocol.clone(),
+            profile,
+            tls,
+            refusal,
+            proxy_protocol: listener.proxy_protocol,
+            partings: Arc::new(Semaphore::new(PARTINGS_MAX)),
+            shared,
+        })
     }
+}
+
+/// The error packet of a client that has no place.
+fn busy(profile: &Profile) -> Vec<u8> {
+    let mut packet = Vec::new();
+    profile.error(Route(0), Seq::PUSH, ErrorCode::BUSY, ErrorCode::BUSY.text(), &mut packet);
+    packet
 }
 
 /// A handshake that counts.
@@ -70,14 +105,23 @@ pub(crate) async fn accept(mut listener: Listener, door: Arc<Door>) {
     }
 }
 
+/// Who may have a session of KCP, and what others are told.
+pub(crate) fn kcp_admission(profile: &Profile, shared: &Arc<Shared>) -> KcpAdmission<Place> {
+    // What a client has to acknowledge before anything is kept for it. Every client ignores it. It has no time in it, because
+    // it must be hardly longer than what it answers.
+    let mut greeting = Vec::new();
+    profile.format.encode_heartbeat(profile.carrier, None, &mut greeting);
+    let shared = Arc::clone(shared);
+    KcpAdmission { greeting, farewell: busy(profile), admit: Box::new(move |peer| enter(&shared, Some(peer.ip()))) }
+}
+
 /// Accepts KCP sessions until it is dropped.
-pub(crate) async fn accept_kcp(mut listener: KcpListener, door: Door) {
+pub(crate) async fn accept_kcp(mut listener: KcpListener<Place>, door: Door) {
     loop {
         let step = async {
-            let (reader, writer, peer) = listener.accept().await;
-            if let Some(place) = enter(&door.shared, Some(peer.ip())) {
-                start(Stream { reader: Reader::Kcp(reader), writer: Writer::Kcp(writer) }, peer, &door, place);
-            }
+            let session = listener.accept().await;
+            let stream = Stream { reader: Reader::Kcp(session.reader), writer: Writer::Kcp(session.writer) };
+            start(stream, session.peer, &door, session.admitted);
         };
         survive("accepting kcp sessions", door.shared.connections.stats(), step).await;
     }
@@ -88,17 +132,17 @@ fn meet(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>) {
     let shared = &door.shared;
     let trusted = shared.options().proxies.contains(peer.ip());
     let Some(place) = enter(shared, (!trusted).then_some(peer.ip())) else {
-        turn_away(&stream, door);
+        turn_away(stream, door);
         return;
     };
-    let shakes_hands = door.tls.is_some() || matches!(door.protocol, Protocol::Ws { .. }) || (trusted && door.proxy_protocol);
+    let shakes_hands = door.tls.is_some() || matches!(door.protocol, Protocol::Ws(_)) || (trusted && door.proxy_protocol);
     if !shakes_hands {
         start(stream.into(), peer, door, place);
         return;
     }
     if !shared.connections.stats().enter_handshake(shared.options().handshakes_max) {
         shared.connections.stats().refuse(Refusal::Handshakes);
-        turn_away(&stream, door);
+        turn_away(stream, door);
         return;
     }
     let handshake = Handshake(Arc::clone(shared));
@@ -165,39 +209,64 @@ async fn shake_hands(
     if trusted && door.proxy_protocol {
         address = read_proxy_header(&mut stream, deadline).await?.unwrap_or(peer);
     }
+    // Whoever is behind a proxy that only passes bytes on writes its own headers: it is not believed.
+    let trusted = options.proxies.contains(address.ip());
+    if address != peer
+        && !trusted
+        && let Err(refusal) = place.admit(address.ip())
+    {
+        part(stream, &door.refusal).await;
+        return Err(refusal.into());
+    }
     let proxies = trusted.then_some(&options.proxies);
     let (stream, forwarded) = match (&door.tls, &door.protocol) {
-        (None, Protocol::Ws { path, origins }) => {
-            let upgraded = upgrade(stream, path, origins, proxies, deadline).await?;
-            (Stream::from(upgraded.stream), upgraded.forwarded)
-        }
-        (Some(tls), Protocol::Ws { path, origins }) => {
-            let upgraded = upgrade(tls.accept(stream, deadline).await?, path, origins, proxies, deadline).await?;
-            (Stream::from(upgraded.stream), upgraded.forwarded)
-        }
-        (Some(tls), _) => (Stream::from(tls.accept(stream, deadline).await?), None),
-        (None, _) => (Stream::from(stream), None),
+        (None, Protocol::Ws(ws)) => upgrade(stream, ws, proxies, deadline, place).await?,
+        (Some(tls), Protocol::Ws(ws)) => upgrade(tls.accept(stream, deadline).await?, ws, proxies, deadline, place).await?,
+        (Some(tls), _) => (tls.accept(stream, deadline).await?.into(), None),
+        (None, _) => (stream.into(), None),
     };
-    if let Some(client) = forwarded {
-        address = SocketAddr::new(client, 0);
-    }
-    if trusted && address != peer {
-        place.admit(address.ip())?;
-    }
-    Ok((stream, address))
+    Ok((stream, forwarded.map_or(address, |client| SocketAddr::new(client, 0))))
 }
 
-/// Tells a client that there is no place for it, if it can be told without waiting.
-fn turn_away(stream: &TcpStream, door: &Door) {
-    let mut farewell = Vec::new();
-    match (&door.tls, &door.protocol) {
-        (Some(_), _) => return,
-        (None, Protocol::Ws { .. }) => farewell
-            .extend_from_slice(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 5\r\n\r\n"),
-        (None, _) => drop(door.profile.error(Route(0), Seq::PUSH, ErrorCode::BUSY, ErrorCode::BUSY.text(), &mut farewell)),
+/// The handshake of a WebSocket, and for whom a proxy speaks.
+async fn upgrade<S>(
+    stream: S,
+    ws: &WsOptions,
+    proxies: Option<&Networks>,
+    deadline: Instant,
+    place: &mut Place,
+) -> Result<(Stream, Option<IpAddr>), HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    Stream: From<S>,
+{
+    let asked = Upgrade::read(stream, ws, proxies, deadline).await?;
+    let forwarded = asked.forwarded;
+    if let Some(client) = forwarded
+        && let Err(refusal) = place.admit(client)
+    {
+        asked.refuse(UNAVAILABLE).await;
+        return Err(refusal.into());
     }
-    if let Err(error) = stream.try_write(&farewell) {
-        tracing::trace!("could not be told: {error}");
+    let Upgraded { stream, ahead } = asked.agree(deadline).await?;
+    Ok((Stream::from(stream).with_ahead(ahead), forwarded))
+}
+
+/// Tells a client that there is no place for it.
+fn turn_away(stream: TcpStream, door: &Arc<Door>) {
+    match Arc::clone(&door.partings).try_acquire_owned() {
+        Ok(parting) => {
+            let door = Arc::clone(door);
+            tokio::spawn(async move {
+                part(stream, &door.refusal).await;
+                drop(parting);
+            });
+        }
+        Err(_) => {
+            if let Err(error) = stream.try_write(&door.refusal) {
+                tracing::trace!("could not be told: {error}");
+            }
+        }
     }
 }
 

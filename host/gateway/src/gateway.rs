@@ -9,10 +9,11 @@ use duet_core::{Dispatch, ErrorCode, Registry};
 use duet_transport::{BindError, Guard, KcpListener, Listener, TlsError};
 use tokio::task::JoinSet;
 
-use crate::accept::{Door, accept, accept_kcp};
+use crate::accept::{Door, accept, accept_kcp, kcp_admission};
 use crate::connection::Connection;
 use crate::overload::{Load, watch};
 use crate::panics::survive;
+use crate::place::Place;
 use crate::profile::Profile;
 use crate::{CloseReason, Connections, GatewayOptions, ListenerOptions, Protocol};
 
@@ -56,6 +57,16 @@ pub enum OpenError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Two listeners want the same port.
+    #[error("listener[{later}] cannot listen on {address}: listener[{earlier}] has the port")]
+    Shared {
+        /// The one that could not be opened, by its place in the list.
+        later: usize,
+        /// Where.
+        address: SocketAddr,
+        /// The one that was opened before.
+        earlier: usize,
+    },
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -70,20 +81,14 @@ pub struct Gateway {
 
 enum Socket {
     Stream(Listener),
-    Kcp(KcpListener),
+    Kcp(KcpListener<Place>),
 }
 
 impl Socket {
-    fn bind(listener: &ListenerOptions, profile: &Profile) -> Result<Self, BindError> {
+    fn bind(listener: &ListenerOptions, v6_only: bool, profile: &Profile, shared: &Arc<Shared>) -> Result<Self, BindError> {
         match &listener.protocol {
-            Protocol::Kcp(options) => {
-                // What a client has to acknowledge before anything is kept for it. Every client ignores it. It has no time in it, because
-                // it must be no longer than what it answers.
-                let mut greeting = Vec::new();
-                profile.format.encode_heartbeat(profile.carrier, None, &mut greeting);
-                KcpListener::bind(listener.address, *options, greeting).map(Self::Kcp)
-            }
-            Protocol::Tcp | Protocol::Ws { .. } => Listener::bind(listener.address).map(Self::Stream),
+            Protocol::Kcp(options) => KcpListener::bind(listener.address, v6_only, *options, kcp_admission(profile, shared)).map(Self::Kcp),
+            Protocol::Tcp | Protocol::Ws(_) => Listener::bind(listener.address, v6_only).map(Self::Stream),
         }
     }
 
@@ -93,6 +98,19 @@ impl Socket {
             Self::Kcp(listener) => listener.local_addr(),
         }
     }
+
+    /// Whether a listener wants the port that this one has.
+    fn has_port_of(&self, listener: &ListenerOptions) -> bool {
+        let is_udp = matches!(self, Self::Kcp(_));
+        is_udp == listener.protocol.is_udp() && self.local_addr().is_ok_and(|own| own.port() == listener.address.port())
+    }
+}
+
+/// Whether a listener on an address of IPv6 has to leave IPv4 to another one on the same port. Otherwise `[::]` takes both.
+fn leaves_ipv4(listener: &ListenerOptions, all: &[ListenerOptions]) -> bool {
+    let (port, is_udp) = (listener.address.port(), listener.protocol.is_udp());
+    let same = |other: &&ListenerOptions| other.address.port() == port && other.protocol.is_udp() == is_udp;
+    port != 0 && all.iter().filter(same).any(|other| other.address.ip().to_canonical().is_ipv4())
 }
 
 impl Gateway {
@@ -109,10 +127,16 @@ impl Gateway {
         connections.set_registry(Arc::clone(&registry));
         let guard = Guard::new(connections.options.guard.clone());
         let shared = Arc::new(Shared { dispatch, registry, connections, guard, load: Load::default(), stopping: AtomicBool::new(false) });
-        let mut opened = Vec::new();
-        for listener in listeners {
+        let mut opened: Vec<(Socket, Door)> = Vec::new();
+        for (at, listener) in listeners.iter().enumerate() {
             let profile = Arc::new(Profile::new(listener));
-            let socket = Socket::bind(listener, &profile)?;
+            let socket = Socket::bind(listener, leaves_ipv4(listener, listeners), &profile, &shared).map_err(|error| {
+                let same = |(socket, _): &(Socket, Door)| socket.has_port_of(listener);
+                match opened.iter().position(same).filter(|_| error.is_in_use()) {
+                    Some(earlier) => OpenError::Shared { later: at, address: listener.address, earlier },
+                    None => error.into(),
+                }
+            })?;
             opened.push((socket, Door::new(listener, profile, Arc::clone(&shared))?));
         }
         let addresses = opened.iter().zip(listeners).map(|((s, _), l)| s.local_addr().unwrap_or(l.address)).collect();

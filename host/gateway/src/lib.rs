@@ -27,6 +27,7 @@ mod stats;
 mod task;
 mod throttle;
 
+pub use self::accept::PARTINGS_MAX;
 pub use self::close::CloseReason;
 pub use self::connections::Connections;
 pub use self::gateway::{Gateway, OpenError};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use duet_codec::Format;
 use duet_core::Route;
 use duet_session::{DuplicateLogin, SessionLimits, Timeouts};
-use duet_transport::{GuardOptions, KcpOptions, Networks, Origins, Rate, TlsIdentity};
+use duet_transport::{GuardOptions, KcpOptions, Networks, Rate, TlsIdentity, WsOptions};
 
 use crate::CloseReason;
 use crate::outbox::Overflow;
@@ -18,7 +18,7 @@ use crate::outbox::Overflow;
 pub struct GatewayOptions {
     /// Connections at a time, those that still shake hands included. One more is told `busy` and closed.
     pub connections_max: usize,
-    /// Handshakes (PROXY, TLS, WebSocket) at a time. One more is closed.
+    /// Handshakes (PROXY, TLS, WebSocket) at a time. One more is told `busy` and closed.
     pub handshakes_max: usize,
     /// From accepting a connection to the end of its handshakes.
     pub handshake_timeout: Duration,
@@ -180,12 +180,7 @@ pub enum Protocol {
     /// A tcp stream.
     Tcp,
     /// WebSocket.
-    Ws {
-        /// The path, beginning with a slash.
-        path: String,
-        /// Which pages may connect.
-        origins: Origins,
-    },
+    Ws(WsOptions),
     /// KCP over udp.
     Kcp(KcpOptions),
 }
@@ -195,8 +190,13 @@ impl Protocol {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
-            Self::Ws { .. } => "ws",
+            Self::Ws(_) => "ws",
             Self::Kcp(_) => "kcp",
         }
+    }
+
+    /// Whether its port is one of udp. Those have nothing to do with the ports of tcp.
+    pub const fn is_udp(&self) -> bool {
+        matches!(self, Self::Kcp(_))
     }
 }

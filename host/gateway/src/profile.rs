@@ -25,7 +25,7 @@ impl Profile {
     pub(crate) fn new(listener: &ListenerOptions) -> Self {
         let carrier = match listener.protocol {
             Protocol::Tcp | Protocol::Kcp(_) => Carrier::Stream,
-            Protocol::Ws { .. } => Carrier::Message,
+            Protocol::Ws(_) => Carrier::Message,
         };
         Self {
             format: listener.format,

@@ -61,8 +61,8 @@ pub(crate) fn url(listener: &ListenerOptions, address: SocketAddr) -> String {
     match (&listener.protocol, &listener.tls) {
         (Protocol::Tcp, None) => format!("tcp://{address}"),
         (Protocol::Tcp, Some(_)) => format!("tls://{address}"),
-        (Protocol::Ws { path, .. }, None) => format!("ws://{address}{path}"),
-        (Protocol::Ws { path, .. }, Some(_)) => format!("wss://{address}{path}"),
+        (Protocol::Ws(ws), None) => format!("ws://{address}{}", ws.path),
+        (Protocol::Ws(ws), Some(_)) => format!("wss://{address}{}", ws.path),
         (Protocol::Kcp(_), _) => format!("kcp://{address}"),
     }
 }

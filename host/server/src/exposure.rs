@@ -1,7 +1,7 @@
 //! Listeners that are more open than a game on the internet should be.
 
 use duet_gateway::{ListenerOptions, Protocol};
-use duet_transport::Origins;
+use duet_transport::{Origin, Origins, WsOptions};
 
 /// What an operator should know about a listener, one sentence each.
 pub(crate) fn warnings(listener: &ListenerOptions) -> Vec<&'static str> {
@@ -11,8 +11,16 @@ pub(crate) fn warnings(listener: &ListenerOptions) -> Vec<&'static str> {
         warnings
             .push("without TLS everybody on the way can read and change what is sent: set tls_cert and tls_key, or have a proxy do TLS");
     }
-    if matches!(&listener.protocol, Protocol::Ws { origins: Origins::Any, .. }) {
-        warnings.push("origins = [\"*\"]: every web page can connect in the name of a visitor; name the pages of the game instead");
+    match &listener.protocol {
+        Protocol::Ws(WsOptions { origins: Origins::Any, .. }) => {
+            warnings.push("origins = [\"*\"]: every web page can connect in the name of a visitor; name the pages of the game instead");
+        }
+        Protocol::Ws(WsOptions { origins: Origins::List(list), .. }) if list.contains(&Origin::Null) => {
+            warnings.push(
+                "origins with \"null\": every web page can put on this origin in a sandboxed frame, and connect in the name of a visitor",
+            );
+        }
+        _ => {}
     }
     warnings
 }
@@ -40,6 +48,8 @@ mod tests {
             ("protocol = \"ws\"\naddress = \"127.0.0.1:1\"\norigins = [\"*\"]", 1),
             ("protocol = \"ws\"\naddress = \"[::]:1\"\norigins = [\"*\"]", 2),
             ("protocol = \"ws\"\naddress = \"127.0.0.1:1\"\norigins = []", 0),
+            ("protocol = \"ws\"\naddress = \"127.0.0.1:1\"\norigins = [\"https://game.example\"]", 0),
+            ("protocol = \"ws\"\naddress = \"127.0.0.1:1\"\norigins = [\"https://game.example\", \"null\"]", 1),
         ] {
             assert_eq!(warned(listener), count, "{listener}");
         }

@@ -2,11 +2,19 @@
 //!
 //! **Proof of address.** A first datagram makes no state. It is answered with one segment: number 0, a cookie as its timestamp, the greeting
 //! as its data. A client of any KCP library acknowledges that segment and thereby returns the cookie; only then is there a session. The
-//! client's own first segment is left unacknowledged, so the client sends it again. An answer is never longer than what it answers.
+//! client's own first segment is left unacknowledged, so the client sends it again. An answer is at most a quarter longer than what it
+//! answers: with the headers below it that is less than a tenth, and a client whose first segment has one byte is answered as well.
+//!
+//! **Admission.** Who has proved an address is then asked for: too many sessions, or too many of the address, and nothing is kept. The client
+//! is told so in one segment, and forgotten.
 //!
 //! **Who comes late.** KCP has no goodbye. A client that outlives its session is never greeted again: only a client whose own segment 0 is
 //! unacknowledged is, and only one that has received nothing but the greeting can return a cookie. Cookies that were issued before a session
 //! ended open none for the same address and conversation. Such a client hears nothing until its own heartbeat or resend limit ends it.
+//!
+//! **Who begins anew.** A client that was started again with the address and conversation of a session looks like a stranger: it has received
+//! nothing. It is greeted like one, with a cookie for what comes after that session. Returning it ends the session and opens another;
+//! `life.rs` tells a client that is only late from one that is new.
 //!
 //! **Bounds.** A session holds at most two receive windows (in order and out of order) and two send windows. Without unacknowledged data it
 //! has no timer.
@@ -15,6 +23,7 @@ mod cookie;
 mod driver;
 mod ended;
 mod halves;
+mod life;
 mod port;
 mod segment;
 mod session;
@@ -27,7 +36,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Protocol, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -37,7 +46,7 @@ pub use self::halves::{KcpReader, KcpWriter};
 use self::port::Port;
 pub use self::stats::KcpStats;
 use crate::BindError;
-use crate::listener::Transport;
+use crate::listener::{Transport, bound};
 
 /// Proved sessions that wait for [`KcpListener::accept`]. Further clients have to try again.
 const ACCEPTED_MAX: usize = 256;
@@ -65,7 +74,7 @@ pub struct KcpOptions {
     pub ack_no_delay: bool,
     /// Small writes that wait are joined into full segments.
     pub stream: bool,
-    /// Most sessions, those that linger included. Further clients are not answered.
+    /// Most sessions, those that linger included. Further clients are not admitted.
     pub sessions_max: usize,
     /// A session is dead when data was unacknowledged and nothing was heard for so long.
     pub dead_link: Duration,
@@ -93,35 +102,57 @@ impl Default for KcpOptions {
     }
 }
 
-/// A UDP port on which KCP is spoken. Sessions outlive it.
-pub struct KcpListener {
-    port: Arc<Port>,
-    accepted: mpsc::Receiver<(KcpReader, KcpWriter, SocketAddr)>,
+/// Who may have a session, and what others are told. `T` is what those who may hold meanwhile.
+pub struct KcpAdmission<T> {
+    /// The first that each client receives: one whole packet that clients ignore, such as a heartbeat. It has to be short: it is not sent
+    /// if it makes the answer more than a quarter longer than the client's first datagram.
+    pub greeting: Vec<u8>,
+    /// The last that a client receives which is not admitted. If this is empty it is told nothing, and asked for again when it resends.
+    pub farewell: Vec<u8>,
+    /// Asked for each client that has proved its address, before anything is kept for it. It must not block.
+    pub admit: Box<dyn FnMut(SocketAddr) -> Option<T> + Send>,
 }
 
-impl KcpListener {
-    /// Listens on an address, in the tokio runtime of the caller. `greeting` is the first that each client receives: one whole packet
-    /// that clients ignore, such as a heartbeat. It has to be short, for a client whose first datagram is shorter than 24 bytes and the
-    /// greeting is not answered.
+/// A session whose client has proved its address and was admitted.
+#[derive(Debug)]
+pub struct KcpSession<T> {
+    /// What the client sends.
+    pub reader: KcpReader,
+    /// What the client gets.
+    pub writer: KcpWriter,
+    /// Who it is.
+    pub peer: SocketAddr,
+    /// What it was admitted with.
+    pub admitted: T,
+}
+
+/// A UDP port on which KCP is spoken. Sessions outlive it.
+pub struct KcpListener<T> {
+    port: Arc<Port>,
+    accepted: mpsc::Receiver<KcpSession<T>>,
+}
+
+impl<T: Send + 'static> KcpListener<T> {
+    /// Listens on an address, in the tokio runtime of the caller. `[::]` takes clients of IPv4 as well, unless it is `v6_only`.
     ///
     /// # Errors
     /// [`BindError`]; if the port is in use, it names the process that holds it where that can be found out.
-    pub fn bind(address: SocketAddr, options: KcpOptions, greeting: Vec<u8>) -> Result<Self, BindError> {
+    pub fn bind(address: SocketAddr, v6_only: bool, options: KcpOptions, admission: KcpAdmission<T>) -> Result<Self, BindError> {
         let open = || {
-            let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-            socket.set_nonblocking(true)?;
+            let socket = bound(address, v6_only, Type::DGRAM, Protocol::UDP)?;
             let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
             let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-            socket.bind(&address.into())?;
             Ok((UdpSocket::from_std(socket.into())?, Cookies::new()?))
         };
         let (socket, cookies) = open().map_err(|cause| BindError::new(address, cause, Transport::Udp))?;
         let port = Arc::new(Port::new(socket, options));
         let (sender, accepted) = mpsc::channel(ACCEPTED_MAX);
-        tokio::spawn(Driver::new(Arc::clone(&port), cookies, greeting, sender).run());
+        tokio::spawn(Driver::new(Arc::clone(&port), cookies, admission, sender).run());
         Ok(Self { port, accepted })
     }
+}
 
+impl<T> KcpListener<T> {
     /// The address, with the port that was really taken.
     ///
     /// # Errors
@@ -130,8 +161,8 @@ impl KcpListener {
         self.port.local_addr()
     }
 
-    /// The next session whose client has proved its address. Safe to drop while it waits.
-    pub async fn accept(&mut self) -> (KcpReader, KcpWriter, SocketAddr) {
+    /// The next session. Safe to drop while it waits.
+    pub async fn accept(&mut self) -> KcpSession<T> {
         match self.accepted.recv().await {
             Some(session) => session,
             // The driver ends before its listener only if the runtime is going away, and this task with it.
@@ -145,7 +176,7 @@ impl KcpListener {
     }
 }
 
-impl Drop for KcpListener {
+impl<T> Drop for KcpListener<T> {
     /// No further sessions; those that exist go on.
     fn drop(&mut self) {
         self.accepted.close();
@@ -153,7 +184,7 @@ impl Drop for KcpListener {
     }
 }
 
-impl fmt::Debug for KcpListener {
+impl<T> fmt::Debug for KcpListener<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KcpListener").field("address", &self.local_addr()).finish_non_exhaustive()
     }

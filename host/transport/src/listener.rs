@@ -1,7 +1,7 @@
-//! A listening tcp socket.
+//! A listening tcp socket, and why there is none.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -25,6 +25,11 @@ pub struct BindError {
 }
 
 impl BindError {
+    /// Whether somebody else has the port.
+    pub fn is_in_use(&self) -> bool {
+        self.cause.kind() == io::ErrorKind::AddrInUse
+    }
+
     /// With what helps against the cause.
     pub(crate) fn new(address: SocketAddr, cause: io::Error, transport: Transport) -> Self {
         let hint = match cause.kind() {
@@ -54,16 +59,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on an address.
+    /// Listens on an address. `[::]` takes clients of IPv4 as well, unless it is `v6_only`.
     ///
     /// # Errors
     /// [`BindError`]; if the port is in use, it names the process that holds it where that can be found out.
-    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+    pub fn bind(address: SocketAddr, v6_only: bool) -> Result<Self, BindError> {
         let open = || {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_reuse_address(true)?;
-            socket.set_nonblocking(true)?;
-            socket.bind(&address.into())?;
+            let socket = bound(address, v6_only, Type::STREAM, Protocol::TCP)?;
             socket.listen(BACKLOG)?;
             TcpListener::from_std(socket.into())
         };
@@ -81,7 +83,7 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// The next connection. Goes on after every error, more slowly after several in a row. Safe to drop while it waits.
+    /// The next connection, and whose it is. Goes on after every error, more slowly after several in a row. Safe to drop while it waits.
     pub async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             match self.socket.accept().await {
@@ -91,7 +93,7 @@ impl Listener {
                     // a client that does not read: what it cannot send yet waits with us, where it is counted.
                     let socket = SockRef::from(&stream);
                     if socket.set_tcp_nodelay(true).is_ok() && socket.set_tcp_notsent_lowat(UNSENT_BYTES).is_ok() {
-                        return (stream, peer);
+                        return (stream, canonical(peer));
                     }
                 }
                 Err(error) => {
@@ -104,9 +106,35 @@ impl Listener {
     }
 }
 
+/// A socket with an address. What is written as IPv6 and is IPv4 (`::ffff:192.0.2.7`) is IPv4.
+pub(crate) fn bound(address: SocketAddr, v6_only: bool, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let address = canonical(address);
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        // Said in both cases: the default is the operating system's to choose.
+        socket.set_only_v6(v6_only)?;
+    }
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// An address in its own family: clients of IPv4 have addresses of IPv6 at a socket that takes both.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        // As it was, with its scope.
+        IpAddr::V6(_) => address,
+    }
+}
+
 /// Who holds a port, as far as `/proc` shows it.
 fn in_use(port: u16, transport: Transport) -> String {
     match holder(port, transport) {
+        Some((pid, _)) if pid == std::process::id() => "; another listener of this server has the port".to_owned(),
         Some((pid, name)) => format!("; process {pid} (`{name}`) holds the port: stop it, or choose another address"),
         None => {
             let letter = match transport {
@@ -151,16 +179,46 @@ fn bound_inode(table: &str, port: u16, state: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("address")
+    }
+
     #[tokio::test]
-    async fn a_port_in_use_names_the_process_that_holds_it() {
-        let first = Listener::bind("127.0.0.1:0".parse().expect("address")).expect("free port");
-        let error = Listener::bind(first.local_addr().expect("bound")).expect_err("taken").to_string();
-        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    async fn a_port_that_this_process_holds_itself_is_said_to_be_its_own() {
+        let first = Listener::bind(address("127.0.0.1:0"), false).expect("free port");
+        let error = Listener::bind(first.local_addr().expect("bound"), false).expect_err("taken");
+        assert!(error.is_in_use() && error.to_string().contains("another listener of this server"), "{error}");
     }
 
     #[tokio::test]
     async fn an_address_of_another_machine_is_refused_with_its_reason() {
-        let error = Listener::bind("192.0.2.1:1".parse().expect("address")).expect_err("not ours").to_string();
-        assert!(error.contains("no interface of this machine"), "{error}");
+        let error = Listener::bind(address("192.0.2.1:1"), false).expect_err("not ours");
+        assert!(!error.is_in_use() && error.to_string().contains("no interface of this machine"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn both_families_can_have_the_same_port() {
+        let v4 = Listener::bind(address("0.0.0.0:0"), false).expect("free port");
+        let port = v4.local_addr().expect("bound").port();
+        let both = SocketAddr::new(address("[::]:0").ip(), port);
+        assert!(Listener::bind(both, false).expect_err("it would take IPv4 as well").is_in_use());
+        Listener::bind(both, true).expect("IPv6 alone");
+    }
+
+    #[tokio::test]
+    async fn a_client_of_ipv4_has_an_address_of_ipv4_at_a_socket_for_both() {
+        let mut listener = Listener::bind(address("[::]:0"), false).expect("free port");
+        let port = listener.local_addr().expect("bound").port();
+        for ip in ["127.0.0.1", "::1"] {
+            let ip: IpAddr = ip.parse().expect("address");
+            let client = TcpStream::connect((ip, port)).await.expect("connected");
+            assert_eq!(listener.accept().await.1, client.local_addr().expect("connected"));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_of_ipv4_may_be_written_as_one_of_ipv6() {
+        let listener = Listener::bind(address("[::ffff:127.0.0.1]:0"), true).expect("free port");
+        assert!(listener.local_addr().expect("bound").is_ipv4());
     }
 }

@@ -15,17 +15,25 @@ pub enum Origins {
     Any,
 }
 
-/// Scheme, host and port of a page. Letters may be large or small; `https` without a port means 443 and `http` 80.
+/// Where a page is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    scheme: String,
-    host: String,
-    port: Option<u16>,
+pub enum Origin {
+    /// Scheme, host and port. Letters may be large or small; `https` without a port means 443 and `http` 80.
+    Page {
+        /// In small letters.
+        scheme: String,
+        /// In small letters.
+        host: String,
+        /// Nothing if the scheme has no usual one.
+        port: Option<u16>,
+    },
+    /// `null`: a file, a sandboxed frame, some shells of mobile apps. Every page can make itself one of these.
+    Null,
 }
 
 /// A text that is no origin.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an origin: write it like https://game.example or http://localhost:8080, without a path")]
+#[error("`{0}` is not an origin: write it like https://game.example or http://localhost:8080, without a path, or null")]
 pub struct OriginError(String);
 
 impl Origins {
@@ -39,8 +47,8 @@ impl Origins {
         };
         match (self, origin, hosts) {
             (Self::List(list), Ok(origin), _) => list.contains(&origin),
-            (Self::SameHost, Ok(origin), [host]) => {
-                split(host).is_some_and(|(host, _)| !host.is_empty() && host.eq_ignore_ascii_case(&origin.host))
+            (Self::SameHost, Ok(Origin::Page { host: page, .. }), [host]) => {
+                split(host).is_some_and(|(host, _)| !host.is_empty() && host.eq_ignore_ascii_case(&page))
             }
             _ => false,
         }
@@ -56,6 +64,9 @@ impl FromStr for Origin {
 }
 
 fn parse(text: &str) -> Option<Origin> {
+    if text == "null" {
+        return Some(Origin::Null);
+    }
     let (scheme, authority) = text.split_once("://")?;
     let (host, port) = split(authority)?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -72,7 +83,7 @@ fn parse(text: &str) -> Option<Origin> {
         "https" => Some(443),
         _ => None,
     };
-    Some(Origin { scheme: scheme.to_owned(), host: host.to_owned(), port: port.or(known) })
+    Some(Origin::Page { scheme: scheme.to_owned(), host: host.to_owned(), port: port.or(known) })
 }
 
 /// Host and port; the host of an IPv6 address keeps its brackets.
@@ -159,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_named() {
-        for text in ["game.example", "https://game.example/", "https://game.example/play", "*", "https://*.example", "https://", "null"] {
+        for text in ["game.example", "https://game.example/", "https://game.example/play", "*", "https://*.example", "https://", "nul"] {
             let error = text.parse::<Origin>().expect_err(text).to_string();
             assert!(error.starts_with(&format!("`{text}` is not an origin")), "{error}");
         }

@@ -32,6 +32,15 @@ pub enum Reader {
     Tls(TlsReader),
     /// KCP over udp.
     Kcp(KcpReader),
+    /// What was read together with a handshake, then the rest.
+    Ahead(Box<Ahead>),
+}
+
+/// Bytes that are read before others.
+#[derive(Debug)]
+pub struct Ahead {
+    bytes: Vec<u8>,
+    behind: Reader,
 }
 
 /// What a client gets. May be used by any thread, at the same time; nothing here blocks.
@@ -59,6 +68,18 @@ impl From<TlsStream> for Stream {
     }
 }
 
+impl Stream {
+    /// The same, with bytes that are read before what comes from the socket.
+    #[must_use]
+    pub fn with_ahead(self, bytes: Vec<u8>) -> Self {
+        let Self { reader, writer } = self;
+        if bytes.is_empty() {
+            return Self { reader, writer };
+        }
+        Self { reader: Reader::Ahead(Box::new(Ahead { bytes, behind: reader })), writer }
+    }
+}
+
 impl Reader {
     /// Reads what is there into a buffer with room. Nothing read means that the client sends no more.
     ///
@@ -70,6 +91,7 @@ impl Reader {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => tls.poll_read(cx, buf),
             Self::Kcp(kcp) => kcp.poll_read(cx, buf),
+            Self::Ahead(ahead) => ahead.poll_read(cx, buf),
         }
     }
 
@@ -80,11 +102,26 @@ impl Reader {
             Self::Tcp(tcp) => tcp.as_ref(),
             Self::Tls(tls) => tls.tcp(),
             Self::Kcp(_) => return false,
+            Self::Ahead(ahead) => return !ahead.bytes.is_empty() || ahead.behind.has_arrived(),
         };
         match SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]) {
             Ok(_) => true,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
+    }
+}
+
+impl Ahead {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.bytes.is_empty() {
+            return self.behind.poll_read(cx, buf);
+        }
+        let taken = self.bytes.len().min(buf.remaining());
+        buf.put_slice(self.bytes.drain(..taken).as_slice());
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

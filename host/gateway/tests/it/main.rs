@@ -26,6 +26,7 @@ mod panics;
 mod pipelines;
 mod places;
 mod races;
+mod refused;
 mod retention;
 mod sessions;
 mod waits;
@@ -179,6 +180,18 @@ fn format() -> Format {
     Format::new(Profile::Due2, ByteOrder::Big, 2, 2, 65_536).expect("format")
 }
 
+fn timeouts() -> Timeouts {
+    let second = Duration::from_secs(1);
+    Timeouts {
+        first_packet: second * 15,
+        authorize: Duration::ZERO,
+        packet: second * 5,
+        write: second * 10,
+        heartbeat: Heartbeat::Respond,
+        heartbeat_interval: second * 10,
+    }
+}
+
 /// The usual options without what limits clients.
 fn generous() -> GatewayOptions {
     let plenty = Rate { per_second: 1e9, burst: 1e9 };
@@ -208,16 +221,7 @@ impl Gate {
     }
 
     fn with(options: GatewayOptions, change: impl FnOnce(&mut ListenerOptions)) -> Self {
-        let second = Duration::from_secs(1);
-        let timeouts = Timeouts {
-            first_packet: second * 15,
-            authorize: Duration::ZERO,
-            packet: second * 5,
-            write: second * 10,
-            heartbeat: Heartbeat::Respond,
-            heartbeat_interval: second * 10,
-        };
-        let mut listener = ListenerOptions::new(Protocol::Tcp, "127.0.0.1:0".parse().expect("address"), format(), timeouts);
+        let mut listener = ListenerOptions::new(Protocol::Tcp, "127.0.0.1:0".parse().expect("address"), format(), timeouts());
         change(&mut listener);
         let runtime = tokio::runtime::Runtime::new().expect("runtime");
         let echo = Arc::new(Echo { connections: Arc::new(Connections::new(options)), ..Echo::default() });

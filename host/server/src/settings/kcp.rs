@@ -25,7 +25,7 @@ pub(crate) struct KcpSettings {
     pub(crate) ack_no_delay: bool,
     /// Whether small packets that wait are joined into full datagrams. Default true.
     pub(crate) stream: bool,
-    /// Sessions at one time, 1 to 10,000,000. Default 10,000. Further clients are not answered. `connections_max` counts too.
+    /// Sessions at one time, 1 to 10,000,000. Default 10,000. Further clients are told `busy`. `connections_max` counts too.
     pub(crate) sessions_max: usize,
     /// A session with unacknowledged data is lost when nothing was heard for so long, 1 s to 10 m. Default 15 s.
     pub(crate) dead_link: Duration,

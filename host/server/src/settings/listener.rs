@@ -15,22 +15,28 @@ use super::session::SessionSettings;
 
 /// The longest path of a WebSocket listener, in bytes.
 const PATH_BYTES_MAX: usize = 256;
+/// Most subprotocols of a WebSocket listener: a handshake looks at them one by one. A name may be as long as a path.
+const SUBPROTOCOLS_MAX: usize = 64;
 
 /// One address where clients connect. What a listener does not say itself is filled in from `[codec]` and `[gateway]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListenerSettings {
     /// What carries the packets. Has no default.
     pub(crate) protocol: Protocol,
-    /// Address and port. Has no default. Port 0: the system picks one.
+    /// Address and port. Has no default. Port 0: the system picks one. `[::]` takes clients of IPv4 as well, unless another listener
+    /// has the same port on an address of IPv4.
     pub(crate) address: SocketAddr,
     /// The dialect of the clients. Default `due2`.
     pub(crate) profile: Profile,
     /// ws only: the path of the upgrade request; other paths are refused. Default `/`.
     pub(crate) path: String,
     /// ws only: the web pages that may connect: `["same-host"]`, `["*"]` for all, or a list of origins such as
-    /// `"https://game.example"`; an empty list for none. Others are refused with 403. Clients that are no browsers may always.
-    /// Default `["same-host"]`: pages of the host that the request goes to.
+    /// `"https://game.example"` or `"null"`; an empty list for none. Others are refused with 403. Clients that are no browsers may
+    /// always. Default `["same-host"]`: pages of the host that the request goes to.
     pub(crate) origins: Origins,
+    /// ws only: what may be agreed on as `Sec-WebSocket-Protocol`, up to 64: the first that the client offers and that is in here.
+    /// A client that offers none of them gets none; a browser that asked for one then closes. Default none.
+    pub(crate) subprotocols: Vec<String>,
     /// tcp and ws: the certificate for TLS. Default none: no TLS.
     pub(crate) tls: Option<TlsSettings>,
     /// tcp and ws: whether peers in `limits.trusted_proxies`, which must not be empty then, begin with a PROXY protocol header
@@ -141,6 +147,7 @@ impl ListenerSettings {
             profile,
             path: "/".into(),
             origins: Origins::SameHost,
+            subprotocols: Vec::new(),
             tls: None,
             proxy_protocol: false,
             kcp: KcpSettings::default(),
@@ -169,6 +176,7 @@ impl ListenerSettings {
         let listener = ListenerSettings {
             path: path(&mut table, protocol).unwrap_or(default.path),
             origins: origins(&mut table, protocol).unwrap_or(default.origins),
+            subprotocols: subprotocols(&mut table, protocol).unwrap_or(default.subprotocols),
             tls: tls(&mut table, protocol),
             proxy_protocol: proxy_protocol(&mut table, protocol, trusts).or(default.proxy_protocol),
             kcp: kcp(&mut table, protocol),
@@ -232,7 +240,7 @@ fn origins(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Origins>
         text => text.parse().ok().map(|origin| Origins::List(vec![origin])),
     };
     let alone = |entries: &Vec<Origins>| entries.len() == 1 || entries.iter().all(|entry| matches!(entry, Origins::List(_)));
-    let allowed = "[\"same-host\"], [\"*\"], or origins such as \"https://game.example\", \"http://localhost:8080\"";
+    let allowed = "[\"same-host\"], [\"*\"], or origins such as \"https://game.example\", \"http://localhost:8080\", \"null\"";
     let mut origins = Vec::new();
     for entry in only(&[Protocol::Ws], protocol, table.list("origins", allowed, read).check(allowed, alone)).optional()? {
         match entry {
@@ -241,6 +249,15 @@ fn origins(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Origins>
         }
     }
     Some(Origins::List(origins))
+}
+
+/// Tokens as RFC 9110 has them.
+fn subprotocols(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Vec<String>> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let read = |text: &str| (!text.is_empty() && text.len() <= PATH_BYTES_MAX && text.bytes().all(is_token)).then(|| text.to_owned());
+    let allowed = "up to 64 names of letters, digits and !#$%&'*+-.^_`|~";
+    let few = |names: &Vec<String>| names.len() <= SUBPROTOCOLS_MAX;
+    only(&[Protocol::Ws], protocol, table.list("subprotocols", allowed, read).check(allowed, few)).optional()
 }
 
 /// Both files or none.
@@ -280,12 +297,12 @@ fn only<'d, T>(with: &[Protocol], protocol: Option<Protocol>, field: Field<'d, T
     }
 }
 
-/// Whether two listeners cannot both be opened: a wildcard address takes its port on all addresses of its family. The ports
-/// of udp are others than those of tcp.
+/// Whether two listeners cannot both be opened: a wildcard address takes its port on all addresses of its family, and leaves the other
+/// family to a listener that wants it. The ports of udp are others than those of tcp.
 fn collide(a: &ListenerSettings, b: &ListenerSettings) -> bool {
     let wildcard = |ip: IpAddr| ip.is_unspecified();
     let udp = |listener: &ListenerSettings| listener.protocol == Protocol::Kcp;
-    let (a_ip, b_ip) = (a.address.ip(), b.address.ip());
+    let (a_ip, b_ip) = (a.address.ip().to_canonical(), b.address.ip().to_canonical());
     let overlap = a_ip == b_ip || (a_ip.is_ipv4() == b_ip.is_ipv4() && (wildcard(a_ip) || wildcard(b_ip)));
     udp(a) == udp(b) && a.address.port() != 0 && a.address.port() == b.address.port() && overlap
 }

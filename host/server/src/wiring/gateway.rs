@@ -7,7 +7,7 @@ use duet_codec::Format;
 use duet_core::Route;
 use duet_gateway::{GatewayOptions, ListenerOptions, Protocol, Rates, RoutePolicy, SessionOptions};
 use duet_session::{SessionLimits, Timeouts};
-use duet_transport::{GuardOptions, KcpOptions, Rate, TlsIdentity};
+use duet_transport::{GuardOptions, KcpOptions, Rate, TlsIdentity, WsOptions};
 
 use crate::memory;
 use crate::settings::{self, KcpSettings, LimitSettings, ListenerSettings, SessionSettings, Settings};
@@ -68,7 +68,11 @@ pub(crate) fn listener(settings: &Settings, listener: &ListenerSettings) -> anyh
     Ok(ListenerOptions {
         protocol: match listener.protocol {
             settings::Protocol::Tcp => Protocol::Tcp,
-            settings::Protocol::Ws => Protocol::Ws { path: listener.path.clone(), origins: listener.origins.clone() },
+            settings::Protocol::Ws => Protocol::Ws(WsOptions {
+                path: listener.path.clone(),
+                origins: listener.origins.clone(),
+                subprotocols: listener.subprotocols.clone(),
+            }),
             settings::Protocol::Kcp => Protocol::Kcp(kcp(&listener.kcp)),
         },
         address: listener.address,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand"
+	"net"
 	"os"
 	"time"
 
@@ -25,6 +26,8 @@ var (
 	size     = flag.Int("bytes", 200<<10, "how much to echo")
 	writing  = flag.Int("write-bytes", 4096, "size of a write")
 	greeting = flag.Int("greeting-bytes", 5, "what the server sends first")
+	conv     = flag.Uint("conv", 0, "the conversation, 0 for any")
+	local    = flag.String("local", ":0", "the address to send from, if there is a conversation")
 	timeout  = flag.Duration("timeout", 20*time.Second, "how long all of it may take")
 )
 
@@ -38,7 +41,7 @@ func main() {
 }
 
 func run() error {
-	session, err := kcp.DialWithOptions(*addr, nil, *data, *parity)
+	session, err := dial()
 	if err != nil {
 		return err
 	}
@@ -73,6 +76,21 @@ func run() error {
 	}
 	fmt.Printf("step=echo ok bytes=%d\n", *size)
 	return nil
+}
+
+func dial() (*kcp.UDPSession, error) {
+	if *conv == 0 {
+		return kcp.DialWithOptions(*addr, nil, *data, *parity)
+	}
+	server, err := net.ResolveUDPAddr("udp", *addr)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := net.ListenPacket("udp", *local)
+	if err != nil {
+		return nil, err
+	}
+	return kcp.NewConn4(uint32(*conv), server, nil, *data, *parity, true, socket)
 }
 
 func write(to io.Writer, data []byte) error {

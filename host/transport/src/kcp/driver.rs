@@ -11,11 +11,14 @@ use tokio::sync::mpsc;
 
 use super::cookie::Cookies;
 use super::ended::Ended;
-use super::halves::{KcpReader, KcpWriter, halves};
+use super::halves::halves;
+use super::life::{Life, Whose};
 use super::port::Port;
-use super::segment::{self, ACK, HEAD_BYTES, Head, PUSH};
-use super::session::{Key, Session};
+use super::segment::{self, HEAD_BYTES, Head, Opening, PUSH};
+use super::session::{End, Key, Session};
 use super::stats::{Refusal, add};
+use super::{KcpAdmission, KcpSession};
+use crate::listener::canonical;
 
 /// Datagrams that are read before deadlines are looked at again.
 const BATCH: usize = 64;
@@ -23,36 +26,29 @@ const BATCH: usize = 64;
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
 /// Owns the sessions of a port.
-#[derive(Debug)]
-pub(super) struct Driver {
+pub(super) struct Driver<T> {
     port: Arc<Port>,
     cookies: Cookies,
-    greeting: Vec<u8>,
-    /// The last answer; its memory is used again.
-    answer: Vec<u8>,
-    sessions: HashMap<Key, Arc<Session>>,
+    admission: KcpAdmission<T>,
+    lives: HashMap<Key, Life>,
+    lives_begun: u64,
     ended: Ended,
-    accepted: mpsc::Sender<(KcpReader, KcpWriter, SocketAddr)>,
+    accepted: mpsc::Sender<KcpSession<T>>,
     /// Sessions that received something in this batch.
     touched: Vec<Arc<Session>>,
 }
 
-impl Driver {
-    pub(super) fn new(
-        port: Arc<Port>,
-        cookies: Cookies,
-        greeting: Vec<u8>,
-        accepted: mpsc::Sender<(KcpReader, KcpWriter, SocketAddr)>,
-    ) -> Self {
+impl<T> Driver<T> {
+    pub(super) fn new(port: Arc<Port>, cookies: Cookies, admission: KcpAdmission<T>, accepted: mpsc::Sender<KcpSession<T>>) -> Self {
         let ended = Ended::new(port.options().sessions_max);
-        Self { port, cookies, greeting, answer: Vec::new(), sessions: HashMap::new(), ended, accepted, touched: Vec::new() }
+        Self { port, cookies, admission, lives: HashMap::new(), lives_begun: 0, ended, accepted, touched: Vec::new() }
     }
 
     /// Runs until the listener and all sessions are gone.
     pub(super) async fn run(mut self) {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
         let mut expects_replies = false;
-        while !(self.accepted.is_closed() && self.sessions.is_empty()) {
+        while !(self.accepted.is_closed() && self.lives.is_empty()) {
             // A reply to what was just read would arm a timer of one interval: looking then saves waking this task for each reply.
             let latest = expects_replies.then(|| Instant::now() + self.port.options().interval);
             let wake = self.port.timers().plan(latest);
@@ -79,13 +75,18 @@ impl Driver {
 
     fn keep_deadlines(&mut self, now: Instant) {
         while let Some((at, key)) = self.port.timers().due(now) {
-            if let Some(session) = self.sessions.get(&key)
+            if let Some(session) = self.lives.get(&key).map(Life::session)
                 && !session.contain(|| session.tick(at, now)).unwrap_or(true)
             {
-                self.sessions.remove(&key);
-                self.ended.insert(key, self.cookies.slot(now));
-                self.port.stats().sessions.store(self.sessions.len(), Ordering::Relaxed);
+                self.forget(key, now);
             }
+        }
+    }
+
+    fn forget(&mut self, key: Key, now: Instant) {
+        if let Some(life) = self.lives.remove(&key) {
+            self.ended.insert(key, life.successor(), self.cookies.slot(now));
+            self.port.stats().sessions.store(self.lives.len(), Ordering::Relaxed);
         }
     }
 
@@ -113,11 +114,14 @@ impl Driver {
         let segments = segment::unframed(datagram)?;
         let Some((_, first)) = segment::heads(segments).next().flatten() else { return Err(Refusal::Malformed) };
         let key = Key { peer, conv: first.conv };
-        if let Some(session) = self.sessions.get(&key) {
-            return Self::feed(&mut self.touched, session, segments, now);
+        if first.expected > 1
+            && let Some(life) = self.lives.get_mut(&key).filter(|life| life.is_certain(now))
+        {
+            Self::feed(&mut self.touched, life.session(), segments, now)?;
+            life.settle();
+            return Ok(());
         }
-        add(&self.port.stats().unproved_bytes_in, length);
-        self.meet(key, segments, length, now)
+        self.meet(key, &first, segments, length, now)
     }
 
     fn feed(touched: &mut Vec<Arc<Session>>, session: &Arc<Session>, segments: &mut [u8], now: Instant) -> Result<(), Refusal> {
@@ -127,73 +131,92 @@ impl Driver {
         Ok(())
     }
 
-    /// A datagram without a session: lets in who returns a cookie, and issues one to who begins.
-    fn meet(&mut self, key: Key, segments: &mut [u8], length: usize, now: Instant) -> Result<(), Refusal> {
-        let mut proof = None;
-        let mut begins = false;
-        for head in segment::heads(segments) {
-            let Some((_, head)) = head.filter(|(_, head)| head.conv == key.conv) else { return Err(Refusal::Malformed) };
-            match head.command {
-                // Only a client that has received the greeting and nothing after it expects number 1. Only the first counts, so that
-                // a datagram is one guess.
-                ACK if head.number == 0 && head.expected == 1 && proof.is_none() => proof = Some(head),
-                PUSH if head.number == 0 && head.expected <= 1 => begins = true,
-                _ => {}
+    /// A datagram that may be of a client which has received nothing but a greeting, if anything: lets in who returns a cookie, and issues
+    /// one to who begins.
+    fn meet(&mut self, key: Key, first: &Head, segments: &mut [u8], length: usize, now: Instant) -> Result<(), Refusal> {
+        let opening = Opening::read(segments, key.conv)?;
+        let after = self.lives.get(&key).map_or_else(|| self.ended.last(key), Life::successor);
+        let proof = opening.proof.filter(|head| self.cookies.check(key, after, head.timestamp, now));
+        if let Some(life) = self.lives.get_mut(&key) {
+            match life.whose(first, &opening, proof.as_ref(), now) {
+                Whose::Own => return Self::feed(&mut self.touched, life.session(), segments, now),
+                Whose::Stranger => add(&self.port.stats().unproved_bytes_in, length),
+                Whose::Unclear => return Err(Refusal::Stray),
+                Whose::Rival => {
+                    life.session().end(End::Superseded);
+                    self.forget(key, now);
+                    // If the old place is not given back in time, the client asks again by resending.
+                    return self.open(key, first, segments, now);
+                }
             }
+            return self.greet(key, after, length, now);
         }
-        let issued = proof.and_then(|head| Some((head, self.cookies.check(key, head.timestamp, now)?)));
-        match issued {
-            Some((_, issued)) if self.ended.covers(key, issued) => Err(Refusal::Ended),
-            Some((head, _)) => self.open(key, head.window, segments, now),
-            None if begins => self.greet(key, length, now),
+        add(&self.port.stats().unproved_bytes_in, length);
+        match proof.filter(|head| head.expected == 1) {
+            Some(head) => self.open(key, &head, segments, now).inspect_err(|refusal| {
+                if *refusal == Refusal::Admission {
+                    self.part(key, now);
+                }
+            }),
+            None if opening.begins.is_some_and(|expected| expected <= 1) => self.greet(key, after, length, now),
             None => Err(Refusal::Stray),
         }
     }
 
-    fn open(&mut self, key: Key, window: u16, segments: &mut [u8], now: Instant) -> Result<(), Refusal> {
-        if self.sessions.len() >= self.port.options().sessions_max {
-            return Err(Refusal::Full);
-        }
+    /// Opens the session of a client that has said this of what it received and takes.
+    fn open(&mut self, key: Key, client: &Head, segments: &mut [u8], now: Instant) -> Result<(), Refusal> {
+        // A client that finds no room here tries again by itself, very soon.
         let place = self.accepted.try_reserve().map_err(|_| Refusal::Full)?;
-        let session = Session::open(key, Arc::clone(&self.port), window, now).map_err(|_| Refusal::Full)?;
+        if self.lives.len() >= self.port.options().sessions_max {
+            return Err(Refusal::Admission);
+        }
+        let peer = canonical(key.peer);
+        let admitted = (self.admission.admit)(peer).ok_or(Refusal::Admission)?;
+        let session = Session::open(key, Arc::clone(&self.port), client, now).map_err(|_| Refusal::Full)?;
         let session = Arc::new(session);
         let (reader, writer) = halves(&session);
-        place.send((reader, writer, key.peer));
+        place.send(KcpSession { reader, writer, peer, admitted });
         let fed = Self::feed(&mut self.touched, &session, segments, now);
-        self.sessions.insert(key, session);
-        self.port.stats().sessions.store(self.sessions.len(), Ordering::Relaxed);
+        self.lives_begun += 1;
+        self.lives.insert(key, Life::new(session, self.lives_begun));
+        self.port.stats().sessions.store(self.lives.len(), Ordering::Relaxed);
         add(&self.port.stats().sessions_opened, 1);
         fed
     }
 
-    /// Sends the greeting with a cookie, unless it is longer than what it answers.
-    fn greet(&mut self, key: Key, length: usize, now: Instant) -> Result<(), Refusal> {
-        if HEAD_BYTES + self.greeting.len() > length {
+    /// Sends the greeting with a cookie, unless it is too long for what it answers.
+    fn greet(&mut self, key: Key, after: u64, length: usize, now: Instant) -> Result<(), Refusal> {
+        if HEAD_BYTES + self.admission.greeting.len() > length + length / 4 {
             return Err(Refusal::Short);
         }
-        let head = Head {
-            conv: key.conv,
-            command: PUSH,
-            window: self.port.options().receive_window,
-            timestamp: self.cookies.issue(key, now),
-            number: 0,
-            expected: 0,
-            length: self.greeting.len() as u32,
-        };
-        self.answer.clear();
-        head.write(&mut self.answer);
-        self.answer.extend_from_slice(&self.greeting);
-        if self.port.send(&self.answer, key.peer) {
-            add(&self.port.stats().unproved_bytes_out, self.answer.len());
+        let cookie = self.cookies.issue(key, after, now);
+        if say(&self.port, key, (0, cookie), &self.admission.greeting) {
+            add(&self.port.stats().unproved_bytes_out, HEAD_BYTES + self.admission.greeting.len());
         }
         Ok(())
     }
+
+    /// Tells a client that has received the greeting that it is not admitted, if there is something to say.
+    fn part(&self, key: Key, now: Instant) {
+        if !self.admission.farewell.is_empty() {
+            say(&self.port, key, (1, self.port.milliseconds(now)), &self.admission.farewell);
+        }
+    }
 }
 
-impl Drop for Driver {
+/// Sends a segment of this number and time without a session. True if it went out.
+fn say(port: &Port, key: Key, (number, timestamp): (u32, u32), data: &[u8]) -> bool {
+    let window = port.options().receive_window;
+    let mut answer = Vec::with_capacity(HEAD_BYTES + data.len());
+    Head { conv: key.conv, command: PUSH, window, timestamp, number, expected: 0, length: data.len() as u32 }.write(&mut answer);
+    answer.extend_from_slice(data);
+    port.send(&answer, key.peer)
+}
+
+impl<T> Drop for Driver<T> {
     /// Nobody is left waiting for a driver that is gone.
     fn drop(&mut self) {
-        self.sessions.values().for_each(|session| session.end());
+        self.lives.values().for_each(|life| life.session().end(End::Closed));
     }
 }
 

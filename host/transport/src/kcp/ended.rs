@@ -1,43 +1,43 @@
-//! Remembers for a while which sessions ended, so that a cookie of theirs does not open another.
+//! Remembers for a while which lives ended, so that a cookie from before their end opens no other.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::session::Key;
 
-/// Keys of ended sessions, each with the slot of cookies in which it ended.
+/// The last lives of addresses and conversations, each with the slot of cookies in which it ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    slots: HashMap<Key, u64>,
-    order: VecDeque<(Key, u64)>,
+    lives: HashMap<Key, u64>,
+    order: VecDeque<(Key, u64, u64)>,
     max: usize,
 }
 
 impl Ended {
     /// Remembers at most `max`.
     pub(super) fn new(max: usize) -> Self {
-        Self { slots: HashMap::new(), order: VecDeque::new(), max }
+        Self { lives: HashMap::new(), order: VecDeque::new(), max }
     }
 
-    /// A session has ended in this slot.
-    pub(super) fn insert(&mut self, key: Key, slot: u64) {
+    /// A life has ended in this slot.
+    pub(super) fn insert(&mut self, key: Key, life: u64, slot: u64) {
         // Cookies of the slot before last are not good any more.
-        while self.order.front().is_some_and(|(_, ended)| ended + 1 < slot || self.order.len() >= self.max) {
+        while self.order.front().is_some_and(|(_, _, ended)| ended + 1 < slot || self.order.len() >= self.max) {
             self.forget_oldest();
         }
-        self.slots.insert(key, slot);
-        self.order.push_back((key, slot));
+        self.lives.insert(key, life);
+        self.order.push_back((key, life, slot));
     }
 
-    /// Whether a cookie issued in this slot is from before the end of a session.
-    pub(super) fn covers(&self, key: Key, issued: u64) -> bool {
-        self.slots.get(&key).is_some_and(|ended| issued <= *ended)
+    /// The last life that ended; 0 if none is known of.
+    pub(super) fn last(&self, key: Key) -> u64 {
+        self.lives.get(&key).copied().unwrap_or_default()
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((key, slot)) = self.order.pop_front()
-            && self.slots.get(&key) == Some(&slot)
+        if let Some((key, life, _)) = self.order.pop_front()
+            && self.last(key) == life
         {
-            self.slots.remove(&key);
+            self.lives.remove(&key);
         }
     }
 }
@@ -51,20 +51,24 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_from_before_the_end_is_covered_and_one_from_after_it_is_not() {
+    fn it_knows_the_last_life_of_a_client() {
         let mut ended = Ended::new(8);
-        ended.insert(key(1), 5);
-        assert!(ended.covers(key(1), 4) && ended.covers(key(1), 5));
-        assert!(!ended.covers(key(1), 6) && !ended.covers(key(2), 5));
+        ended.insert(key(1), 1, 5);
+        ended.insert(key(2), 2, 5);
+        ended.insert(key(1), 3, 5);
+        assert_eq!([1, 2, 9].map(|conv| ended.last(key(conv))), [3, 2, 0]);
+        // Forgetting the first life of a client does not forget its last.
+        ended.forget_oldest();
+        assert_eq!(ended.last(key(1)), 3);
     }
 
     #[test]
     fn it_forgets_by_time_and_by_number() {
         let mut ended = Ended::new(8);
-        (0..1000).for_each(|conv| ended.insert(key(conv), 5));
-        assert_eq!((ended.order.len(), ended.slots.len()), (8, 8));
-        assert!(ended.covers(key(999), 5) && !ended.covers(key(0), 5));
-        ended.insert(key(1), 7);
-        assert_eq!((ended.order.len(), ended.slots.len()), (1, 1));
+        (0..1000).for_each(|conv| ended.insert(key(conv), u64::from(conv) + 1, 5));
+        assert_eq!((ended.order.len(), ended.lives.len()), (8, 8));
+        assert_eq!((ended.last(key(999)), ended.last(key(0))), (1000, 0));
+        ended.insert(key(1), 2000, 7);
+        assert_eq!((ended.order.len(), ended.lives.len()), (1, 1));
     }
 }

@@ -97,6 +97,32 @@ pub(super) fn heads(segments: &[u8]) -> impl Iterator<Item = Option<(usize, Head
     })
 }
 
+/// What a datagram says of a client that is about to begin, if it is one.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// What acknowledges the greeting, and may return a cookie. A client that has received nothing after it expects number 1.
+    pub(super) proof: Option<Head>,
+    /// The number that its sender expects, if it sends its first segment.
+    pub(super) begins: Option<u32>,
+}
+
+impl Opening {
+    /// Looks for both in the segments of a datagram.
+    pub(super) fn read(segments: &[u8], conv: u32) -> Result<Self, Refusal> {
+        let mut opening = Self { proof: None, begins: None };
+        for head in heads(segments) {
+            let Some((_, head)) = head.filter(|(_, head)| head.conv == conv) else { return Err(Refusal::Malformed) };
+            match head.command {
+                // Only the first counts, so that a datagram is one guess.
+                ACK if head.number == 0 && opening.proof.is_none() => opening.proof = Some(head),
+                PUSH if head.number == 0 => opening.begins = Some(head.expected),
+                _ => {}
+            }
+        }
+        Ok(opening)
+    }
+}
+
 /// What a session knows about the numbers and timestamps that may come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {

@@ -46,6 +46,8 @@ struct State {
     is_touched: bool,
     /// When something was heard, or began to be unacknowledged.
     heard: Instant,
+    /// Nothing goes out before that.
+    hushed_until: Option<Instant>,
     /// After a shutdown: when the session is forgotten.
     lingers_until: Option<Instant>,
     /// The deadline that counts; others of this session in the heap are stale.
@@ -54,11 +56,18 @@ struct State {
     writer: Option<Waker>,
 }
 
+impl State {
+    fn may_speak(&self, now: Instant) -> bool {
+        self.hushed_until.is_none_or(|until| until <= now)
+    }
+}
+
 /// How a session ended. Its core and what was in it are gone.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
     Closed,
     Dead,
+    Superseded,
 }
 
 impl From<End> for io::Error {
@@ -66,13 +75,14 @@ impl From<End> for io::Error {
         match end {
             End::Closed => Self::new(ErrorKind::BrokenPipe, "the session was shut down"),
             End::Dead => Self::new(ErrorKind::TimedOut, "the client stopped acknowledging"),
+            End::Superseded => Self::new(ErrorKind::ConnectionReset, "the client began anew"),
         }
     }
 }
 
 impl Session {
-    /// The session of a client that has received the greeting and says how many segments it takes.
-    pub(super) fn open(key: Key, port: Arc<Port>, window: u16, now: Instant) -> io::Result<Self> {
+    /// The session of a client that has received the greeting, and says what it expects and how many segments it takes.
+    pub(super) fn open(key: Key, port: Arc<Port>, client: &Head, now: Instant) -> io::Result<Self> {
         let options = port.options();
         let sent = Arc::new(Sent::new(Arc::clone(&port), key.peer));
         let core = if options.stream { Kcp::new_stream } else { Kcp::new };
@@ -82,22 +92,24 @@ impl Session {
         core.set_nodelay(options.nodelay, interval, i32::try_from(options.resend).unwrap_or(i32::MAX), options.nc);
         core.set_wndsize(options.send_window, options.receive_window);
 
-        // The greeting went out before there was a session. Here it is numbered, and acknowledged.
-        core.send(&[0])?;
-        core.update(port.milliseconds(now))?;
-        // With congestion control the first flush only opens the window.
-        core.flush()?;
-        let mut acknowledged = Vec::new();
-        Head { conv: key.conv, command: TELL_WINDOW, window, timestamp: 0, number: 0, expected: 1, length: 0 }.write(&mut acknowledged);
-        core.input(&acknowledged)?;
-        sent.open();
-
+        // The greeting went out before there was a session. Here it is numbered, and acknowledged; and so is what a client has taken for
+        // its own that an earlier session resent.
+        for number in 0..client.expected.clamp(1, u32::from(options.send_window)) {
+            core.send(&[0])?;
+            core.update(port.milliseconds(now))?;
+            // With congestion control the first flush only opens the window.
+            core.flush()?;
+            let mut acknowledged = Vec::new();
+            Head { command: TELL_WINDOW, timestamp: 0, number: 0, expected: number + 1, length: 0, ..*client }.write(&mut acknowledged);
+            core.input(&acknowledged)?;
+        }
         let state = State {
             core: Ok(core),
             rest: Vec::new(),
             wanting: 0,
             is_touched: false,
             heard: now,
+            hushed_until: None,
             lingers_until: None,
             timer: None,
             reader: None,
@@ -109,6 +121,7 @@ impl Session {
     /// Takes in a datagram. True for the first since the last [`Session::settle`].
     pub(super) fn feed(&self, segments: &mut [u8], now: Instant) -> Result<bool, Refusal> {
         let mut state = self.lock();
+        self.sent.set_open(state.may_speak(now));
         let Ok(core) = &mut state.core else { return Err(Refusal::Stray) };
         let milliseconds = self.port.milliseconds(now);
         let bounds = Bounds { conv: self.key.conv, now: milliseconds, next: self.sent.next(), expected: self.sent.expected() };
@@ -163,9 +176,22 @@ impl Session {
         }
     }
 
-    /// Ends the session now.
-    pub(super) fn end(&self) {
-        Self::finish(self.lock(), End::Closed);
+    /// Ends the session now, if it has not ended.
+    pub(super) fn end(&self, end: End) {
+        let state = self.lock();
+        if state.core.is_ok() {
+            Self::finish(state, end);
+        }
+    }
+
+    /// What is sent until then is lost on the way.
+    pub(super) fn hush(&self, until: Option<Instant>) {
+        self.lock().hushed_until = until;
+    }
+
+    /// The number that the client was told is expected from it: nothing of it was received while that is 0.
+    pub(super) fn expected(&self) -> u32 {
+        self.sent.expected()
     }
 
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -249,6 +275,7 @@ impl Session {
 
     /// Sends what is due: answers, resends, and what the window allows.
     fn flush(&self, state: &mut State, now: Instant) -> io::Result<()> {
+        self.sent.set_open(state.may_speak(now));
         let core = state.core.as_mut().map_err(|end| io::Error::from(*end))?;
         core.update(self.port.milliseconds(now))?;
         core.flush()?;

@@ -13,7 +13,7 @@ pub struct KcpStats {
     pub bytes_in: AtomicU64,
     /// Bytes sent, without headers of UDP.
     pub bytes_out: AtomicU64,
-    /// Bytes of datagrams without a session, also those that open one.
+    /// Bytes of datagrams without a session, also those that open one, and of clients that begin anew.
     pub unproved_bytes_in: AtomicU64,
     /// Bytes of greetings.
     pub unproved_bytes_out: AtomicU64,
@@ -33,12 +33,12 @@ pub struct KcpStats {
     pub ignored_frames: AtomicU64,
     /// Datagrams without a session that neither begin one nor return a good cookie.
     pub refused_stray: AtomicU64,
-    /// First datagrams that are shorter than their answer would be.
+    /// First datagrams whose answer would be too long for them.
     pub refused_short: AtomicU64,
-    /// Good cookies of sessions that have ended.
-    pub refused_ended: AtomicU64,
     /// Good cookies for which there was no room: too many sessions, too many to accept, or the listener is gone.
     pub refused_full: AtomicU64,
+    /// Good cookies of clients that were not admitted.
+    pub refused_admission: AtomicU64,
 }
 
 /// Why a datagram is not used.
@@ -48,8 +48,8 @@ pub(super) enum Refusal {
     Ignored,
     Stray,
     Short,
-    Ended,
     Full,
+    Admission,
 }
 
 impl KcpStats {
@@ -59,8 +59,8 @@ impl KcpStats {
             Refusal::Ignored => &self.ignored_frames,
             Refusal::Stray => &self.refused_stray,
             Refusal::Short => &self.refused_short,
-            Refusal::Ended => &self.refused_ended,
             Refusal::Full => &self.refused_full,
+            Refusal::Admission => &self.refused_admission,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

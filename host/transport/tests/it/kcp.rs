@@ -1,6 +1,8 @@
 //! The KCP listener against clients of other makers, bad networks and hostile peers.
 
+mod admission;
 mod alone;
+mod anew;
 mod echo;
 mod go;
 mod limits;

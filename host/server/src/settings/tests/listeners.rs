@@ -1,6 +1,6 @@
 //! Listeners: what they take over, and what each protocol allows.
 
-use duet_transport::Origins;
+use duet_transport::{Origin, Origins};
 
 use super::*;
 
@@ -85,6 +85,9 @@ fn listeners_may_share_a_port_on_different_addresses_or_leave_it_to_the_system()
     assert_eq!(two("127.0.0.1:1", "127.0.0.2:1"), []);
     assert_eq!(two("127.0.0.1:0", "127.0.0.1:0"), []);
     assert_eq!(two("0.0.0.0:1", "[::]:1"), []);
+    assert_eq!(two("127.0.0.1:1", "[::]:1"), []);
+    assert_eq!(two("0.0.0.0:1", "[::1]:1"), []);
+    assert_eq!(two("0.0.0.0:1", "[::ffff:127.0.0.1]:1").len(), 1, "the same address, written in another way");
     assert_eq!(two("127.0.0.1:1", "127.0.0.1:2"), []);
     assert_eq!(mistakes(&(one("tcp", "127.0.0.1:1") + &one("kcp", "127.0.0.1:1"))), [], "udp has ports of its own");
     assert_eq!(mistakes(&(one("kcp", "0.0.0.0:1") + &one("kcp", "127.0.0.1:1"))).len(), 1);
@@ -102,8 +105,24 @@ fn origins_are_the_same_host_everybody_or_a_list() {
     assert_eq!(origins("[\"same-host\"]"), Origins::SameHost);
     assert_eq!(origins("[\"*\"]"), Origins::Any);
     assert_eq!(origins("[]"), Origins::List(Vec::new()));
+    assert_eq!(origins("[\"null\"]"), Origins::List(vec![Origin::Null]));
     let list = ["https://game.example", "http://localhost:8080"].map(|origin| origin.parse().unwrap());
     assert_eq!(origins("[\"https://game.example\", \"http://localhost:8080\"]"), Origins::List(list.to_vec()));
+}
+
+#[test]
+fn subprotocols_are_tokens_on_ws() {
+    assert_eq!(listener("ws", "").subprotocols, Vec::<String>::new());
+    assert_eq!(listener("ws", "subprotocols = [\"game.v2\", \"game.v1\"]").subprotocols, ["game.v2", "game.v1"]);
+    for (protocol, list, key) in [
+        ("ws", "[\"a b\"]", "listener[0].subprotocols[0]"),
+        ("ws", "[\"a\", \"\"]", "listener[0].subprotocols[1]"),
+        ("tcp", "[\"a\"]", "listener[0].subprotocols"),
+    ] {
+        let text = format!("[[listener]]\nprotocol = \"{protocol}\"\naddress = \"[::1]:1\"\nsubprotocols = {list}");
+        let found = mistakes(&text);
+        assert_eq!(found.iter().map(|mistake| mistake.place.key.as_str()).collect::<Vec<_>>(), [key]);
+    }
 }
 
 #[test]

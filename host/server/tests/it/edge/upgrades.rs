@@ -1,11 +1,13 @@
 //! Who may open a WebSocket, what is agreed on, and which codes end it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use duet_testkit::frame::{frame, opcode, raw_frame};
 use duet_testkit::{Dial, Message, Peer, Server, Wire, report};
 
-use super::{ask, lobby, lobby_server};
+use super::{SOON, ask, lobby, lobby_server};
 
 const KICK: i16 = 10;
 
@@ -53,6 +55,40 @@ fn pages_may_connect_as_the_listener_says() {
     let log = server.log();
     assert!(log.contains("every web page can connect"), "{log}");
     report!("origins: {} x 4 listeners, each let in or refused as the settings say", table.len());
+}
+
+#[test]
+fn a_listener_may_name_subprotocols_and_the_origin_null() {
+    let server = lobby_server().listener("protocol = \"ws\"\nsubprotocols = [\"game.v1\", \"game.v2\"]\norigins = [\"null\"]\n").start();
+    for (headers, status, agreed) in [
+        ("Sec-WebSocket-Protocol: other, game.v2, game.v1\r\nOrigin: null\r\n", 101, Some("game.v2")),
+        ("Sec-WebSocket-Protocol: other\r\n", 101, None),
+        ("Origin: https://game.example\r\n", 403, None),
+    ] {
+        let answer = answer(&server, 0, &format!("Host: localhost\r\n{headers}"));
+        assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{answer}");
+        assert_eq!(answer.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: ")), agreed, "{headers}");
+    }
+    assert!(server.log().contains("sandboxed frame"), "{}", server.log());
+}
+
+#[test]
+fn frames_may_come_with_the_request() {
+    let server = lobby_server().start();
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\nConnection:\tUpgrade\r\nUpgrade: WebSocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let first = frame(opcode::BINARY, &Wire::WS.data(lobby::ECHO, 1, b"early"));
+    let mut client = TcpStream::connect(server.ws()).unwrap();
+    client.set_read_timeout(Some(SOON)).unwrap();
+    client.write_all(&[request.as_bytes(), &first].concat()).unwrap();
+    let expected = Wire::WS.data(lobby::ECHO, 1, b"early");
+    let mut answer = Vec::new();
+    while !answer.ends_with(&expected) {
+        let mut byte = [0];
+        client.read_exact(&mut byte).expect("the reply to the first frame");
+        answer.extend(byte);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[test]

@@ -30,9 +30,9 @@ impl Sent {
         Self { port, peer, is_open: AtomicBool::new(false), next: AtomicU32::new(0), expected: AtomicU32::new(0), window }
     }
 
-    /// From now on datagrams go out.
-    pub(super) fn open(&self) {
-        self.is_open.store(true, Ordering::Relaxed);
+    /// Whether datagrams go out.
+    pub(super) fn set_open(&self, is_open: bool) {
+        self.is_open.store(is_open, Ordering::Relaxed);
     }
 
     /// The number of the segment that will be sent next.

@@ -11,7 +11,8 @@ const CONV: u32 = 7;
 
 /// A session whose datagrams go to a socket that nobody reads.
 fn session(port: &Arc<Port>, peer: SocketAddr) -> Session {
-    Session::open(Key { peer, conv: CONV }, Arc::clone(port), 32, Instant::now()).expect("options are good")
+    let client = Head { conv: CONV, command: ACK, window: 32, timestamp: 0, number: 0, expected: 1, length: 0 };
+    Session::open(Key { peer, conv: CONV }, Arc::clone(port), &client, Instant::now()).expect("options are good")
 }
 
 async fn port(options: KcpOptions) -> (Arc<Port>, SocketAddr, UdpSocket) {

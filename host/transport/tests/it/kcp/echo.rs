@@ -1,6 +1,6 @@
 //! Data of all sizes through `tokio_kcp` and back.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 
 use duet_transport::{KcpListener, KcpOptions};
@@ -8,7 +8,8 @@ use tokio::io::AsyncReadExt;
 use tokio_kcp::KcpConfig;
 
 use super::network::{config, connect, exchange};
-use super::server::{self, echo, listen, noise, soon, until};
+use super::raw::{RawClient, proof};
+use super::server::{self, echo, everybody, listen, noise, soon, until};
 
 #[tokio::test]
 async fn data_of_many_sizes_comes_back_as_it_was_sent() {
@@ -64,7 +65,7 @@ async fn a_thread_outside_the_runtime_writes_and_what_it_wrote_before_a_shutdown
     let (address, data) = (listener.local_addr().unwrap(), noise(3, 100_000));
     let sent = data.clone();
     let server = tokio::spawn(async move {
-        let (mut reader, writer, _) = listener.accept().await;
+        let (mut reader, writer, _) = server::accept(&mut listener).await;
         let first = server::read(&mut reader).await.unwrap();
         std::thread::spawn(move || {
             assert_eq!(writer.try_write(&first).unwrap(), first.len());
@@ -86,11 +87,29 @@ async fn a_thread_outside_the_runtime_writes_and_what_it_wrote_before_a_shutdown
 }
 
 #[tokio::test]
-async fn a_port_in_use_names_the_process_that_holds_it() {
+async fn a_port_that_this_process_holds_itself_is_said_to_be_its_own() {
     let first = listen(KcpOptions::default());
-    let again = KcpListener::bind(first.local_addr().unwrap(), KcpOptions::default(), Vec::new());
-    let error = again.expect_err("taken").to_string();
-    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
-    let other = KcpListener::bind((Ipv4Addr::new(192, 0, 2, 1), 1).into(), KcpOptions::default(), Vec::new());
+    let bind = |address| KcpListener::bind(address, false, KcpOptions::default(), everybody());
+    let error = bind(first.local_addr().unwrap()).expect_err("taken").to_string();
+    assert!(error.contains("another listener of this server has the port"), "{error}");
+    let other = bind((Ipv4Addr::new(192, 0, 2, 1), 1).into());
     assert!(other.expect_err("not ours").to_string().contains("no interface of this machine"));
+}
+
+#[tokio::test]
+async fn both_families_can_have_the_same_port_and_a_socket_for_both_shows_ipv4_as_ipv4() {
+    let bind = |address: SocketAddr, v6_only| KcpListener::bind(address, v6_only, KcpOptions::default(), everybody());
+    let mut both = bind((Ipv6Addr::UNSPECIFIED, 0).into(), false).unwrap();
+    let port = both.local_addr().unwrap().port();
+    let client = RawClient::new((Ipv4Addr::LOCALHOST, port).into(), 7).await;
+    client.send(&proof(7, client.begin().await)).await;
+    let session = soon(both.accept()).await;
+    assert_eq!(session.peer, client.socket.local_addr().unwrap());
+    session.writer.try_write(b"to IPv4").unwrap();
+    assert!(client.receive().await.ends_with(b"to IPv4"));
+
+    let v4 = bind((Ipv4Addr::UNSPECIFIED, 0).into(), false).unwrap();
+    let port = v4.local_addr().unwrap().port();
+    assert!(bind((Ipv6Addr::UNSPECIFIED, port).into(), false).unwrap_err().is_in_use());
+    bind((Ipv6Addr::UNSPECIFIED, port).into(), true).unwrap();
 }

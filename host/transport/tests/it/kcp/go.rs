@@ -32,10 +32,33 @@ async fn passes(address: SocketAddr, arguments: &str) {
     assert!(output.status.success() && text.ends_with("result=pass\n"), "{arguments}: {text}");
 }
 
+fn is_skipped() -> bool {
+    let skipped = env::var("DUET_SKIP_CLIENTS").is_ok_and(|list| list.split(',').any(|name| name == "go"));
+    if skipped {
+        eprintln!("SKIPPED: DUET_SKIP_CLIENTS says that there is no go");
+    }
+    skipped
+}
+
+#[tokio::test]
+async fn kcp_go_on_the_same_port_and_conversation_is_answered_again_and_again() {
+    if is_skipped() {
+        return;
+    }
+    let (address, stats) = echo(KcpOptions::default());
+    let local = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for life in 1..=3 {
+        for more in ["-nodelay -ack-no-delay", "-fec-data 10 -fec-parity 3", "-write-bytes 1 -bytes 5 -greeting-bytes 5"] {
+            // Before the client gives up waiting, which is long before the old session ends by itself.
+            passes(address, &format!("-conv 7 -local {local} -timeout 5s {more}")).await;
+        }
+        assert_eq!(stats.sessions_opened.load(Ordering::Relaxed), 3 * life);
+    }
+}
+
 #[tokio::test]
 async fn kcp_go_with_and_without_error_correction_gets_its_data_back() {
-    if env::var("DUET_SKIP_CLIENTS").is_ok_and(|list| list.split(',').any(|name| name == "go")) {
-        eprintln!("SKIPPED: DUET_SKIP_CLIENTS says that there is no go");
+    if is_skipped() {
         return;
     }
     let (address, stats) = echo(KcpOptions::default());

@@ -11,14 +11,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::alone::{alone, memory};
 use super::network::{config, connect, send};
 use super::raw::{RawClient, proof, push};
-use super::server::{listen, noise, read, read_exact, soon, until, write};
+use super::server::{accept, listen, noise, read, read_exact, soon, until, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_does_not_read_stops_its_client_and_no_other_and_goes_on_where_it_stopped() {
     let mut listener = listen(KcpOptions::default());
     let address = listener.local_addr().unwrap();
     let client = tokio::spawn(connect(address, config()));
-    let (mut slow, slow_writer, _) = soon(listener.accept()).await;
+    let (mut slow, slow_writer, _) = accept(&mut listener).await;
     write(&slow_writer, &read_exact(&mut slow, 5).await).await.unwrap();
     let mut client = client.await.unwrap();
     let data = noise(1, 1 << 20);
@@ -29,7 +29,7 @@ async fn a_reader_that_does_not_read_stops_its_client_and_no_other_and_goes_on_w
     });
 
     let other = tokio::spawn(connect(address, config()));
-    let (mut reader, writer, _) = soon(listener.accept()).await;
+    let (mut reader, writer, _) = accept(&mut listener).await;
     write(&writer, &read_exact(&mut reader, 5).await).await.unwrap();
     let mut other = other.await.unwrap();
     for _ in 0..200 {
@@ -52,7 +52,7 @@ async fn flood() {
     let stats = listener.stats();
     let client = RawClient::new(listener.local_addr().unwrap(), 7).await;
     client.send(&proof(7, client.begin().await)).await;
-    let (mut reader, _writer, _) = soon(listener.accept()).await;
+    let (mut reader, _writer, _) = accept(&mut listener).await;
     let before = memory();
     let earlier = stats.datagrams_in.load(Ordering::Relaxed);
     for number in 0..5000 {
@@ -76,7 +76,7 @@ async fn a_client_that_vanishes_ends_its_session_with_an_error_on_both_halves() 
     let stats = listener.stats();
     let client = RawClient::new(listener.local_addr().unwrap(), 7).await;
     client.send(&proof(7, client.begin().await)).await;
-    let (mut reader, writer, _) = soon(listener.accept()).await;
+    let (mut reader, writer, _) = accept(&mut listener).await;
     drop(client);
     assert_eq!(writer.try_write(&[1; 100_000]).unwrap(), 4 * 1376);
     assert!(!writer.try_flush().unwrap());
@@ -92,7 +92,7 @@ async fn a_client_that_vanishes_ends_its_session_with_an_error_on_both_halves() 
 async fn a_client_that_was_silent_for_long_is_not_dead_when_something_is_sent() {
     let mut listener = listen(KcpOptions { dead_link: Duration::from_millis(100), ..KcpOptions::default() });
     let client = tokio::spawn(connect(listener.local_addr().unwrap(), config()));
-    let (mut reader, writer, _) = soon(listener.accept()).await;
+    let (mut reader, writer, _) = accept(&mut listener).await;
     write(&writer, &read_exact(&mut reader, 5).await).await.unwrap();
     let mut client = client.await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -11,7 +11,7 @@ use super::alone::{alone, memory, ticks};
 use super::network::config;
 use super::raw::{RawClient, proof};
 use super::relay::{Weather, relay};
-use super::server::{GREETING, echo, listen, soon};
+use super::server::{GREETING, accept, echo, listen, soon};
 
 const IDLE: u32 = 500;
 
@@ -26,7 +26,7 @@ fn idle_sessions() {
         for conv in 1..=IDLE {
             client.conv = conv;
             client.send(&proof(conv, client.begin().await)).await;
-            sessions.push(soon(listener.accept()).await);
+            sessions.push(accept(&mut listener).await);
         }
         let (memory, before) = ((memory() - before) / i64::from(IDLE), ticks());
         tokio::time::sleep(Duration::from_secs(5)).await;

@@ -5,21 +5,21 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use duet_transport::{KcpOptions, KcpStats};
+use duet_transport::KcpOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::alone::{alone, memory};
 use super::network::{config, connect};
 use super::raw::{ACK, ASK_WINDOW, RawClient, Segment, proof, push};
-use super::server::{Random, echo, listen, noise, read_exact, soon, until};
+use super::server::{Random, accept, echo, listen, noise, read_exact, soon, until};
 
 fn of(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
 #[test]
-fn datagrams_of_strangers_make_no_state_and_no_more_bytes_than_they_have() {
-    alone("kcp::proof::datagrams_of_strangers_make_no_state_and_no_more_bytes_than_they_have", strangers());
+fn datagrams_of_strangers_make_no_state_and_at_most_a_quarter_more_bytes_than_they_have() {
+    alone("kcp::proof::datagrams_of_strangers_make_no_state_and_at_most_a_quarter_more_bytes_than_they_have", strangers());
 }
 
 /// `DUET_DATAGRAMS` says how many there are.
@@ -60,8 +60,8 @@ async fn strangers() {
         known.write_all(b"done").await.unwrap();
         soon(known.read_exact(&mut [0; 4])).await.unwrap();
         let out = of(&stats.unproved_bytes_out) - out;
-        assert!(out <= sent, "{kind}: {out} bytes for {sent}");
-        let is_answered = !["one byte", "parity", "later number", "no data"].contains(kind);
+        assert!(out <= sent * 5 / 4, "{kind}: {out} bytes for {sent}");
+        let is_answered = !["parity", "later number", "no data"].contains(kind);
         assert_eq!(out > 0, is_answered, "{kind}");
         bytes_in += sent;
         bytes_out += out;
@@ -116,12 +116,12 @@ async fn another_conversation_from_the_same_address_is_another_session() {
     let mut listener = listen(KcpOptions::default());
     let first = RawClient::new(listener.local_addr().unwrap(), 7).await;
     first.send(&proof(7, first.begin().await)).await;
-    let (mut reader, _writer, peer) = soon(listener.accept()).await;
+    let (mut reader, _writer, peer) = accept(&mut listener).await;
     assert_eq!(peer, first.socket.local_addr().unwrap());
 
     let second = RawClient { conv: 8, ..first };
     second.send(&proof(8, second.begin().await)).await;
-    let (mut other, _other_writer, same_peer) = soon(listener.accept()).await;
+    let (mut other, _other_writer, same_peer) = accept(&mut listener).await;
     assert_eq!(peer, same_peer);
     second.send(&push(7, 0, 1, b"first")).await;
     second.send(&push(8, 0, 1, b"second")).await;
@@ -136,7 +136,7 @@ async fn what_comes_after_the_end_of_a_session_opens_no_other() {
     let client = RawClient::new(listener.local_addr().unwrap(), 7).await;
     let cookie = client.begin().await;
     client.send(&[proof(7, cookie), push(7, 0, 1, b"hello")].concat()).await;
-    let (mut reader, writer, _) = soon(listener.accept()).await;
+    let (mut reader, writer, _) = accept(&mut listener).await;
     assert_eq!(soon(read_exact(&mut reader, 5)).await, b"hello");
     drop((reader, writer));
     until("the session is forgotten", || stats.sessions.load(Ordering::Relaxed) == 0).await;
@@ -144,7 +144,7 @@ async fn what_comes_after_the_end_of_a_session_opens_no_other() {
     client.send(&proof(7, cookie)).await;
     client.send(&push(7, 1, 1, b"more")).await;
     client.send(&push(7, 0, 2, b"hello")).await;
-    until("all were refused", || of(&stats.refused_ended) == 1 && of(&stats.refused_stray) == 2).await;
+    until("all were refused", || of(&stats.refused_stray) == 3).await;
     assert_eq!(of(&stats.sessions_opened), 1);
     assert_eq!(of(&stats.unproved_bytes_out), 29, "one greeting");
 }
@@ -159,16 +159,12 @@ async fn no_more_sessions_than_allowed_and_none_after_the_listener_is_gone() {
         client
     };
     let client = prove(1).await;
-    let (mut reader, _writer, _) = soon(listener.accept()).await;
+    let (mut reader, _writer, _) = accept(&mut listener).await;
     let _other = prove(2).await;
-    until("it was refused", || full(&stats) == 1).await;
+    until("it was refused", || of(&stats.refused_admission) == 1).await;
     drop(listener);
     client.send(&push(1, 0, 1, b"still here")).await;
     assert_eq!(soon(read_exact(&mut reader, 10)).await, b"still here");
-}
-
-fn full(stats: &KcpStats) -> u64 {
-    of(&stats.refused_full)
 }
 
 #[tokio::test]
@@ -180,9 +176,9 @@ async fn a_full_queue_of_accepted_sessions_refuses_more_until_there_is_room() {
         client.conv = conv;
         client.send(&proof(conv, client.begin().await)).await;
     }
-    until("the last was refused", || full(&stats) == 1).await;
+    until("the last was refused", || of(&stats.refused_full) == 1).await;
     assert_eq!(stats.sessions.load(Ordering::Relaxed), 256);
-    let _first = soon(listener.accept()).await;
+    let _first = accept(&mut listener).await;
     client.send(&proof(257, client.begin().await)).await;
     until("there was room", || of(&stats.sessions_opened) == 257).await;
 }

@@ -6,14 +6,28 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use duet_transport::{KcpListener, KcpOptions, KcpReader, KcpStats, KcpWriter};
+use duet_transport::{KcpAdmission, KcpListener, KcpOptions, KcpReader, KcpSession, KcpStats, KcpWriter};
 use tokio::io::ReadBuf;
 
 /// What each client receives first: a heartbeat.
 pub(super) const GREETING: [u8; 5] = [0, 0, 0, 1, 0x80];
 
-pub(super) fn listen(options: KcpOptions) -> KcpListener {
-    KcpListener::bind((Ipv4Addr::LOCALHOST, 0).into(), options, GREETING.to_vec()).unwrap()
+/// What each client that is not admitted receives last.
+pub(super) const FAREWELL: &[u8] = b"no room";
+
+/// Everybody is admitted.
+pub(super) fn everybody() -> KcpAdmission<()> {
+    KcpAdmission { greeting: GREETING.to_vec(), farewell: FAREWELL.to_vec(), admit: Box::new(|_| Some(())) }
+}
+
+pub(super) fn listen(options: KcpOptions) -> KcpListener<()> {
+    KcpListener::bind((Ipv4Addr::LOCALHOST, 0).into(), false, options, everybody()).unwrap()
+}
+
+/// The halves of the next session, and whose it is.
+pub(super) async fn accept<T: Send + 'static>(listener: &mut KcpListener<T>) -> (KcpReader, KcpWriter, SocketAddr) {
+    let KcpSession { reader, writer, peer, .. } = soon(listener.accept()).await;
+    (reader, writer, peer)
 }
 
 /// Sends back to every client what it sends.
@@ -22,7 +36,7 @@ pub(super) fn echo(options: KcpOptions) -> (SocketAddr, Arc<KcpStats>) {
     let (address, stats) = (listener.local_addr().unwrap(), listener.stats());
     tokio::spawn(async move {
         loop {
-            let (mut reader, writer, _) = listener.accept().await;
+            let KcpSession { mut reader, writer, .. } = listener.accept().await;
             tokio::spawn(async move {
                 while let Ok(data) = read(&mut reader).await
                     && !data.is_empty()

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use duet_codec::ws::{Opcode, Role, WsDecoder, WsEvent, encode_close, encode_frame};
-use duet_transport::{Listener, Origins, Stream, Writer, upgrade};
+use duet_transport::{Listener, Stream, Upgrade, Upgraded, Writer, WsOptions};
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -19,7 +19,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Serves until the runtime ends.
 pub(super) fn start(runtime: &Runtime) -> SocketAddr {
     let _inside = runtime.enter();
-    let mut listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let mut listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
     let address = listener.local_addr().unwrap();
     runtime.spawn(async move {
         loop {
@@ -32,8 +32,9 @@ pub(super) fn start(runtime: &Runtime) -> SocketAddr {
 
 async fn serve(stream: TcpStream) -> io::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
-    let Ok(upgraded) = upgrade(stream, "/", &Origins::SameHost, None, deadline).await else { return Ok(()) };
-    let mut stream = Stream::from(upgraded.stream);
+    let Ok(asked) = Upgrade::read(stream, &WsOptions::default(), None, deadline).await else { return Ok(()) };
+    let Ok(Upgraded { stream, ahead }) = asked.agree(deadline).await else { return Ok(()) };
+    let mut stream = Stream::from(stream).with_ahead(ahead);
     let mut decoder = WsDecoder::new(Role::Server, MESSAGE_BYTES_MAX, true);
     let mut buffer = vec![0; READ_BYTES];
     loop {
