@@ -12,6 +12,7 @@ mod drop_folder;
 mod exposure;
 mod logging;
 mod memory;
+mod open_files;
 mod outlet;
 mod output;
 mod panics;

@@ -15,7 +15,7 @@ use crate::cli::RunArguments;
 use crate::drop_folder::{self, Folder};
 use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::{logging, output, wiring};
+use crate::{logging, open_files, output, wiring};
 
 /// How long compilers may take to end, and plugins that are being described or started.
 const GIVE_UP: Duration = Duration::from_secs(2);
@@ -83,6 +83,9 @@ fn prepare(arguments: &RunArguments) -> anyhow::Result<Result<Started, ExitCode>
     };
     logging::start(&settings.log)?;
     let listeners = settings.listeners.iter().map(|l| wiring::listener(&settings, l)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(warning) = open_files::warning(&settings, &listeners, open_files::raise()) {
+        tracing::warn!("{warning}");
+    }
     let registry: Arc<dyn Registry> = Arc::<MemoryRegistry>::default();
     let connections = Arc::new(Connections::new(wiring::gateway(&settings)?));
     let runtime = Runtime::new(

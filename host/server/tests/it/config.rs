@@ -1,8 +1,9 @@
 //! Settings that are wrong, and ports that are taken.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use duet_testkit::{Peer, Wire};
@@ -145,4 +146,30 @@ fn the_banner_says_how_the_clients_of_each_listener_have_to_be_built() {
     };
     assert_eq!(said(0), "due2, little endian, route 4 bytes, seq 1 bytes");
     assert_eq!(said(1), "seed, big endian, route 2 bytes, seq 2 bytes");
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised_and_too_many_connections_for_the_hard_one_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    let config = "[gateway]\nconnections_max = 700\n[[listener]]\nprotocol = \"tcp\"\naddress = \"127.0.0.1:0\"\n";
+    fs::write(folder.path().join("duet.toml"), config).unwrap();
+    let mut server = Command::new("sh")
+        .args(["-c", "ulimit -Sn 200 && ulimit -Hn 600 && exec \"$0\" run --config duet.toml", env!("CARGO_BIN_EXE_duet")])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ready = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok).any(|line| line.starts_with("ready"));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap_or_default();
+    server.kill().unwrap();
+    let log = std::io::read_to_string(server.stderr.take().unwrap()).unwrap();
+    server.wait().unwrap();
+    assert!(ready, "{log}");
+    let open_files: Vec<_> = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(open_files[..2], ["600", "600"]);
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("open files")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains("connections_max = 700 ") && warnings[0].contains("may have 600:"), "{}", warnings[0]);
 }
