@@ -192,7 +192,7 @@ fn a_damaged_file_in_the_cache_is_compiled_again() {
     let headed = [&good[..64], &garbage[64..]].concat();
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
-    let mut page = good.clone();
+    let mut page = good;
     page[4096..8192].fill(0);
     let cases = [
         ("empty", Vec::new()),
