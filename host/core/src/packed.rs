@@ -10,6 +10,11 @@ pub use self::requests::{Request, RequestIter, RequestKind, Requests};
 pub const VERSION: u32 = 1;
 
 #[inline]
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|b| u16::from_le_bytes(*b))
+}
+
+#[inline]
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|b| u32::from_le_bytes(*b))
 }

@@ -1,6 +1,6 @@
 //! Effect records: what a handler returns. Nothing in them is trusted.
 
-use super::{u32_at, u64_at};
+use super::{u16_at, u32_at, u64_at};
 use crate::effect::{Action, Target, Targets};
 use crate::{ConnId, ErrorCode, Route, Uid};
 
@@ -50,8 +50,8 @@ pub enum EffectError {
         /// The code.
         code: i32,
     },
-    /// What the kind needs is missing or out of its range.
-    #[error("effect record at byte {at} of kind {kind} has a wrong {part}")]
+    /// What the kind needs is missing or out of its range, or what it does not use is not 0.
+    #[error("effect record at byte {at} of kind {kind} has wrong {part}; `wit/packed.md` says what it takes")]
     Wrong {
         /// Where the record begins.
         at: usize,
@@ -80,7 +80,7 @@ impl<'a> EffectIter<'a> {
         let at = self.at;
         let rest = self.list.get(at..).unwrap_or_default();
         let size = u32_at(rest, 0).unwrap_or(0) as usize;
-        let header = rest.get(4..).and_then(|r| r.first_chunk()).map_or(0, |b| usize::from(u16::from_le_bytes(*b)));
+        let header = u16_at(rest, 4).map_or(0, usize::from);
         let misfit = EffectError::Misfit { at, size, header };
         if header < HEADER || size < header {
             return Err(misfit);
@@ -110,18 +110,20 @@ struct Raw<'a> {
 impl<'a> Raw<'a> {
     #[inline]
     fn action(&self) -> Result<Action<'a>, EffectError> {
+        self.check_unused()?;
         let (route, body) = (Route(self.route), self.body);
         let uids = self.flags & UIDS != 0;
         let one = Target::new(self.target, uids);
         Ok(match self.kind {
             0 => Action::Reply(body),
-            1 => Action::Error(self.code(self.route)?, self.text(body)),
+            1 => Action::Error(self.code(self.route)?, self.text(body)?),
             2 => Action::Push { to: one, route, body },
             3 => {
                 let (ids, body) = self.split(self.target.checked_mul(8), "number of targets")?;
                 Action::Multicast { to: Targets::new(ids, uids), route, body }
             }
-            4 => Action::Broadcast { bound_only: self.target == 1, route, body },
+            4 if self.target <= 1 => Action::Broadcast { bound_only: self.target == 1, route, body },
+            4 => return Err(self.wrong("target")),
             5 => {
                 let (channel, body) = self.split(Some(self.target), "channel")?;
                 Action::Publish { channel: self.channel(channel, false)?, route, body }
@@ -132,13 +134,39 @@ impl<'a> Raw<'a> {
                 let uid = u64_at(body, 0).filter(|_| body.len() == 8).map(u64::cast_signed).filter(|uid| *uid > 0);
                 Action::Bind(ConnId(self.target), Uid(uid.ok_or_else(|| self.wrong("uid"))?))
             }
-            9 => Action::Unbind(one),
+            9 if body.is_empty() => Action::Unbind(one),
+            9 => return Err(self.wrong("body")),
             10 => {
                 let code = if self.route == 0 { ErrorCode::KICKED } else { self.code(self.route)? };
-                Action::Kick { who: one, code, text: self.text(body), at_once: self.flags & AT_ONCE != 0 }
+                Action::Kick { who: one, code, text: self.text(body)?, at_once: self.flags & AT_ONCE != 0 }
             }
             kind => return Err(EffectError::UnknownKind { at: self.at, kind }),
         })
+    }
+
+    /// Fields and flags that a kind does not use are 0, so that a later version can give them a meaning.
+    #[inline]
+    fn check_unused(&self) -> Result<(), EffectError> {
+        let (flags, uses_route, uses_target) = match self.kind {
+            0 => (0, false, false),
+            1 => (0, true, false),
+            2 | 3 => (UIDS, true, true),
+            4 | 5 => (0, true, true),
+            6 | 7 | 9 => (UIDS, false, true),
+            8 => (0, false, true),
+            10 => (UIDS | AT_ONCE, true, true),
+            _ => return Ok(()),
+        };
+        if self.flags & !flags != 0 {
+            return Err(self.wrong("flags"));
+        }
+        if !uses_route && self.route != 0 {
+            return Err(self.wrong("route"));
+        }
+        if !uses_target && self.target != 0 {
+            return Err(self.wrong("target"));
+        }
+        Ok(())
     }
 
     fn wrong(&self, part: &'static str) -> EffectError {
@@ -162,8 +190,8 @@ impl<'a> Raw<'a> {
         }
     }
 
-    fn text(&self, text: &'a [u8]) -> &'a str {
-        std::str::from_utf8(text).unwrap_or("(message is not UTF-8)")
+    fn text(&self, text: &'a [u8]) -> Result<&'a str, EffectError> {
+        std::str::from_utf8(text).map_err(|_| self.wrong("text"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Request records: what a handler gets, and what goes from thread to thread.
 
-use super::{u32_at, u64_at};
+use super::{u16_at, u32_at, u64_at};
 use crate::{ConnId, InFlight, Route, Seq, Uid};
 
 const HEADER: usize = 32;
@@ -44,15 +44,16 @@ impl RequestKind {
         }
     }
 
-    const fn of(byte: u8) -> Self {
-        match byte {
+    const fn of(byte: u8) -> Option<Self> {
+        Some(match byte {
+            0 => Self::Message,
             1 => Self::Connect,
             2 => Self::Bind,
             3 => Self::Disconnect,
             4 => Self::Suspend,
             5 => Self::Resume,
-            _ => Self::Message,
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -184,7 +185,7 @@ impl<'a> IntoIterator for &'a Requests {
     }
 }
 
-/// Walks over request records that the host wrote itself.
+/// Walks over request records that a host wrote, this one or a later one: longer headers and unknown kinds are skipped.
 #[derive(Clone, Debug)]
 pub struct RequestIter<'a> {
     rest: &'a [u8],
@@ -207,18 +208,22 @@ impl<'a> Iterator for RequestIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Request<'a>> {
-        let header: &[u8; HEADER] = self.rest.first_chunk()?;
-        let size = u32_at(header, 0)? as usize;
-        let (record, rest) = self.rest.split_at_checked(size)?;
-        self.rest = rest;
-        let uid = u64_at(header, 16)?.cast_signed();
-        Some(Request {
-            kind: RequestKind::of(*header.get(6)?),
-            conn: ConnId(u64_at(header, 8)?),
-            uid: (uid != 0).then_some(Uid(uid)),
-            route: Route(u32_at(header, 24)?.cast_signed()),
-            seq: Seq(u32_at(header, 28)?.cast_signed()),
-            body: record.get(HEADER..)?,
-        })
+        loop {
+            let header: &[u8; HEADER] = self.rest.first_chunk()?;
+            let (record, rest) = self.rest.split_at_checked(u32_at(header, 0)? as usize)?;
+            let begin = usize::from(u16_at(header, 4)?);
+            let body = record.get(begin..).filter(|_| begin >= HEADER)?;
+            self.rest = rest;
+            let Some(kind) = RequestKind::of(*header.get(6)?) else { continue };
+            let uid = u64_at(header, 16)?.cast_signed();
+            return Some(Request {
+                kind,
+                conn: ConnId(u64_at(header, 8)?),
+                uid: (uid != 0).then_some(Uid(uid)),
+                route: Route(u32_at(header, 24)?.cast_signed()),
+                seq: Seq(u32_at(header, 28)?.cast_signed()),
+                body,
+            });
+        }
     }
 }

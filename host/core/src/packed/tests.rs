@@ -102,13 +102,101 @@ fn effects_with_wrong_parts_are_refused() {
 }
 
 #[test]
-fn longer_headers_of_later_versions_are_skipped() {
-    let mut record = golden("reply");
-    record.splice(24..24, [0xff; 8]);
-    record[0] += 8;
-    record[4] += 8;
-    let effect = EffectIter::new(&record).next().expect("one").expect("valid");
-    assert_eq!(effect.action, Action::Reply(b"yo"));
+fn a_field_that_a_kind_does_not_use_must_be_zero() {
+    let with = |line: &str, at: usize, byte: u8| {
+        let mut bad = golden(line);
+        bad[at] = byte;
+        EffectIter::new(&bad).find_map(Result::err)
+    };
+    let wrong = |kind: u8, part: &'static str| Some(EffectError::Wrong { at: 0, kind, part });
+    for (line, kind) in [("reply", 0), ("error", 1), ("broadcast", 4), ("publish", 5), ("bind", 8)] {
+        assert_eq!(with(line, 7, 1), wrong(kind, "flags"), "{line}: neither connection nor uid");
+    }
+    for (line, kind) in [("push", 2), ("multicast", 3), ("subscribe", 6), ("unsubscribe", 7), ("unbind", 9)] {
+        assert_eq!(with(line, 7, 2), wrong(kind, "flags"), "{line}: only a kick is at once");
+        assert_eq!(with(line, 7, 1), None, "{line} may be about a uid");
+    }
+    for bit in 2..8 {
+        assert_eq!(with("kick", 7, 1 << bit), wrong(10, "flags"), "bit {bit} has no meaning");
+    }
+    for (line, kind) in [("reply", 0), ("subscribe", 6), ("unsubscribe-all", 7), ("bind", 8), ("unbind", 9)] {
+        assert_eq!(with(line, 12, 1), wrong(kind, "route"), "{line} has no route");
+    }
+    for (line, kind) in [("reply", 0), ("error", 1)] {
+        assert_eq!(with(line, 16, 5), wrong(kind, "target"), "{line} goes to who asked");
+        assert_eq!(with(line, 23, 1), wrong(kind, "target"), "{line}: the last byte of it");
+    }
+    assert_eq!(with("broadcast", 16, 2), wrong(4, "target"), "0 and 1 are all there is");
+    assert_eq!(with("broadcast-bound", 20, 1), wrong(4, "target"));
+    let unbind = [&golden("unbind")[..], b"x"].concat();
+    let longer = [&[25], &unbind[1..]].concat();
+    assert_eq!(EffectIter::new(&longer).find_map(Result::err), wrong(9, "body"));
+}
+
+#[test]
+fn the_text_of_an_error_and_of_a_kick_must_be_utf_8() {
+    for (line, kind) in [("error", 1), ("kick", 10)] {
+        let mut bad = golden(line);
+        bad[24] = 0xff;
+        assert_eq!(EffectIter::new(&bad).find_map(Result::err), Some(EffectError::Wrong { at: 0, kind, part: "text" }), "{line}");
+    }
+}
+
+#[test]
+fn a_code_is_from_1_to_65_535_and_0_in_a_kick_alone() {
+    let with = |line: &str, code: i32| {
+        let mut record = golden(line);
+        record[12..16].copy_from_slice(&code.to_le_bytes());
+        EffectIter::new(&record).find_map(Result::err)
+    };
+    for line in ["error", "kick"] {
+        for code in [-1, 65_536, i32::MIN, i32::MAX] {
+            assert_eq!(with(line, code), Some(EffectError::BadCode { at: 0, code }), "{line}");
+        }
+        assert_eq!((with(line, 1), with(line, 65_535)), (None, None), "{line}");
+    }
+    assert_eq!((with("error", 0), with("kick", 0)), (Some(EffectError::BadCode { at: 0, code: 0 }), None));
+}
+
+#[test]
+fn names_of_channels_have_1_to_255_bytes() {
+    let named = |kind: u8, name: &[u8]| {
+        let mut record = golden("subscribe")[..24].to_vec();
+        (record[6], record[0], record[1]) = (kind, (24 + name.len()) as u8, ((24 + name.len()) >> 8) as u8);
+        record.extend_from_slice(name);
+        EffectIter::new(&record).find_map(Result::err)
+    };
+    let wrong = |kind: u8| Some(EffectError::Wrong { at: 0, kind, part: "channel" });
+    for kind in [6, 7] {
+        assert_eq!((named(kind, &[b'x'; 255]), named(kind, &[b'x'; 256])), (None, wrong(kind)));
+    }
+    assert_eq!((named(6, b""), named(7, b"")), (wrong(6), None), "leaving all channels has no name");
+}
+
+#[test]
+fn longer_headers_of_later_hosts_and_plugins_are_skipped() {
+    let request = golden("request-longer-header");
+    assert_eq!(RequestIter::new(&request).collect::<Vec<_>>(), [example()]);
+    let reply = Ok(EffectRecord { request: 0, action: Action::Reply(b"yo") });
+    assert_eq!(EffectIter::new(&golden("reply-longer-header")).collect::<Vec<_>>(), [reply]);
+}
+
+#[test]
+fn a_request_of_an_unknown_kind_is_skipped_and_an_effect_is_refused() {
+    let list = [golden("request-unknown-kind"), golden("request"), golden("request-unknown-kind")].concat();
+    assert_eq!(RequestIter::new(&list).collect::<Vec<_>>(), [example()]);
+    let unknown = golden("effect-unknown-kind");
+    assert_eq!(EffectIter::new(&unknown).collect::<Vec<_>>(), [Err(EffectError::UnknownKind { at: 0, kind: 200 })]);
+}
+
+#[test]
+fn a_request_that_does_not_fit_ends_the_list() {
+    let list = golden("request");
+    for (at, byte) in [(0, 0), (0, 31), (0, 35), (4, 31), (4, 35), (5, 1)] {
+        let mut bad = list.clone();
+        bad[at] = byte;
+        assert_eq!(RequestIter::new(&bad).count(), 0, "byte {at} is {byte}");
+    }
 }
 
 #[test]

@@ -92,7 +92,17 @@ fn each_golden_event_reaches_its_handler() {
 }
 
 #[test]
+fn the_longer_header_of_a_later_host_is_skipped_and_so_is_a_kind_it_adds() {
+    ACT.set(|ctx| ctx.reply(Raw(b"yo")));
+    assert_eq!(handle(golden("request-longer-header")), golden("reply"));
+    assert_eq!(handle(golden("request-unknown-kind")), b"");
+}
+
+/// What a plugin reads, and what only a host does.
+const LATER: [&str; 4] = ["request-longer-header", "request-unknown-kind", "reply-longer-header", "effect-unknown-kind"];
+
+#[test]
 fn no_line_is_left_out() {
-    let tested = EFFECTS.iter().map(|(name, _)| *name).chain(EVENTS.iter().map(|(name, ..)| *name)).chain(["request"]);
+    let tested = EFFECTS.iter().map(|(name, _)| *name).chain(EVENTS.iter().map(|(name, ..)| *name)).chain(["request"]).chain(LATER);
     assert_eq!(tested.collect::<BTreeSet<_>>(), lines().map(|(name, _)| name).collect());
 }
