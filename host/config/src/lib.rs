@@ -43,4 +43,5 @@ pub use integer::Integer;
 pub use json::JsonTable;
 pub use report::{Mistake, Mistakes, Place, Report};
 pub use source::{FILE_BYTES_MAX, read};
+pub use suggest::nearest;
 pub use table::{Raw, Table};

@@ -1,7 +1,7 @@
 //! Finds the name that was probably meant.
 
 /// The candidate nearest to `name`, if it is near enough to be a slip of the pen.
-pub(crate) fn nearest<'c>(name: &str, candidates: &[&'c str]) -> Option<&'c str> {
+pub fn nearest<'c>(name: &str, candidates: &[&'c str]) -> Option<&'c str> {
     // Nobody slips over a key of this length, and the distance costs time by length squared.
     if name.len() > 64 {
         return None;

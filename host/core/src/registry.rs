@@ -34,6 +34,7 @@ pub struct RouteTable {
     routes: Vec<RouteEntry>,
     /// A bit for each kind of event that somebody wants.
     events: u8,
+    expects_more: bool,
 }
 
 impl RouteTable {
@@ -46,6 +47,18 @@ impl RouteTable {
         }
         table.routes.sort_by_key(|r| r.route);
         table
+    }
+
+    /// The same table, but with plugins still on their way.
+    #[must_use]
+    pub const fn expecting_more(mut self, more: bool) -> Self {
+        self.expects_more = more;
+        self
+    }
+
+    /// Whether plugins are still on their way: a route that is not here may be one of theirs.
+    pub const fn expects_more(&self) -> bool {
+        self.expects_more
     }
 
     /// Whether a plugin wants events of this kind.
@@ -79,6 +92,9 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// [`PublishError`] if one of its routes belongs to another plugin; nothing is changed then.
     fn publish(&self, entry: PluginEntry) -> Result<(), PublishError>;
+
+    /// Says whether plugins are still being loaded. Which routes they have is known only once they are.
+    fn expect_more(&self, more: bool);
 
     /// Takes a plugin out. Nothing happens if there is none of that name.
     fn withdraw(&self, name: &str);

@@ -8,22 +8,28 @@ use duet_core::{PluginEntry, PublishError, Registry, RouteTable};
 /// Serves one process: what its plugin runtime publishes, its gateway sees at once.
 #[derive(Debug, Default)]
 pub struct MemoryRegistry {
-    plugins: Mutex<Vec<PluginEntry>>,
+    plugins: Mutex<Plugins>,
     routes: ArcSwap<RouteTable>,
 }
 
+#[derive(Debug, Default)]
+struct Plugins {
+    published: Vec<PluginEntry>,
+    expects_more: bool,
+}
+
 impl MemoryRegistry {
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<PluginEntry>) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut Plugins) -> T) -> T {
         let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut plugins);
-        self.routes.store(Arc::new(RouteTable::new(&*plugins)));
+        self.routes.store(Arc::new(RouteTable::new(&plugins.published).expecting_more(plugins.expects_more)));
         result
     }
 }
 
 impl Registry for MemoryRegistry {
     fn publish(&self, entry: PluginEntry) -> Result<(), PublishError> {
-        self.change(|plugins| {
+        self.change(|Plugins { published: plugins, .. }| {
             for other in plugins.iter().filter(|p| p.name != entry.name) {
                 if let Some(taken) = entry.routes.iter().find(|r| other.routes.iter().any(|o| o.route == r.route)) {
                     return Err(PublishError { route: taken.route, holder: Arc::clone(&other.name) });
@@ -35,8 +41,12 @@ impl Registry for MemoryRegistry {
         })
     }
 
+    fn expect_more(&self, more: bool) {
+        self.change(|plugins| plugins.expects_more = more);
+    }
+
     fn withdraw(&self, name: &str) {
-        self.change(|plugins| plugins.retain(|p| &*p.name != name));
+        self.change(|plugins| plugins.published.retain(|p| &*p.name != name));
     }
 
     fn routes(&self) -> Arc<RouteTable> {
@@ -62,6 +72,17 @@ mod tests {
         assert!(registry.routes().get(Route(2)).is_none());
         registry.withdraw("a");
         assert!(registry.routes().get(Route(1)).is_none());
+    }
+
+    #[test]
+    fn whether_more_is_expected_is_seen_until_it_is_taken_back() {
+        let registry = MemoryRegistry::default();
+        assert!(!registry.routes().expects_more());
+        registry.expect_more(true);
+        registry.publish(entry("a", &[1])).expect("free");
+        assert!(registry.routes().expects_more(), "one that came is not all");
+        registry.expect_more(false);
+        assert!(!registry.routes().expects_more() && registry.routes().get(Route(1)).is_some());
     }
 
     #[test]

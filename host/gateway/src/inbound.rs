@@ -197,6 +197,7 @@ impl Harvest<'_> {
                 self.session(route, seq, body);
                 return Ok(());
             }
+            None if self.routes.expects_more() => (ErrorCode::UNAVAILABLE, Some(Refusal::UnknownRoute)),
             None => (ErrorCode::UNKNOWN_ROUTE, Some(Refusal::UnknownRoute)),
             Some(entry) if entry.internal || (entry.authorized && self.uid.is_none()) => {
                 (ErrorCode::NOT_AUTHORIZED, Some(Refusal::NotAuthorized))
@@ -235,12 +236,12 @@ impl Harvest<'_> {
             return;
         }
         if !connection.retains() {
-            self.answers_count += connection.profile.error(route, seq, code, code.text(), &mut self.answers);
+            self.answers_count += connection.profile.error(route, seq, code, text(code), &mut self.answers);
             return;
         }
         // The client counts it, so it has to be among those that are kept.
         let mut packet = Vec::new();
-        if connection.profile.error(route, seq, code, code.text(), &mut packet) > 0 {
+        if connection.profile.error(route, seq, code, text(code), &mut packet) > 0 {
             connection.add(&Bytes::from(packet), route, Overflow::Close, Cause::Asked);
             connection.flush();
             self.connections.bound_retained();
@@ -266,4 +267,9 @@ impl Harvest<'_> {
             }
         }
     }
+}
+
+/// What the gate says with an error of its own. It finds a route unavailable only while plugins are on their way.
+const fn text(code: ErrorCode) -> &'static str {
+    if code.0 == ErrorCode::UNAVAILABLE.0 { "compiling" } else { code.text() }
 }

@@ -28,8 +28,8 @@ pub(crate) struct Pending {
 pub(crate) struct Slice<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) messages: usize,
-    /// When the oldest of them came.
-    pub(crate) at: Instant,
+    /// They have waited too long; all of them or none.
+    pub(crate) is_late: bool,
 }
 
 impl Pending {
@@ -38,10 +38,11 @@ impl Pending {
         self.current.is_none() && self.chunks.is_empty()
     }
 
-    /// The next call: never waits for more than is there, never copies a chunk that fills a call by itself.
-    pub(crate) fn next(&mut self, limits: BatchLimits) -> Option<Slice<'_>> {
+    /// The next call: never waits for more than is there, never copies a chunk that fills a call by itself. What came before
+    /// `oldest`, if anything can have, is late, and shares no call with what is not.
+    pub(crate) fn next(&mut self, limits: BatchLimits, oldest: Option<Instant>) -> Option<Slice<'_>> {
         if self.current.as_ref().is_none_or(|c| self.done_messages >= c.requests.len()) {
-            self.refill(limits);
+            self.refill(limits, oldest);
         }
         let current = self.current.as_ref()?;
         let rest = current.requests.bytes().get(self.done_bytes..)?;
@@ -53,7 +54,7 @@ impl Pending {
         };
         self.done_messages += messages;
         self.done_bytes += bytes;
-        Some(Slice { bytes: rest.get(..bytes)?, messages, at: current.at })
+        Some(Slice { bytes: rest.get(..bytes)?, messages, is_late: Some(current.at) < oldest })
     }
 
     /// Forgets a chunk whose last slice was handled.
@@ -63,12 +64,13 @@ impl Pending {
         }
     }
 
-    fn refill(&mut self, limits: BatchLimits) {
+    fn refill(&mut self, limits: BatchLimits, oldest: Option<Instant>) {
         (self.done_bytes, self.done_messages) = (0, 0);
         self.current = self.chunks.pop_front();
         let Some(current) = &mut self.current else { return };
         while let Some(next) = self.chunks.front() {
-            let fits = current.requests.len() + next.requests.len() <= limits.messages
+            let fits = (Some(current.at) < oldest) == (Some(next.at) < oldest)
+                && current.requests.len() + next.requests.len() <= limits.messages
                 && current.requests.bytes().len() + next.requests.bytes().len() <= limits.bytes;
             if !fits {
                 break;
@@ -122,7 +124,7 @@ mod tests {
         let now = Instant::now();
         pending.chunks.extend(chunks.iter().map(|sizes| chunk(sizes, now)));
         let mut calls = Vec::new();
-        while let Some(slice) = pending.next(LIMITS) {
+        while let Some(slice) = pending.next(LIMITS, None) {
             assert_eq!(RequestIter::new(slice.bytes).count(), slice.messages);
             calls.push(slice.messages);
             pending.advance();
@@ -142,5 +144,19 @@ mod tests {
     #[test]
     fn a_request_above_the_byte_limit_is_a_call_of_its_own() {
         assert_eq!(calls(&[&[5000, 1], &[5000]]), [1, 1, 1]);
+    }
+
+    #[test]
+    fn fresh_requests_are_not_joined_to_late_ones() {
+        let now = Instant::now();
+        let late = now - std::time::Duration::from_secs(6);
+        let mut pending = Pending::default();
+        pending.chunks.extend([chunk(&[1], late), chunk(&[1], late), chunk(&[1], now), chunk(&[1], now)]);
+        let mut calls = Vec::new();
+        while let Some(slice) = pending.next(LIMITS, Some(now - std::time::Duration::from_secs(5))) {
+            calls.push((slice.messages, slice.is_late));
+            pending.advance();
+        }
+        assert_eq!(calls, [(2, true), (2, false)]);
     }
 }

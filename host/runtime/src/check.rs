@@ -1,9 +1,13 @@
 //! Refuses files before they are compiled: what is not a component, too large, or of a world this host does not offer.
 
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
+use crate::contract::{BATCH_HANDLER, CONTRACT, EVENT_HANDLER, HANDLER, LIFECYCLE, Signature, functions, is_compatible};
+
 /// Interfaces a plugin may import, without version.
-const IMPORTS: [&str; 7] = [
+pub(crate) const IMPORTS: [&str; 7] = [
     "duet:plugin/log",
     "duet:plugin/config",
     "duet:plugin/clock",
@@ -12,12 +16,6 @@ const IMPORTS: [&str; 7] = [
     "duet:plugin/gateway",
     "duet:plugin/sessions",
 ];
-/// Version of the contract, as the names of interfaces carry it.
-pub(crate) const CONTRACT: &str = "0.1.0";
-pub(crate) const LIFECYCLE: &str = "duet:plugin/lifecycle@0.1.0";
-pub(crate) const BATCH_HANDLER: &str = "duet:plugin/batch-handler@0.1.0";
-pub(crate) const HANDLER: &str = "duet:plugin/handler@0.1.0";
-pub(crate) const EVENT_HANDLER: &str = "duet:plugin/event-handler@0.1.0";
 
 /// Why a file is no plugin for this host. The text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +34,16 @@ pub(crate) enum CheckError {
     MissingExport(&'static str, String),
     #[error("it imports `{0}`, which this host does not offer; it offers duet:plugin@{CONTRACT} ({offered}) and WASI 0.2 without files and sockets", offered = offered())]
     UnknownImport(String),
+    #[error(
+        "it does not fit the contract: it {direction} `{interface}` with `{found}`, the host has `{needed}`; build it against duet:plugin@{CONTRACT}"
+    )]
+    WrongFunction { direction: &'static str, interface: String, found: String, needed: String },
+    #[error("it does not fit the contract: its `{interface}` has no function `{needed}`; build it against duet:plugin@{CONTRACT}")]
+    MissingFunction { interface: String, needed: String },
+    #[error(
+        "it does not fit the contract: it imports `{function}` of `{interface}`, the host has {offered} there; build it against duet:plugin@{CONTRACT}"
+    )]
+    UnknownFunction { interface: String, function: String, offered: String },
 }
 
 fn offered() -> String {
@@ -49,52 +57,60 @@ struct Outline {
     exports: Vec<String>,
 }
 
-/// Reads and validates a file without compiling it.
-pub(crate) fn check(bytes: &[u8], function_bytes_max: usize) -> Result<(), CheckError> {
-    if !bytes.starts_with(b"\0asm") {
-        return Err(CheckError::NotWasm);
+impl Outline {
+    /// The name under which an interface of the contract is exported.
+    fn export(&self, interface: &str) -> Option<&String> {
+        self.exports.iter().find(|name| is_compatible(name, interface))
     }
-    if Parser::is_core_wasm(bytes) {
-        return Err(CheckError::CoreModule);
-    }
-    let outline = outline(bytes, function_bytes_max)?;
-    let contract = |name: &str| outline.exports.iter().any(|e| compatible(e, name));
-    let found = || if outline.exports.is_empty() { "no exports".to_owned() } else { outline.exports.join(", ") };
-    if !contract(LIFECYCLE) {
-        return Err(CheckError::MissingExport(LIFECYCLE, found()));
-    }
-    if !contract(BATCH_HANDLER) && !contract(HANDLER) {
-        return Err(CheckError::MissingExport(BATCH_HANDLER, found()));
-    }
-    if let Some(unknown) = outline.imports.iter().find(|name| !is_offered(name)) {
-        return Err(CheckError::UnknownImport(unknown.clone()));
-    }
-    Validator::new_with_features(WasmFeatures::default()).validate_all(bytes).map_err(|e| CheckError::Invalid(e.to_string()))?;
-    Ok(())
 }
 
-fn outline(bytes: &[u8], function_bytes_max: usize) -> Result<Outline, CheckError> {
-    let invalid = |e: wasmparser::BinaryReaderError| CheckError::Invalid(e.to_string());
+/// Reads and validates a file without compiling it.
+///
+/// # Errors
+/// Everything that is wrong with it, as far as it can be read.
+pub(crate) fn check(bytes: &[u8], function_bytes_max: usize) -> Result<(), Vec<CheckError>> {
+    if !bytes.starts_with(b"\0asm") {
+        return Err(vec![CheckError::NotWasm]);
+    }
+    if Parser::is_core_wasm(bytes) {
+        return Err(vec![CheckError::CoreModule]);
+    }
+    let mut problems = Vec::new();
+    match outline(bytes, function_bytes_max, &mut problems) {
+        Ok(outline) => {
+            check_names(&outline, &mut problems);
+            match Validator::new_with_features(WasmFeatures::default()).validate_all(bytes) {
+                Ok(types) => check_types(&outline, types.as_ref(), &mut problems),
+                Err(e) => problems.push(CheckError::Invalid(e.to_string())),
+            }
+        }
+        Err(e) => problems.push(CheckError::Invalid(e.to_string())),
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// The names on the outside of a component; functions that are too large are problems.
+fn outline(bytes: &[u8], function_bytes_max: usize, problems: &mut Vec<CheckError>) -> wasmparser::Result<Outline> {
     let mut outline = Outline::default();
     let (mut depth, mut functions) = (0usize, 0usize);
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(invalid)? {
+        match payload? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    outline.imports.push(import.map_err(invalid)?.name.name.to_owned());
+                    outline.imports.push(import?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    outline.exports.push(export.map_err(invalid)?.name.name.to_owned());
+                    outline.exports.push(export?.name.name.to_owned());
                 }
             }
             Payload::CodeSectionEntry(body) => {
                 let size = body.range().len();
                 if size > function_bytes_max {
-                    return Err(CheckError::LargeFunction { index: functions, bytes: size, limit: function_bytes_max });
+                    problems.push(CheckError::LargeFunction { index: functions, bytes: size, limit: function_bytes_max });
                 }
                 functions += 1;
             }
@@ -104,14 +120,80 @@ fn outline(bytes: &[u8], function_bytes_max: usize) -> Result<Outline, CheckErro
     Ok(outline)
 }
 
-/// Whether an exported name is the interface, in this version or a later patch of it.
-fn compatible(name: &str, interface: &str) -> bool {
-    let minor = |n: &str| n.rsplit_once('.').map(|(minor, _)| minor.to_owned());
-    name == interface || (minor(name).is_some() && minor(name) == minor(interface))
+fn check_names(outline: &Outline, problems: &mut Vec<CheckError>) {
+    let found = || if outline.exports.is_empty() { "no exports".to_owned() } else { outline.exports.join(", ") };
+    if outline.export(LIFECYCLE).is_none() {
+        problems.push(CheckError::MissingExport(LIFECYCLE, found()));
+    }
+    if outline.export(BATCH_HANDLER).is_none() && outline.export(HANDLER).is_none() {
+        problems.push(CheckError::MissingExport(BATCH_HANDLER, found()));
+    }
+    problems.extend(outline.imports.iter().filter(|name| !is_offered(name)).cloned().map(CheckError::UnknownImport));
+}
+
+/// Compares the functions that will be called, and those of the host that can be, with the contract.
+fn check_types(outline: &Outline, types: TypesRef<'_>, problems: &mut Vec<CheckError>) {
+    // With both handlers the batch handler is called, and gets the events, too.
+    let called: &[&str] =
+        if outline.export(BATCH_HANDLER).is_some() { &[LIFECYCLE, BATCH_HANDLER] } else { &[LIFECYCLE, HANDLER, EVENT_HANDLER] };
+    for interface in called {
+        let Some(name) = outline.export(interface) else { continue };
+        let item = types.component_item_for_export(name).map(|item| item.ty);
+        let exported = item.map_or_else(Vec::new, |ty| functions_of(types, ty));
+        for (function, needed) in contract(interface) {
+            match exported.iter().find(|(name, _)| name == function) {
+                None => problems.push(CheckError::MissingFunction { interface: name.clone(), needed: format!("{function}: {needed}") }),
+                Some((_, found)) => compare("exports", name, function, found, &needed, problems),
+            }
+        }
+    }
+    for name in &outline.imports {
+        let Some(interface) = IMPORTS.iter().find(|i| is_compatible(name, &format!("{i}@{CONTRACT}"))) else { continue };
+        let offered = contract(interface);
+        let item = types.component_item_for_import(name).map(|item| item.ty);
+        for (function, found) in item.map_or_else(Vec::new, |ty| functions_of(types, ty)) {
+            match offered.iter().find(|(name, _)| *name == function) {
+                None => problems.push(CheckError::UnknownFunction {
+                    interface: name.clone(),
+                    function,
+                    offered: offered.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+                }),
+                Some((_, needed)) => compare("imports", name, &function, &found, needed, problems),
+            }
+        }
+    }
+}
+
+fn contract(interface: &str) -> Vec<(&'static str, Signature)> {
+    functions(interface.split('@').next().unwrap_or(interface))
+}
+
+fn compare(
+    direction: &'static str,
+    interface: &str,
+    function: &str,
+    found: &Signature,
+    needed: &Signature,
+    problems: &mut Vec<CheckError>,
+) {
+    if !found.fits(needed) {
+        let (found, needed) = (format!("{function}: {found}"), format!("{function}: {needed}"));
+        problems.push(CheckError::WrongFunction { direction, interface: interface.to_owned(), found, needed });
+    }
+}
+
+/// The functions of an instance by name.
+fn functions_of(types: TypesRef<'_>, instance: ComponentEntityType) -> Vec<(String, Signature)> {
+    let ComponentEntityType::Instance(instance) = instance else { return Vec::new() };
+    let function = |(name, item): (&String, &wasmparser::component_types::ComponentItem)| match item.ty {
+        ComponentEntityType::Func(function) => Some((name.clone(), Signature::of(types, function))),
+        _ => None,
+    };
+    types.get(instance).map_or_else(Vec::new, |instance| instance.exports.iter().filter_map(function).collect())
 }
 
 fn is_offered(name: &str) -> bool {
-    let ours = |i: &&str| compatible(name, &format!("{i}@{CONTRACT}"));
+    let ours = |i: &&str| is_compatible(name, &format!("{i}@{CONTRACT}"));
     let wasi = ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"];
     IMPORTS.iter().any(ours) || (wasi.iter().any(|w| name.starts_with(w)) && name.contains("@0.2."))
 }

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use duet_core::ErrorCode;
 use duet_core::packed::EffectError;
-use wasmtime::Trap;
+use wasmtime::{Trap, WasmBacktrace};
 
 use crate::engine::STACK_BYTES;
-use crate::host::{HostState, Refused};
+use crate::host::{HostState, LastWords, Refused};
 use crate::meter::WALL_FACTOR;
+
+/// Frames of a backtrace that are told: who trapped, and who called it.
+const FRAMES_MAX: usize = 3;
+/// Frames that say how a program ends, not where it went wrong.
+const MACHINERY: [&str; 7] = ["std::", "core::", "alloc::", "__rust", "rust_", "abort", "__abort"];
 
 /// The end of an instance: its memory is gone, its effects are discarded.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +55,7 @@ pub(crate) enum Fault {
     #[error("returned messages for one request that go to more than {0} receivers in all")]
     TooManyReceivers(usize),
     /// A new instance could not be made.
-    #[error("no new instance: {0}")]
+    #[error("a new instance does not start: {0}")]
     Start(String),
 }
 
@@ -60,9 +65,9 @@ impl Fault {
         match (error.downcast_ref::<Trap>(), state.limits.refused) {
             (Some(Trap::Interrupt), _) if state.meter.starved() => Self::Starved { budget },
             (Some(Trap::Interrupt), _) => Self::Budget(budget),
-            (Some(Trap::StackOverflow), _) => Self::Stack { trap: told(error) },
-            (_, Some(refused)) => Self::Memory { refused, trap: told(error) },
-            _ => Self::Trap(told(error)),
+            (Some(Trap::StackOverflow), _) => Self::Stack { trap: told(error, &state.last_words) },
+            (_, Some(refused)) => Self::Memory { refused, trap: told(error, &state.last_words) },
+            _ => Self::Trap(told(error, &state.last_words)),
         }
     }
 
@@ -84,11 +89,52 @@ impl Fault {
     }
 }
 
-/// The cause, then the backtrace, which wasmtime gives the other way round. Names in it are the guest's.
-fn told(error: &wasmtime::Error) -> String {
-    let (trace, causes): (Vec<String>, Vec<String>) =
-        error.chain().map(ToString::to_string).partition(|text| text.starts_with("error while executing at wasm backtrace"));
-    format!("{}\n{}", causes.join(": "), trace.concat())
+/// Why a function of `lifecycle`, or making the instance, did not return.
+pub(crate) fn lifecycle_failure(function: &str, error: &wasmtime::Error, budget: Duration, state: &HostState) -> String {
+    match Fault::from_call(error, budget, state) {
+        Fault::Budget(_) => too_long(function, budget),
+        fault => format!("`{function}` failed: {fault}"),
+    }
+}
+
+/// The text for a function of `lifecycle` that does not return in time.
+pub(crate) fn too_long(function: &str, budget: Duration) -> String {
+    format!("`{function}` ran longer than {} s", budget.as_secs_f64())
+}
+
+/// The cause, then the first frames that are the plugin's. Names in it are the guest's.
+///
+/// A program that gives up says why on stderr and then executes `unreachable`, so what it said last is the cause.
+fn told(error: &wasmtime::Error, last_words: &LastWords) -> String {
+    let is_backtrace = |text: &String| text.starts_with("error while executing at wasm backtrace");
+    let causes: Vec<String> = error.chain().map(ToString::to_string).filter(|text| !is_backtrace(text)).collect();
+    let mut text = causes.join(": ");
+    let gave_up = error.downcast_ref::<Trap>().is_none_or(|trap| *trap == Trap::UnreachableCodeReached);
+    if gave_up && let Some(said) = last_words.take() {
+        text = format!("{said} ({text})");
+    }
+    let trace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+    let frames = frames(&trace);
+    if !frames.is_empty() {
+        text += &format!("; at {}", frames.join(", called by "));
+    }
+    text
+}
+
+/// Names of functions out of a backtrace: the innermost that are not machinery, or the innermost if all are.
+fn frames(trace: &str) -> Vec<&str> {
+    let names = || trace.lines().filter_map(|line| line.split_once(" - ")).map(|(_, frame)| name(frame));
+    let own: Vec<&str> = names().filter(|name| !MACHINERY.iter().any(|m| name.starts_with(m))).take(FRAMES_MAX).collect();
+    if own.is_empty() { names().take(FRAMES_MAX).collect() } else { own }
+}
+
+/// `module.wasm!crate::function::h0123456789abcdef` without its module and hash.
+fn name(frame: &str) -> &str {
+    let name = frame.split_once('!').map_or(frame, |(_, name)| name).trim();
+    match name.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => name,
+        _ => name,
+    }
 }
 
 /// What to do about growth that was refused.
@@ -102,4 +148,33 @@ fn grown(refused: &Refused) -> String {
 /// Bytes as they are written in settings.
 fn size(bytes: usize) -> String {
     if bytes.is_multiple_of(1 << 20) { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_three_frames_of_the_plugin_are_told() {
+        let trace = "error while executing at wasm backtrace:\n    0:   0x1f2 - duet_dice.wasm!abort\n    \
+                     1:   0x1f2 - duet_dice.wasm!std::process::abort::h0123456789abcdef\n    \
+                     2:   0x1f2 - duet_dice.wasm!__rustc[7ed0]::rust_panic\n    \
+                     3:   0x1f2 - duet_dice.wasm!dice::roll::hfedcba9876543210\n                    at src/lib.rs:7:9\n    \
+                     4:   0x1f2 - duet_dice.wasm!dice::handle\n    5:   0x1f2 - duet_dice.wasm!<wasm function 12>\n    \
+                     6:   0x1f2 - duet_dice.wasm!dice::last";
+        assert_eq!(frames(trace), ["dice::roll", "dice::handle", "<wasm function 12>"]);
+        assert_eq!(frames("error while executing at wasm backtrace:\n    0: 0x1 - a!abort"), ["abort"]);
+        assert_eq!(frames(""), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_guest_said_before_it_gave_up_is_the_cause_and_comes_first() {
+        let words = LastWords::default();
+        words.note("panicked at src/lib.rs:7:9: no dice");
+        let text = told(&wasmtime::Error::from(Trap::UnreachableCodeReached), &words);
+        assert!(text.starts_with("panicked at src/lib.rs:7:9: no dice (") && text.contains("`unreachable`"), "{text}");
+        words.note("an old line");
+        let other = told(&wasmtime::Error::from(Trap::MemoryOutOfBounds), &words);
+        assert!(!other.contains("an old line"), "the trap says it better: {other}");
+    }
 }

@@ -8,8 +8,8 @@ use duet_core::{Action, ErrorCode, Request};
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, InstancePre, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::check::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
-use crate::fault::Fault;
+use crate::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
+use crate::fault::{Fault, lifecycle_failure, too_long};
 use crate::host::{Context, EFFECT_BYTES_MAX, HostState, Linkers};
 use crate::manifest::Handlers;
 use crate::meter::alone;
@@ -129,11 +129,11 @@ impl Template {
                 let wait = self.lifecycle_wait();
                 match runtime.block_on(async { tokio::time::timeout(wait, call).await }) {
                     Ok(called) => called,
-                    Err(_) => return Err(format!("`describe` did not return within {wait:?}")),
+                    Err(_) => return Err(too_long("describe", wait)),
                 }
             }
         };
-        called.map(|(text,)| text).map_err(|e| format!("`describe` failed: {}", Fault::from_call(&e, LIFECYCLE_BUDGET, store.data())))
+        called.map(|(text,)| text).map_err(|e| lifecycle_failure("describe", &e, LIFECYCLE_BUDGET, store.data()))
     }
 
     /// A new instance, started.
@@ -157,13 +157,24 @@ impl Template {
         let wait = self.lifecycle_wait();
         match tokio::time::timeout(wait, start).await {
             Ok(started) => self.guest(store, started),
-            Err(_) => Err(Fault::Start(format!("`start` did not return within {wait:?}"))),
+            Err(_) => Err(Fault::Start(too_long("start", wait))),
+        }
+    }
+
+    /// Starts an instance and ends it in good order, to see whether it can be done.
+    pub(crate) fn try_start(&self, runtime: &tokio::runtime::Runtime) -> Result<(), Fault> {
+        match self.lane {
+            Lane::Sync => self.instantiate().map(Guest::stop),
+            Lane::Waiting => runtime.block_on(async {
+                self.instantiate_async().await?.stop_async().await;
+                Ok(())
+            }),
         }
     }
 
     /// An instance that may have started, with its entry points.
     fn guest(&self, mut store: Store<HostState>, started: wasmtime::Result<(Instance, Result<(), String>)>) -> Result<Guest, Fault> {
-        let (instance, answer) = started.map_err(|e| Fault::Start(Fault::from_call(&e, LIFECYCLE_BUDGET, store.data()).to_string()))?;
+        let (instance, answer) = started.map_err(|e| Fault::Start(lifecycle_failure("start", &e, LIFECYCLE_BUDGET, store.data())))?;
         answer.map_err(|e| Fault::Start(format!("`start` answered: {e}")))?;
         let failed = |e: wasmtime::Error| Fault::Start(format!("{e:#}"));
         let entry = match self.entry {
@@ -289,6 +300,7 @@ impl Guest {
         state.request = index;
         state.effects_count = 0;
         state.receivers = 0;
+        state.error_code = ErrorCode::HANDLER;
         (request.conn.0, request.uid.map_or(0, |u| u.0), request.route.0, request.seq.0, request.body)
     }
 
@@ -305,7 +317,7 @@ impl Guest {
     fn answer(&mut self, request: usize, answer: &Result<Vec<u8>, String>) {
         let action = match answer {
             Ok(body) => Action::Reply(body),
-            Err(message) => Action::Error(ErrorCode::HANDLER, message),
+            Err(message) => Action::Error(self.store.data().error_code, message),
         };
         put_effect(&mut self.store.data_mut().effects, &EffectRecord { request, action });
     }

@@ -9,6 +9,7 @@ mod batch;
 mod cache;
 mod check;
 mod compile;
+mod contract;
 mod engine;
 mod fault;
 mod guest;

@@ -21,18 +21,37 @@ use crate::manifest::{Handlers, Manifest, ManifestError};
 use crate::options::{PluginOptions, RuntimeOptions};
 use crate::panic::contained;
 
-/// Why a file is not loaded. The text names the file, the reason and what to do.
+/// Why a file is not loaded. The text names the file, and of everything that is wrong with it the reason and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", one_line(&format!("{}: {reason}", file.display())))]
+#[error("{}", one_line(&format!("{}: {}", file.display(), self.reasons().join("; also: "))))]
 pub struct LoadError {
     file: PathBuf,
-    reason: Reason,
+    reasons: Vec<Reason>,
 }
 
 impl LoadError {
     pub(crate) fn new(file: &Path, reason: impl Into<Reason>) -> Self {
-        Self { file: file.to_owned(), reason: reason.into() }
+        Self::all(file, only(reason))
     }
+
+    pub(crate) fn all(file: &Path, reasons: Vec<Reason>) -> Self {
+        Self { file: file.to_owned(), reasons }
+    }
+
+    /// What is wrong, one line each.
+    pub fn reasons(&self) -> Vec<String> {
+        self.reasons.iter().map(|reason| one_line(&reason.to_string())).collect()
+    }
+}
+
+/// Where there is only one thing to say.
+fn only(reason: impl Into<Reason>) -> Vec<Reason> {
+    vec![reason.into()]
+}
+
+/// Where there may be more.
+pub(crate) fn every<R: Into<Reason>>(reasons: Vec<R>) -> Vec<Reason> {
+    reasons.into_iter().map(R::into).collect()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -49,13 +68,13 @@ pub(crate) enum Reason {
     Check(#[from] CheckError),
     #[error(transparent)]
     Compile(#[from] CompileError),
-    #[error("it does not fit the contract: {0}; build it against duet:plugin@{version}", version = crate::check::CONTRACT)]
+    #[error("it does not fit the contract: {0}; build it against duet:plugin@{version}", version = crate::contract::CONTRACT)]
     Link(String),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error("{0}")]
     Describe(String),
-    #[error("it does not start: {0}")]
+    #[error("{0}")]
     Start(String),
     #[error("its configuration is not a JSON object: {0}")]
     Config(#[from] serde_json::Error),
@@ -158,35 +177,59 @@ impl Loader {
     /// # Errors
     /// [`LoadError`] with the reason. A file that is refused leaves nothing behind.
     pub fn load(&self, file: &Path, options: PluginOptions) -> Result<Loaded, LoadError> {
-        let begun = Instant::now();
-        let _underway = Underway::begin(&self.loads);
-        // Whoever loads plugins goes on with the next one.
-        contained(|| self.load_file(file, options, begun))
-            .unwrap_or_else(|panic| Err(Reason::Panic(panic)))
-            .map_err(|reason| LoadError { file: file.to_owned(), reason })
+        self.guarded(file, options, false)
     }
 
-    fn load_file(&self, file: &Path, options: PluginOptions, begun: Instant) -> Result<Loaded, Reason> {
+    /// Loads one file and starts an instance, which is thrown away: what serving it would do, short of its routes.
+    ///
+    /// # Errors
+    /// [`LoadError`] with everything that is wrong, as far as it can be found.
+    pub fn check(&self, file: &Path, options: PluginOptions) -> Result<Loaded, LoadError> {
+        self.guarded(file, options, true)
+    }
+
+    fn guarded(&self, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, LoadError> {
+        let _underway = Underway::begin(&self.loads);
+        // Whoever loads plugins goes on with the next one.
+        contained(|| self.load_file(file, options, start))
+            .unwrap_or_else(|panic| Err(only(Reason::Panic(panic))))
+            .map_err(|reasons| LoadError::all(file, reasons))
+    }
+
+    fn load_file(&self, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, Vec<Reason>> {
+        let begun = Instant::now();
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = read(file, self.options.file_bytes_max)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let source = Source::of(&bytes);
-        let kept = self.cache.as_ref().and_then(|cache| cache.load(source));
-        let (component, cached) = match kept.and_then(|code| code.component(&self.engine).ok()) {
-            // It was checked before it was compiled.
-            Some(component) => (component, true),
-            None => {
-                check(&bytes, self.options.function_bytes_max)?;
-                (self.compile(&runtime, &bytes, source)?, false)
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(only)?;
+        let (component, cached) = self.component(file, &runtime)?;
+        let context = Context::new(&name, &options, &self.directory).map_err(only)?;
+        let template = Template::new(&self.linkers, &component, context, options.clone()).map_err(|fault| only(Reason::Link(fault)))?;
+        let handlers = template.handlers();
+        let described = template.describe(&runtime).map_err(|text| only(Reason::Describe(text)));
+        let manifest = described.and_then(|text| Manifest::parse(&text, handlers).map_err(every));
+        let started = if start { template.try_start(&runtime) } else { Ok(()) };
+        let manifest = match (manifest, started.map_err(|fault| Reason::Start(fault.to_string()))) {
+            (Ok(manifest), Ok(())) => manifest,
+            (Ok(_), Err(reason)) => return Err(vec![reason]),
+            (Err(mut reasons), started) => {
+                reasons.extend(started.err());
+                return Err(reasons);
             }
         };
-        drop(bytes);
-        let context = Context::new(&name, &options, &self.directory)?;
-        let template = Template::new(&self.linkers, &component, context, options.clone()).map_err(Reason::Link)?;
-        let handlers = template.handlers();
-        let manifest = Manifest::parse(&template.describe(&runtime).map_err(Reason::Describe)?, handlers)?;
         let batch = handlers == Handlers::Batch;
         Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), file: file.to_owned(), options, template })
+    }
+
+    /// The compiled form of a file, and whether it was in the cache.
+    fn component(&self, file: &Path, runtime: &tokio::runtime::Runtime) -> Result<(Component, bool), Vec<Reason>> {
+        let bytes = read(file, self.options.file_bytes_max).map_err(only)?;
+        let source = Source::of(&bytes);
+        let kept = self.cache.as_ref().and_then(|cache| cache.load(source));
+        // It was checked before it was compiled.
+        if let Some(component) = kept.and_then(|code| code.component(&self.engine).ok()) {
+            return Ok((component, true));
+        }
+        check(&bytes, self.options.function_bytes_max).map_err(every)?;
+        Ok((self.compile(runtime, &bytes, source).map_err(only)?, false))
     }
 
     /// Compiles the bytes that were checked, and keeps the result if there is a place for it. That is never the plugin's fault.

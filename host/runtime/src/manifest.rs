@@ -1,12 +1,25 @@
 //! What a plugin says of itself: the JSON that `lifecycle.describe` returns.
 
+use std::collections::BTreeMap;
+
+use duet_config::nearest;
 use duet_core::{RequestKind, Route, RouteEntry};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::host::one_line;
 
 /// Most routes of one plugin.
 const ROUTES_MAX: usize = 4096;
 /// Longest manifest in bytes.
 const BYTES_MAX: usize = 64 << 10;
+/// Most warnings about one manifest.
+const WARNINGS_MAX: usize = 16;
+
+/// Keys of a manifest.
+const KEYS: [&str; 5] = ["name", "version", "packed", "routes", "events"];
+/// Keys of one of its routes.
+const ROUTE_KEYS: [&str; 4] = ["route", "name", "authorized", "internal"];
 
 /// A plugin's description of itself.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,15 +36,22 @@ pub struct Manifest {
     /// Events of connections it wants, by name.
     #[serde(default)]
     events: Vec<String>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 struct ManifestRoute {
     route: i32,
+    /// For people; known so that it is not taken for a mistake.
+    #[serde(default, rename = "name")]
+    _name: IgnoredAny,
     #[serde(default)]
     authorized: bool,
     #[serde(default)]
     internal: bool,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
 /// Why a manifest was refused.
@@ -45,12 +65,19 @@ pub(crate) enum ManifestError {
     Packed(u32),
     #[error("it lists {0} routes, the limit is 4,096")]
     TooManyRoutes(usize),
-    #[error("it lists route {0} twice")]
-    Twice(i32),
+    #[error("it lists {} twice", listed(.0))]
+    Twice(Vec<i32>),
     #[error("it lists the event `{0}`; events are connect, bind, disconnect, suspend, resume")]
     Event(String),
     #[error("it lists events, but a plugin with `handler` gets them only if it exports `event-handler`")]
     NoEventHandler,
+}
+
+/// `route 1`, or `routes 1, 2` of several; so many as a line of the log has room for.
+fn listed(routes: &[i32]) -> String {
+    let shown: Vec<String> = routes.iter().take(32).map(ToString::to_string).collect();
+    let more = if routes.len() > shown.len() { " and more" } else { "" };
+    format!("route{} {}{more}", if routes.len() == 1 { "" } else { "s" }, shown.join(", "))
 }
 
 /// What a plugin exports to be called.
@@ -66,32 +93,64 @@ pub(crate) enum Handlers {
 }
 
 impl Manifest {
-    pub(crate) fn parse(text: &str, handlers: Handlers) -> Result<Self, ManifestError> {
+    /// Reads what `describe` returned.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn parse(text: &str, handlers: Handlers) -> Result<Self, Vec<ManifestError>> {
         if text.len() > BYTES_MAX {
-            return Err(ManifestError::TooLong(text.len()));
+            return Err(vec![ManifestError::TooLong(text.len())]);
         }
-        let mut manifest: Self = serde_json::from_str(text)?;
+        let mut manifest: Self = serde_json::from_str(text).map_err(|e| vec![e.into()])?;
+        let mut problems = Vec::new();
         if handlers == Handlers::Batch && manifest.packed != duet_core::packed::VERSION {
-            return Err(ManifestError::Packed(manifest.packed));
+            problems.push(ManifestError::Packed(manifest.packed));
         }
         if manifest.routes.len() > ROUTES_MAX {
-            return Err(ManifestError::TooManyRoutes(manifest.routes.len()));
+            problems.push(ManifestError::TooManyRoutes(manifest.routes.len()));
         }
         manifest.routes.sort_by_key(|r| r.route);
-        if let Some(twice) = manifest.routes.windows(2).find_map(|w| matches!(w, [a, b] if a.route == b.route).then(|| w.first())?) {
-            return Err(ManifestError::Twice(twice.route));
+        let mut twice: Vec<i32> = manifest
+            .routes
+            .windows(2)
+            .filter_map(|w| matches!(w, [a, b] if a.route == b.route).then(|| w.first())?)
+            .map(|r| r.route)
+            .collect();
+        twice.dedup();
+        if !twice.is_empty() {
+            problems.push(ManifestError::Twice(twice));
         }
-        if let Some(unknown) = manifest.events.iter().find(|name| event(name).is_none()) {
-            return Err(ManifestError::Event(unknown.chars().take(64).collect()));
-        }
+        problems.extend(
+            manifest.events.iter().filter(|name| event(name).is_none()).map(|name| ManifestError::Event(name.chars().take(64).collect())),
+        );
         if !manifest.events.is_empty() && handlers == (Handlers::Single { events: false }) {
-            return Err(ManifestError::NoEventHandler);
+            problems.push(ManifestError::NoEventHandler);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
         }
         // Both are shown in logs and tables.
         for text in [&mut manifest.name, &mut manifest.version] {
             *text = text.chars().filter(|c| !c.is_control()).take(64).collect();
         }
         Ok(manifest)
+    }
+
+    /// What is probably a mistake, though it can be served: a slip in `authorized` opens a route to everybody.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.unknown.keys().map(|key| unknown_key("", key, &KEYS)).collect();
+        for route in &self.routes {
+            let of_route = format!("route {}: ", route.route);
+            warnings.extend(route.unknown.keys().map(|key| unknown_key(&of_route, key, &ROUTE_KEYS)));
+        }
+        if self.routes.is_empty() && self.events.is_empty() {
+            warnings.push("it has no routes and wants no events, so it is never called".to_owned());
+        }
+        if let Some(more) = warnings.len().checked_sub(WARNINGS_MAX).filter(|more| *more > 0) {
+            warnings.truncate(WARNINGS_MAX);
+            warnings.push(format!("{more} more of this sort"));
+        }
+        warnings
     }
 
     /// The routes as the registry has them.
@@ -106,6 +165,12 @@ impl Manifest {
     }
 }
 
+fn unknown_key(place: &str, key: &str, known: &[&str]) -> String {
+    let meant = nearest(key, known).map(|meant| format!(", did you mean `{meant}`?")).unwrap_or_default();
+    let key: String = key.chars().take(64).collect();
+    one_line(&format!("{place}the manifest's key `{key}` is unknown and ignored{meant}"))
+}
+
 fn event(name: &str) -> Option<RequestKind> {
     RequestKind::EVENTS.into_iter().find(|kind| kind.name() == name)
 }
@@ -115,11 +180,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_keys_are_ignored_and_flags_default_to_open() {
+    fn unknown_keys_are_ignored_with_a_warning_and_flags_default_to_open() {
         let text = r#"{"name":"a\u001b[1m","version":"1","packed":1,"later":[1],"routes":[{"route":-3,"name":"x"}]}"#;
         let manifest = Manifest::parse(text, Handlers::Batch).expect("valid");
         assert_eq!(manifest.name, "a[1m");
         assert_eq!(manifest.routes(), [RouteEntry { route: Route(-3), authorized: false, internal: false }]);
+        assert_eq!(manifest.warnings(), ["the manifest's key `later` is unknown and ignored"]);
+    }
+
+    #[test]
+    fn a_slip_in_a_key_is_told_with_what_was_probably_meant() {
+        let text = r#"{"name":"a","version":"1","packed":1,"event":[],"routes":[{"route":1,"authorised":true},{"route":2,"internl":1}]}"#;
+        let warnings = Manifest::parse(text, Handlers::Batch).expect("served all the same").warnings();
+        assert_eq!(
+            warnings,
+            [
+                "the manifest's key `event` is unknown and ignored, did you mean `events`?",
+                "route 1: the manifest's key `authorised` is unknown and ignored, did you mean `authorized`?",
+                "route 2: the manifest's key `internl` is unknown and ignored, did you mean `internal`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_plugin_without_routes_and_events_is_told_that_nobody_calls_it() {
+        let warnings = |text: &str| Manifest::parse(text, Handlers::Batch).expect("valid").warnings();
+        assert_eq!(warnings(r#"{"name":"a","version":"1","packed":1,"routes":[]}"#).len(), 1);
+        assert_eq!(warnings(r#"{"name":"a","version":"1","packed":1,"routes":[],"events":["bind"]}"#), [""; 0]);
+    }
+
+    #[test]
+    fn warnings_about_one_manifest_are_few_and_of_one_line_each() {
+        let keys: Vec<String> = (0..100).map(|n| format!("\"k\\n{n}\":1")).collect();
+        let text = format!(r#"{{"name":"a","version":"1","packed":1,"routes":[{{"route":1}}],{}}}"#, keys.join(","));
+        let warnings = Manifest::parse(&text, Handlers::Batch).expect("valid").warnings();
+        assert_eq!((warnings.len(), warnings.last().map(String::as_str)), (17, Some("84 more of this sort")));
+        assert!(!warnings.iter().any(|w| w.contains(char::is_control)), "{warnings:?}");
+    }
+
+    #[test]
+    fn all_mistakes_of_a_manifest_are_told_at_once() {
+        let text = r#"{"name":"a","version":"1","routes":[{"route":1},{"route":1},{"route":2},{"route":2}],"events":["x","bind","y"]}"#;
+        let problems: Vec<String> = Manifest::parse(text, Handlers::Batch).expect_err("refused").iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems[0].contains("version 0 of the packed layout") && problems[1].contains("routes 1, 2 twice"), "{problems:?}");
+        assert!(problems[2].contains("`x`") && problems[3].contains("`y`"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_example_in_the_contract_is_a_manifest() {
+        let wit = include_str!("../../../wit/lifecycle.wit");
+        let (_, example) = wit.split_once("```json").expect("an example");
+        let (example, _) = example.split_once("```").expect("its end");
+        let json: String = example.lines().map(|l| l.trim().trim_start_matches("///")).collect();
+        let manifest = Manifest::parse(&json, Handlers::Batch).expect("JSON that the host takes");
+        assert_eq!((manifest.warnings(), manifest.routes().len(), manifest.events().len()), (Vec::new(), 1, 1));
     }
 
     #[test]
@@ -128,14 +243,19 @@ mod tests {
         let manifest = Manifest::parse(text, Handlers::Batch).expect("valid");
         assert_eq!(manifest.events(), [RequestKind::Connect, RequestKind::Resume]);
         assert!(Manifest::parse(text, Handlers::Single { events: true }).is_ok());
-        assert!(matches!(Manifest::parse(text, Handlers::Single { events: false }), Err(ManifestError::NoEventHandler)));
+        assert!(matches!(
+            Manifest::parse(text, Handlers::Single { events: false }).expect_err("refused")[..],
+            [ManifestError::NoEventHandler]
+        ));
         let wrong = text.replace("resume", "message");
-        assert!(matches!(Manifest::parse(&wrong, Handlers::Batch), Err(ManifestError::Event(name)) if name == "message"));
+        assert!(
+            matches!(&Manifest::parse(&wrong, Handlers::Batch).expect_err("refused")[..], [ManifestError::Event(name)] if name == "message")
+        );
     }
 
     #[test]
     fn wrong_manifests_are_refused_with_their_reason() {
-        let refused = |text: &str| Manifest::parse(text, Handlers::Batch).expect_err("refused").to_string();
+        let refused = |text: &str| Manifest::parse(text, Handlers::Batch).expect_err("refused")[0].to_string();
         assert!(refused("{").contains("cannot be read"));
         assert!(refused(r#"{"name":"a","version":"1","routes":[]}"#).contains("version 0 of the packed layout"));
         assert!(refused(r#"{"name":"a","version":"1","packed":1,"routes":[{"route":1},{"route":1}]}"#).contains("route 1 twice"));

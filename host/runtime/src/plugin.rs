@@ -50,17 +50,42 @@ impl Plugin {
         self.health.is_quarantined(Instant::now)
     }
 
-    /// Notes a fault: one log line, and the end of service for a while if it was one too many.
-    pub(crate) fn fault(&self, fault: &Fault, request: Option<&Request<'_>>) {
-        let out_of_service = self.health.fault(Instant::now());
-        let (kind, route, body) = request.map_or(("", 0, String::new()), |r| (r.kind.name(), r.route.0, hex(r.body)));
+    /// Logs a fault that does not count against the plugin.
+    pub(crate) fn log(&self, fault: &Fault, requests: &[u8]) {
         // A log that panics takes nobody's answer away.
-        drop(contained(|| {
-            tracing::warn!(plugin = %self.name, version = %self.version, kind, route, body, "plugin fault: {}", one_line(&fault.to_string()));
-            if let Some(time) = out_of_service {
-                tracing::error!(plugin = %self.name, version = %self.version, faults = self.health.faults(), "out of service for {time:?} after repeated faults");
+        drop(contained(|| self.write(fault, requests)));
+    }
+
+    fn write(&self, fault: &Fault, requests: &[u8]) {
+        let mut all = RequestIter::new(requests);
+        let fault = one_line(&fault.to_string());
+        let (plugin, version) = (&*self.name, &*self.version);
+        match (all.next(), all.count()) {
+            (Some(Request { kind, route, body, .. }), 0) => {
+                tracing::warn!(%plugin, %version, kind = kind.name(), route = route.0, body = hex(body), "plugin fault: {fault}");
             }
-        }));
+            (_, others) => {
+                let (messages, routes) = (others + 1, routes(requests));
+                tracing::warn!(
+                    %plugin,
+                    %version,
+                    messages,
+                    routes,
+                    "plugin fault: {fault}; in a batch of {messages}, none of which fails alone"
+                );
+            }
+        }
+    }
+
+    /// Notes a fault in a call with these requests: one log line, and the end of service for a while if it was one too many.
+    pub(crate) fn fault(&self, fault: &Fault, requests: &[u8]) {
+        let out_of_service = self.health.fault(Instant::now());
+        self.log(fault, requests);
+        if let Some(time) = out_of_service {
+            drop(contained(|| {
+                tracing::error!(plugin = %self.name, version = %self.version, faults = self.health.faults(), "out of service for {time:?} after repeated faults");
+            }));
+        }
     }
 }
 
@@ -68,7 +93,7 @@ impl Plugin {
 pub(crate) fn checked<'a>(directory: &dyn Directory, requests: &'a [u8], list: &'a [u8]) -> Result<(Vec<Effect<'a>>, usize), Fault> {
     let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
     // A call has at most 64 requests.
-    let (mut answered, mut made) = (0u64, [0u16; 64]);
+    let (mut answered, mut failed, mut made) = (0u64, 0u64, [0u16; 64]);
     // Of each request; made when there is a first message beside the answers.
     let mut reached: Vec<usize> = Vec::new();
     let mut effects = Vec::with_capacity(asked.len());
@@ -84,6 +109,7 @@ pub(crate) fn checked<'a>(directory: &dyn Directory, requests: &'a [u8], list: &
                 return Err(contradiction);
             }
             answered |= bit;
+            failed |= if matches!(action, Action::Error(..)) { bit } else { 0 };
         } else {
             *made += 1;
             if usize::from(*made) > EFFECTS_MAX {
@@ -100,7 +126,25 @@ pub(crate) fn checked<'a>(directory: &dyn Directory, requests: &'a [u8], list: &
         }
         effects.push(Effect { origin: Origin { conn, route, seq, index: request as u32, kind }, action });
     }
+    // A request that failed has no other effect than its error.
+    if failed != 0 {
+        effects.retain(|e| matches!(e.action, Action::Error(..)) || failed & (1 << e.origin.index) == 0);
+    }
     Ok((effects, reached.iter().sum()))
+}
+
+/// How many of the requests have which route, the most frequent first: `7 (30), 8 (2)`. Events count by their name.
+fn routes(requests: &[u8]) -> String {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for request in RequestIter::new(requests) {
+        let name = if request.kind.is_event() { request.kind.name().to_owned() } else { request.route.0.to_string() };
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.iter().map(|(name, count)| format!("{name} ({count})")).collect::<Vec<_>>().join(", ")
 }
 
 /// Answers messages with an error each. Events have no answer.

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use arc_swap::ArcSwap;
-use duet_core::{Directory, Dispatch, Egress, ErrorCode, Full, PluginEntry, Registry, Request, RequestKind, Requests, Route};
+use duet_core::{Directory, Dispatch, Egress, ErrorCode, Full, PluginEntry, PublishError, Registry, Request, RequestKind, Requests, Route};
 
 use crate::batch::BatchLimits;
 use crate::guest::Lane;
 use crate::inbox::{Inbox, Signal};
-use crate::load::{LoadError, Loaded, Loader, Reason};
+use crate::load::{LoadError, Loaded, Loader, Reason, every};
 use crate::manifest::{Handlers, Manifest};
 use crate::options::{Instances, PluginOptions, RuntimeOptions};
 use crate::panic::contained;
@@ -30,6 +30,22 @@ struct Served {
 }
 
 impl Served {
+    fn with(&self, plugin: &Arc<Plugin>, manifest: &Manifest) -> Self {
+        let mut served = self.clone();
+        served.routes.extend(manifest.routes().iter().map(|r| (r.route, Arc::clone(plugin))));
+        if !manifest.events().is_empty() {
+            served.events.push((manifest.events(), Arc::clone(plugin)));
+        }
+        served
+    }
+
+    fn without(&self, plugin: &Arc<Plugin>) -> Self {
+        let mut served = self.clone();
+        served.routes.retain(|_, other| !Arc::ptr_eq(other, plugin));
+        served.events.retain(|(_, other)| !Arc::ptr_eq(other, plugin));
+        served
+    }
+
     /// What stands in the route of an event, where it has no meaning, while the gateway keeps the copy that is for this inbox. Plugins
     /// are only ever added, so it stays the same.
     fn mark(&self, inbox: &Arc<Inbox>) -> Route {
@@ -103,9 +119,8 @@ impl Runtime {
     /// # Errors
     /// As [`Self::serve`], and if the manifest is none.
     pub fn serve_native(&self, name: &str, manifest: &str, handler: NativeHandler, options: PluginOptions) -> Result<(), LoadError> {
-        let failed = |reason: Reason| LoadError::new(Path::new(name), reason);
-        let manifest = Manifest::parse(manifest, Handlers::Batch).map_err(|e| failed(e.into()))?;
-        self.place(name, &manifest, options, Lane::Sync, &Maker::Native(handler)).map_err(failed)
+        let manifest = Manifest::parse(manifest, Handlers::Batch).map_err(|e| LoadError::all(Path::new(name), every(e)))?;
+        self.place(name, &manifest, options, Lane::Sync, &Maker::Native(handler)).map_err(|e| LoadError::new(Path::new(name), e))
     }
 
     fn place(&self, name: &str, manifest: &Manifest, options: PluginOptions, lane: Lane, maker: &Maker) -> Result<(), Reason> {
@@ -113,6 +128,14 @@ impl Runtime {
         if plugins.iter().any(|p| &*p.name == name) {
             return Err(Reason::Twice);
         }
+        // Known before anything of the plugin runs. Plugins are served one after the other, so nobody takes a route meanwhile.
+        let served = self.served.load();
+        for route in manifest.routes() {
+            if let Some(holder) = served.routes.get(&route.route) {
+                return Err(PublishError { route: route.route, holder: Arc::clone(&holder.name) }.into());
+            }
+        }
+        drop(served);
         let count = match options.instances {
             Instances::Fixed(count) => count.max(1),
             Instances::Workers => self.workers.len(),
@@ -131,27 +154,25 @@ impl Runtime {
             .map_err(|e| Reason::Start(e.to_string()))?;
             slots.push((place, slot));
         }
-        self.registry.publish(PluginEntry {
-            name: name.into(),
-            version: manifest.version.as_str().into(),
-            routes: manifest.routes(),
-            events: manifest.events(),
-        })?;
         for (place, slot) in slots {
             match place.and_then(|(worker, number)| Some((self.workers.get(worker)?, number))) {
                 Some((worker, number)) => worker.queue.install(number, slot),
                 None => self.waiting.install(slot),
             }
         }
-        plugins.push(Arc::clone(&plugin));
-        self.served.rcu(|served| {
-            let mut served = Served::clone(served);
-            served.routes.extend(manifest.routes().iter().map(|r| (r.route, Arc::clone(&plugin))));
-            if !manifest.events().is_empty() {
-                served.events.push((manifest.events(), Arc::clone(&plugin)));
-            }
-            served
+        self.served.rcu(|served| served.with(&plugin, manifest));
+        // Last: what a gate knows of must have its place here.
+        let published = self.registry.publish(PluginEntry {
+            name: name.into(),
+            version: manifest.version.as_str().into(),
+            routes: manifest.routes(),
+            events: manifest.events(),
         });
+        if let Err(error) = published {
+            self.served.rcu(|served| served.without(&plugin));
+            return Err(error.into());
+        }
+        plugins.push(plugin);
         Ok(())
     }
 
@@ -165,6 +186,11 @@ impl Runtime {
         let number = place.as_ref().map(|(_, number)| (worker, *number));
         let signal = place.map_or_else(|| Signal::Task(tokio::sync::Notify::new()), |(queue, number)| Signal::Worker(queue, number));
         (number, Inbox::new(signal, self.options.queue_messages, self.options.queue_bytes))
+    }
+
+    /// Says whether plugins are still being loaded: until they are, clients learn of an unknown route that it may come.
+    pub fn expect_more(&self, more: bool) {
+        self.registry.expect_more(more);
     }
 
     /// Takes the routes of all plugins out of the registry; their instances end when the runtime is dropped.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use duet_core::packed::RequestIter;
-use duet_core::{Directory, Egress, ErrorCode, Request, Requests};
+use duet_core::{Directory, Egress, ErrorCode, Requests};
 
 use crate::batch::{BatchLimits, Pending, Slice};
 use crate::engine::TICK;
@@ -103,31 +103,33 @@ impl Slot {
         if self.pending.is_empty() {
             self.inbox.take(&mut self.pending.chunks);
         }
+        if self.pending.is_empty() {
+            return false;
+        }
         let mut pending = std::mem::take(&mut self.pending);
         let limits = BatchLimits { messages: self.batch, ..self.limits };
-        let handled = match pending.next(limits) {
-            None => 0,
-            Some(slice) => {
-                // What a call can make panic is contained in `call`. This is for the rest, so that nothing is counted or kept wrong after.
-                if let Err(panic) = contained_async(self.serve(slice)).await {
-                    self.instance = None;
-                    report("a slot", &panic);
-                    self.refuse(slice.bytes, ErrorCode::PLUGIN_FAULT);
-                }
-                slice.messages
+        let now = Instant::now();
+        let oldest = now.checked_sub(self.plugin.options.queue_timeout);
+        let mut handled = 0;
+        if let Some(slice) = pending.next(limits, oldest) {
+            // What a call can make panic is contained in `call`. This is for the rest, so that nothing is counted or kept wrong after.
+            if let Err(panic) = contained_async(self.serve(slice, now)).await {
+                self.instance = None;
+                report("a slot", &panic);
+                self.refuse(slice.bytes, ErrorCode::PLUGIN_FAULT);
             }
-        };
+            handled = slice.messages;
+        }
         pending.advance();
         self.pending = pending;
         self.shared.in_flight.fetch_sub(handled, Ordering::AcqRel);
         handled > 0
     }
 
-    async fn serve(&mut self, slice: Slice<'_>) {
-        let now = Instant::now();
+    async fn serve(&mut self, slice: Slice<'_>, now: Instant) {
         if self.plugin.is_quarantined() {
             self.refuse(slice.bytes, ErrorCode::UNAVAILABLE);
-        } else if now.duration_since(slice.at) > self.plugin.options.queue_timeout {
+        } else if slice.is_late {
             self.refuse(slice.bytes, ErrorCode::TIMEOUT);
             self.handle_events(slice.bytes).await;
         } else {
@@ -191,11 +193,14 @@ impl Slot {
                 self.failed(alone, &fault);
             }
         }
-        // Alone, each was within its limits: only the batch was too much. A trap that does not come again is another matter.
+        // Alone, each was within its limits: only the batch was too much. A trap that does not come again is another matter. The memory of
+        // the instance is gone in any case, so the log tells of it.
         if !to_blame {
             self.batch = 1;
             if matches!(fault, Fault::Trap(_) | Fault::Stack { .. } | Fault::Memory { .. } | Fault::Panic(_)) {
-                self.plugin.fault(&fault, None);
+                self.plugin.fault(&fault, requests);
+            } else {
+                self.plugin.log(&fault, requests);
             }
         }
     }
@@ -251,8 +256,7 @@ impl Slot {
     }
 
     fn failed(&self, requests: &[u8], fault: &Fault) {
-        let first: Option<Request<'_>> = RequestIter::new(requests).next();
-        self.plugin.fault(fault, first.as_ref());
+        self.plugin.fault(fault, requests);
         self.refuse(requests, fault.code());
     }
 
@@ -306,11 +310,11 @@ mod tests {
     use std::sync::Mutex;
     use std::task::Waker;
 
-    use duet_core::{Action, ConnId, Counts, Effect, Presence, RequestKind, Route, Seq, Uid};
+    use duet_core::{Action, ConnId, Counts, Effect, Presence, Request, RequestKind, Route, Seq, Uid};
     use wasmtime::component::Component;
 
     use super::*;
-    use crate::check::CONTRACT;
+    use crate::contract::CONTRACT;
     use crate::host::{Context, Linkers};
     use crate::inbox::Signal;
     use crate::options::PluginOptions;

@@ -39,6 +39,16 @@ pub(super) fn add_to_linker(gateway: &mut LinkerInstance<'_, HostState>) -> wasm
     })?;
     gateway.func_wrap("unbind", |mut cx: Cx<'_>, (conn,): (u64,)| keep(&mut cx, |cx, kept| kept.put(cx, Action::Unbind(at(conn)))))?;
     gateway.func_wrap("kick", |mut cx: Cx<'_>, (conn, code, text): (u64, u32, WasmStr)| kick(&mut cx, at(conn), code, &text))?;
+    gateway.func_wrap("error-code", |mut cx: Cx<'_>, (code,): (u32,)| {
+        let answer = match u16::try_from(code) {
+            Ok(code @ 1..) => {
+                cx.data_mut().error_code = ErrorCode(code);
+                Ok(())
+            }
+            _ => Err(format!("{code} is no error code: 1 to 65,535")),
+        };
+        wasmtime::Result::Ok((answer,))
+    })?;
     gateway.func_wrap("kick-uid", |mut cx: Cx<'_>, (uid, code, text): (i64, u32, WasmStr)| kick(&mut cx, of(uid), code, &text))
 }
 

@@ -8,7 +8,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList, WasmStr};
 
 use super::HostState;
-use crate::check::CONTRACT;
+use crate::contract::CONTRACT;
 
 pub(super) type Cx<'a> = StoreContextMut<'a, HostState>;
 
@@ -21,8 +21,11 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     let name = |interface: &str| format!("duet:plugin/{interface}@{CONTRACT}");
     linker.instance(&name("log"))?.func_wrap("write", |cx: Cx<'_>, (level, message): (u32, WasmStr)| {
-        let context = &cx.data().context;
-        context.log.write(&context.name, level, &message.to_str(&cx)?);
+        let (state, message) = (cx.data(), message.to_str(&cx)?);
+        if level == 1 {
+            state.last_words.note(&message);
+        }
+        state.context.log.write(level, &message);
         Ok(())
     })?;
     linker.instance(&name("config"))?.func_wrap("get", |cx: Cx<'_>, (key,): (WasmStr,)| {

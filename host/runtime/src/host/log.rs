@@ -1,59 +1,111 @@
 //! Log lines of plugins: escaped, cut, and no more of them than the quota.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::Level;
 
 /// Longest line in bytes.
 const LINE_BYTES_MAX: usize = 4096;
+/// How long dropped lines are counted before the log tells how many they were.
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
-/// A token bucket that holds two seconds' worth of lines.
-#[derive(Debug)]
+/// What a plugin may write. Errors have a quota of their own: no flood of other lines hides them.
 pub(crate) struct LogQuota {
+    plugin: Arc<str>,
     per_second: f64,
-    bucket: Mutex<Bucket>,
+    lines: Mutex<Bucket>,
+    errors: Mutex<Bucket>,
+    /// Lines that were dropped and not told yet. Who makes it begin a count has it told.
+    dropped: Arc<Mutex<u64>>,
 }
 
+/// A token bucket that holds two seconds' worth of lines.
 #[derive(Debug)]
 struct Bucket {
     tokens: f64,
     filled: Instant,
-    dropped: u64,
+}
+
+impl Bucket {
+    fn take(&mut self, per_second: f64, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * per_second;
+        self.tokens = (self.tokens + gained).min(per_second * 2.0);
+        self.filled = now;
+        let enough = self.tokens >= 1.0;
+        if enough {
+            self.tokens -= 1.0;
+        }
+        enough
+    }
 }
 
 impl LogQuota {
-    pub(crate) fn new(lines_per_second: u32) -> Self {
+    pub(crate) fn new(plugin: &str, lines_per_second: u32) -> Self {
         let per_second = f64::from(lines_per_second);
-        Self { per_second, bucket: Mutex::new(Bucket { tokens: per_second * 2.0, filled: Instant::now(), dropped: 0 }) }
+        let bucket = || Mutex::new(Bucket { tokens: per_second * 2.0, filled: Instant::now() });
+        Self { plugin: plugin.into(), per_second, lines: bucket(), errors: bucket(), dropped: Arc::default() }
     }
 
-    /// Whether a line may be written now, and how many were dropped since the last one.
-    fn take(&self, now: Instant) -> Option<u64> {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let gained = now.saturating_duration_since(bucket.filled).as_secs_f64() * self.per_second;
-        bucket.tokens = (bucket.tokens + gained).min(self.per_second * 2.0);
-        bucket.filled = now;
-        if bucket.tokens < 1.0 {
-            bucket.dropped += 1;
-            return None;
-        }
-        bucket.tokens -= 1.0;
-        Some(std::mem::take(&mut bucket.dropped))
+    /// Whether a line may be written now.
+    fn take(&self, level: Level, now: Instant) -> bool {
+        let bucket = if level == Level::ERROR { &self.errors } else { &self.lines };
+        bucket.lock().unwrap_or_else(PoisonError::into_inner).take(self.per_second, now)
     }
 
-    /// Writes one line of a plugin. `level` is that of `log.write`.
-    pub(crate) fn write(&self, plugin: &str, level: u32, line: &str) {
-        let Some(dropped) = self.take(Instant::now()) else { return };
-        if dropped > 0 {
-            tracing::warn!(target: "plugin", plugin, dropped, "log lines above the quota were dropped");
+    /// Counts a dropped line. The first of a count begins the time after which it is told, whatever the plugin does until then.
+    fn drop_line(&self) {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        *dropped += 1;
+        if *dropped > 1 {
+            return;
         }
-        let line = escaped(line);
+        let (plugin, count) = (Arc::clone(&self.plugin), Arc::clone(&self.dropped));
+        let subscriber = tracing::dispatcher::get_default(Clone::clone);
+        let told = std::thread::Builder::new().name("duet-log-notice".into()).spawn(move || {
+            #[allow(clippy::disallowed_methods, reason = "a thread that does nothing else, at most one for each plugin")]
+            std::thread::sleep(NOTICE_AFTER);
+            tracing::dispatcher::with_default(&subscriber, || tell(&plugin, &count));
+        });
+        if told.is_err() {
+            // The next line that is dropped tries again.
+            *dropped = 0;
+        }
+    }
+
+    /// Writes one line of a plugin. `level` is that of `log.write`. What the log's level leaves out costs nothing.
+    pub(crate) fn write(&self, level: u32, line: &str) {
+        macro_rules! write_at {
+            ($level:expr) => {
+                if tracing::enabled!(target: "plugin", $level) {
+                    if self.take($level, Instant::now()) {
+                        tracing::event!(target: "plugin", $level, plugin = &*self.plugin, "{}", escaped(line));
+                    } else {
+                        self.drop_line();
+                    }
+                }
+            };
+        }
         match level {
-            1 => tracing::error!(target: "plugin", plugin, "{line}"),
-            2 => tracing::warn!(target: "plugin", plugin, "{line}"),
-            4 => tracing::debug!(target: "plugin", plugin, "{line}"),
-            5 => tracing::trace!(target: "plugin", plugin, "{line}"),
-            _ => tracing::info!(target: "plugin", plugin, "{line}"),
+            1 => write_at!(Level::ERROR),
+            2 => write_at!(Level::WARN),
+            4 => write_at!(Level::DEBUG),
+            5 => write_at!(Level::TRACE),
+            _ => write_at!(Level::INFO),
         }
+    }
+}
+
+impl Drop for LogQuota {
+    fn drop(&mut self) {
+        tell(&self.plugin, &self.dropped);
+    }
+}
+
+fn tell(plugin: &str, dropped: &Mutex<u64>) {
+    let dropped = std::mem::take(&mut *dropped.lock().unwrap_or_else(PoisonError::into_inner));
+    if dropped > 0 {
+        tracing::warn!(target: "plugin", plugin, dropped, "log lines above the quota were dropped; raise `log_lines_per_second` of the plugin");
     }
 }
 
@@ -82,15 +134,114 @@ fn escaped(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::sync::Condvar;
+    use tracing::field::{Field, Visit};
+    use tracing::span;
+
+    /// Keeps the lines that are at or above a level.
+    #[derive(Clone)]
+    struct Kept(Level, Arc<(Mutex<Vec<String>>, Condvar)>);
+
+    impl Kept {
+        fn from(level: Level) -> Self {
+            Self(level, Arc::default())
+        }
+
+        fn lines(&self) -> Vec<String> {
+            self.1.0.lock().unwrap().clone()
+        }
+
+        /// Waits for a line with this text.
+        fn wait_for(&self, text: &str) -> Vec<String> {
+            let kept = self.1.0.lock().unwrap();
+            let found = |lines: &mut Vec<String>| !lines.iter().any(|l| l.contains(text));
+            let (kept, late) = self.1.1.wait_timeout_while(kept, Duration::from_secs(30), found).unwrap();
+            assert!(!late.timed_out(), "no {text:?} in {kept:?}");
+            kept.clone()
+        }
+    }
+
+    impl tracing::Subscriber for Kept {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            *metadata.level() <= self.0
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            struct Text(String);
+            impl Visit for Text {
+                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                    self.0 += &format!(" {field}={value:?}");
+                }
+            }
+            let mut text = Text(event.metadata().level().to_string());
+            event.record(&mut text);
+            self.1.0.lock().unwrap().push(text.0);
+            self.1.1.notify_all();
+        }
+    }
+
+    fn written(level: Level, write: impl FnOnce(&LogQuota)) -> Kept {
+        let kept = Kept::from(level);
+        let quota = LogQuota::new("chatty", 10);
+        tracing::subscriber::with_default(kept.clone(), || write(&quota));
+        // Its end must not tell what a thread is to tell.
+        std::mem::forget(quota);
+        kept
+    }
 
     #[test]
-    fn lines_above_the_quota_are_dropped_and_counted() {
-        let quota = LogQuota::new(10);
+    fn two_seconds_of_lines_pass_at_once_and_then_as_many_as_the_quota_says() {
+        let quota = LogQuota::new("chatty", 10);
         let now = Instant::now();
-        assert_eq!((0..100).filter(|_| quota.take(now).is_some()).count(), 20);
-        assert_eq!(quota.take(now + Duration::from_millis(150)), Some(80));
-        assert_eq!(quota.take(now + Duration::from_millis(150)), None);
+        assert_eq!((0..100).filter(|_| quota.take(Level::INFO, now)).count(), 20);
+        assert_eq!((0..100).filter(|_| quota.take(Level::WARN, now + Duration::from_millis(150))).count(), 1);
+    }
+
+    #[test]
+    fn what_is_below_the_level_of_the_log_does_not_count() {
+        let kept = written(Level::INFO, |quota| {
+            (0..1000).for_each(|_| quota.write(5, "trace"));
+            (0..1000).for_each(|_| quota.write(4, "debug"));
+            quota.write(3, "seen");
+        });
+        assert_eq!(kept.lines(), ["INFO message=seen plugin=\"chatty\""]);
+    }
+
+    #[test]
+    fn errors_pass_a_flood_of_other_lines_and_have_a_quota_themselves() {
+        let kept = written(Level::TRACE, |quota| {
+            (0..1000).for_each(|_| quota.write(3, "flood"));
+            (0..1000).for_each(|_| quota.write(1, "fire"));
+        });
+        let count = |text: &str| kept.lines().iter().filter(|l| l.contains(text)).count();
+        // A slow machine fills the buckets a little on the way.
+        assert!((20..40).contains(&count("flood")) && (20..40).contains(&count("fire")), "{:?}", kept.lines());
+    }
+
+    #[test]
+    fn a_plugin_that_falls_silent_after_a_flood_has_its_dropped_lines_told_once() {
+        let kept = written(Level::INFO, |quota| (0..5000).for_each(|_| quota.write(3, "flood")));
+        let lines = kept.wait_for("were dropped");
+        let passed = lines.iter().filter(|l| l.contains("flood")).count();
+        let told: Vec<&String> = lines.iter().filter(|l| l.contains("were dropped")).collect();
+        assert_eq!(told.len(), 1, "one line for all that were dropped within a second");
+        assert!(told[0].starts_with("WARN") && told[0].contains(&format!("dropped={}", 5000 - passed)), "{told:?}");
+    }
+
+    #[test]
+    fn what_was_dropped_last_is_told_when_the_plugin_ends() {
+        let kept = Kept::from(Level::INFO);
+        tracing::subscriber::with_default(kept.clone(), || {
+            let quota = LogQuota::new("chatty", 10);
+            (0..50).for_each(|_| quota.write(3, "flood"));
+        });
+        assert!(kept.lines().iter().any(|l| l.contains("were dropped")), "{:?}", kept.lines());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::Context;
+use super::{Context, LastWords};
 
 /// Longest line that is waited for; a longer one is logged in parts.
 const LINE_BYTES_MAX: usize = 4096;
@@ -15,12 +15,13 @@ const LINE_BYTES_MAX: usize = 4096;
 /// One of the two streams.
 pub(super) struct GuestOutput {
     context: Arc<Context>,
-    level: u32,
+    /// Of stderr: what is said there may explain a trap.
+    last_words: Option<Arc<LastWords>>,
 }
 
 impl GuestOutput {
-    pub(super) fn new(context: &Arc<Context>, is_error: bool) -> Self {
-        Self { context: Arc::clone(context), level: if is_error { 2 } else { 3 } }
+    pub(super) fn new(context: &Arc<Context>, last_words: Option<&Arc<LastWords>>) -> Self {
+        Self { context: Arc::clone(context), last_words: last_words.cloned() }
     }
 }
 
@@ -37,20 +38,24 @@ impl StdoutStream for GuestOutput {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Lines { context: Arc::clone(&self.context), level: self.level, partial: Vec::new() })
+        Box::new(Lines { context: Arc::clone(&self.context), last_words: self.last_words.clone(), partial: Vec::new() })
     }
 }
 
 struct Lines {
     context: Arc<Context>,
-    level: u32,
+    last_words: Option<Arc<LastWords>>,
     partial: Vec<u8>,
 }
 
 impl Lines {
     fn log(&mut self) {
         if !self.partial.is_empty() {
-            self.context.log.write(&self.context.name, self.level, &String::from_utf8_lossy(&self.partial));
+            let line = String::from_utf8_lossy(&self.partial);
+            if let Some(last_words) = &self.last_words {
+                last_words.note(&line);
+            }
+            self.context.log.write(if self.last_words.is_some() { 2 } else { 3 }, &line);
             self.partial.clear();
         }
     }

@@ -119,6 +119,11 @@ fn a_list_with_a_record_that_does_not_fit_is_a_fault_and_nothing_of_it_happens()
     with("a uid of 7 bytes", Action::Bind(ConnId(6), Uid(9)), &[(4, 25)]);
     with("kick with -1", Action::Kick { who: conn, code: ErrorCode(1), text: "", at_once: false }, &[(12, 0xff), (15, 0xff)]);
     with("kick with 65,536", Action::Kick { who: conn, code: ErrorCode(1), text: "", at_once: false }, &[(12, 0), (14, 1)]);
+    with("a reply to another", Action::Reply(b""), &[(16, 7)]);
+    with("an error with a flag", Action::Error(ErrorCode(1), ""), &[(7, 1)]);
+    with("an unknown flag", push(b""), &[(7, 0x80)]);
+    with("an error that is not UTF-8", Action::Error(ErrorCode(1), "x"), &[(24, 0xff)]);
+    with("a kick that is not UTF-8", Action::Kick { who: conn, code: ErrorCode(1), text: "x", at_once: false }, &[(24, 0xff)]);
     for (what, wrong) in &bad {
         let list = [record(0, push(b"never seen")), record(0, Action::Reply(b"never seen")), wrong.clone()].concat();
         assert_eq!(rig.refusal(ROUTE, &list), (ErrorCode::PLUGIN_FAULT, "plugin fault".to_owned()), "{what}");
@@ -188,6 +193,32 @@ fn a_second_answer_and_an_effect_of_no_request_are_faults() {
         count += 1;
     }
     eprintln!("packed: {count} lists that contradict their request are faults");
+}
+
+#[test]
+fn an_error_takes_the_effects_of_its_request_with_it_and_no_others() {
+    let rig = rig(1);
+    let error = Action::Error(ErrorCode(1000), "no");
+    let list = [record(0, push(b"never seen")), record(0, error), record(0, Action::Bind(CONN, Uid(9)))].concat();
+    assert_eq!(rig.call(ROUTE, &list), [sent(error)], "before it and behind it");
+
+    /// Each pushes; one of two fails.
+    fn every_second(list: &mut [u8], effects: &mut Vec<u8>) {
+        for (request, asked) in RequestIter::new(list).enumerate() {
+            effects.extend(record(request, push(asked.body)));
+            let fails = asked.seq.0 % 2 == 0;
+            effects.extend(record(request, if fails { Action::Error(ErrorCode(1000), "no") } else { Action::Reply(b"") }));
+        }
+    }
+    let rig = Rig::new();
+    let manifest = r#"{"name":"second","version":"1","packed":1,"routes":[{"route":1}]}"#;
+    rig.runtime.serve_native("second", manifest, every_second, PluginOptions::default()).unwrap();
+    let asked: Vec<_> = (1..=100).map(|seq| message(CONN.0, 0, ROUTE, seq, if seq % 2 == 0 { b"no" } else { b"yes" })).collect();
+    rig.send(in_one_read(&asked));
+    let sent = rig.seen.wait(|sent| sent.iter().any(|s| s.seq() == 100));
+    assert_eq!(sent.iter().filter(|s| s.seq() == 0).count(), 50);
+    assert!(sent.iter().all(|s| !matches!(s, Sent::Message { body, .. } if body == b"no")));
+    eprintln!("packed: 51 errors, no effect beside them; 50 pushes of those that did not fail");
 }
 
 #[test]

@@ -51,8 +51,18 @@ fn a_component_of_another_world_is_refused_with_what_is_missing() {
         ("newer", patched(b"duet:plugin/gateway@0.1.0", b"duet:plugin/gateway@0.2.0"), &["imports `duet:plugin/gateway@0.2.0`"]),
         ("function", patched(b"\x04push", b"\x04pull"), &["does not fit the contract", "pull"]),
         // s32 becomes u32, in the import and in the export.
-        ("type", patched(b"\x05route\x7a", b"\x05route\x79"), &["does not fit the contract", "push"]),
-        ("start", patched(b"\x05start", b"\x05begin"), &["does not fit the contract", "no function `start`"]),
+        (
+            "type",
+            patched(b"\x05route\x7a", b"\x05route\x79"),
+            &[
+                "does not fit the contract",
+                "it imports `duet:plugin/gateway@0.1.0` with `push: func(conn: u64, route: u32, body: list<u8>) -> result<_, string>`",
+                "the host has `push: func(conn: u64, route: s32, body: list<u8>) -> result<_, string>`",
+                "it exports `duet:plugin/handler@0.1.0` with `handle: func(conn: u64, uid: s64, route: u32,",
+                "; also: ",
+            ],
+        ),
+        ("start", patched(b"\x05start", b"\x05begin"), &["does not fit the contract", "no function `start: func() -> result<_, string>`"]),
     ];
     let count = cases.len();
     for (name, bytes, texts) in cases {
@@ -73,7 +83,10 @@ fn a_handler_of_another_type_is_refused_before_it_serves() {
     let file = rig.file("type.wasm", patched(b"\x03seq\x7a", b"\x03seq\x79"));
     let refused = rig.serve(&file, PluginOptions::default()).expect_err("a wrong type");
     assert!(refused.starts_with(&file.display().to_string()), "{refused}");
-    assert!(refused.contains("handle") || refused.contains("type mismatch"), "{refused}");
+    let found = "exports `duet:plugin/handler@0.1.0` with `handle: func(conn: u64, uid: s64, route: s32, seq: u32, body: list<u8>)";
+    let needed = "the host has `handle: func(conn: u64, uid: s64, route: s32, seq: s32, body: list<u8>) -> result<list<u8>, string>`";
+    assert!(refused.contains(found) && refused.contains(needed), "{refused}");
+    assert!(!rig.folder().join("cache").read_dir().unwrap().any(|_| true), "found before anything was compiled");
     eprintln!("refusals: {refused}");
 }
 
@@ -93,7 +106,7 @@ fn a_plugin_that_does_not_describe_itself_is_refused() {
     let begun = Instant::now();
     for (config, text) in [
         (r#"{"describe":"trap"}"#, "`describe` failed"),
-        (r#"{"describe":"loop"}"#, "`describe` failed"),
+        (r#"{"describe":"loop"}"#, "`describe` ran longer than 1 s"),
         (r#"{"describe":"megabyte"}"#, "`describe` returned 1048576 bytes, the limit is 65,536"),
         (r#"{"manifest":"garbage"}"#, "manifest that cannot be read"),
         (r#"{"manifest":[]}"#, "manifest that cannot be read"),
@@ -133,10 +146,10 @@ fn events_that_a_plugin_cannot_get_are_refused() {
         ("long", gate(same, same), events(&format!(r#"["{}\u001b[31m"]"#, "x".repeat(63))), r"x\u{1b}`; events are"),
         ("text", gate(same, same), events(r#""connect""#), "manifest that cannot be read"),
         ("number", gate(same, same), events("[1]"), "manifest that cannot be read"),
-        ("function", gate(b"\x0chandle-event", b"\x0chundle-event"), wanting(&all), no_handler),
+        ("function", gate(b"\x0chandle-event", b"\x0chundle-event"), wanting(&all), "no function `handle-event: func(kind: u32,"),
         ("version", gate(b"event-handler@0.1.0", b"event-handler@0.2.0"), wanting(&all), no_handler),
         // u32 becomes s32: only the event handler has a parameter `kind`.
-        ("type", gate(b"\x04kind\x79", b"\x04kind\x7a"), wanting(&all), "type mismatch"),
+        ("type", gate(b"\x04kind\x79", b"\x04kind\x7a"), wanting(&all), "with `handle-event: func(kind: s32, conn: u64"),
     ];
     let count = cases.len();
     for (name, bytes, options, text) in cases {
@@ -160,7 +173,7 @@ fn a_plugin_that_does_not_start_is_refused_and_leaves_its_routes_free() {
     for (config, text) in [
         (r#"{"start":"error"}"#, "`start` answered: does not want to\\u{1b}[0m"),
         (r#"{"start":"trap"}"#, "unreachable"),
-        (r#"{"start":"loop"}"#, "does not start"),
+        (r#"{"start":"loop"}"#, "does not start: `start` ran longer than 1 s"),
     ] {
         let refused = rig.serve(&file, configured(config)).expect_err(config);
         assert!(refused.starts_with(&file.display().to_string()) && refused.contains(text), "{refused}");
@@ -169,6 +182,53 @@ fn a_plugin_that_does_not_start_is_refused_and_leaves_its_routes_free() {
     rig.serve(&file, PluginOptions::default()).expect("the name and the routes are free");
     assert_eq!(rig.reply(211, b"x"), b"x");
     eprintln!("refusals: 3 that do not start, in {:.0?}", begun.elapsed());
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_component_is_said_at_once() {
+    let rig = Rig::with(RuntimeOptions { function_bytes_max: 200, ..RuntimeOptions::default() });
+    let wrong = [
+        (b"lifecycle@0.1.0".as_slice(), b"lifecycle@0.2.0".as_slice()),
+        (b"duet:plugin/log@0.1.0", b"duet:plugin/lug@0.1.0"),
+        (b"\x06now-ms", b"\x06now-us"),
+        (b"\x03seq\x7a", b"\x03seq\x79"),
+    ];
+    let bytes = wrong.iter().fold(single(), |bytes, (from, to)| replaced(bytes, from, to));
+    let refused = rig.serve(&rig.file("wrong.wasm", bytes), PluginOptions::default()).expect_err("wrong in five ways");
+    for text in [
+        "does not export `duet:plugin/lifecycle@0.1.0`",
+        "imports `duet:plugin/lug@0.1.0`",
+        "imports `now-us` of `duet:plugin/clock@0.1.0`, the host has `now-ms`, `monotonic-us` there",
+        "seq: u32",
+        "the limit is 200",
+    ] {
+        assert!(refused.contains(text), "{text:?} is not in {refused:?}");
+    }
+    assert!(!refused.contains(char::is_control), "one line: {refused:?}");
+    eprintln!("refusals: {refused}");
+}
+
+#[test]
+fn a_check_starts_an_instance_and_says_what_is_wrong_with_the_manifest_and_the_start_at_once() {
+    let rig = Rig::new();
+    let file = rig.file("single.wasm", single());
+    let check = |config: &str| rig.runtime.loader().check(&file, configured(config)).map_err(|e| e.reasons());
+    assert!(check("{}").is_ok());
+    let of_both = check(r#"{"manifest":{"name":"x","version":"1","routes":[{"route":1},{"route":1}]},"start":"loop"}"#).err().unwrap();
+    let [manifest, start] = &of_both[..] else { panic!("{of_both:?}") };
+    assert!(manifest.contains("route 1 twice") && start.ends_with("`start` ran longer than 1 s"), "{of_both:?}");
+    let of_start = check(r#"{"start":"error"}"#).err().unwrap();
+    assert!(of_start.len() == 1 && of_start[0].contains("`start` answered: does not want to"), "{of_start:?}");
+    eprintln!("check: {of_both:?}");
+}
+
+#[test]
+fn a_route_that_is_taken_is_found_before_start_is_called() {
+    let rig = Rig::with_single(PluginOptions::default());
+    let second = rig.file("second.wasm", single());
+    let refused = rig.serve(&second, configured(r#"{"start":"loop"}"#)).expect_err("a route that is taken");
+    assert!(refused.contains("route 200 is already served by plugin `single`"), "{refused}");
+    eprintln!("refusals: {refused}");
 }
 
 #[test]

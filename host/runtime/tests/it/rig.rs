@@ -50,6 +50,11 @@ impl Rig {
         path
     }
 
+    /// The folder of this test; the cache is in it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Loads a file and serves it. The error is the whole text that an operator gets.
     pub(crate) fn serve(&self, file: &Path, options: PluginOptions) -> Result<(), String> {
         let loaded = self.runtime.loader().load(file, options).map_err(|e| e.to_string())?;

@@ -45,6 +45,36 @@ fn a_plain_handler_replies_fails_and_keeps_its_memory() {
 }
 
 #[test]
+fn an_error_of_a_plain_handler_takes_the_effects_of_its_message_with_it() {
+    let rig = Rig::with_single(PluginOptions::default());
+    assert_eq!(rig.refusal(216, b"never seen"), (ErrorCode::HANDLER, "no".to_owned()));
+    assert_eq!(rig.call(206, b"seen").len(), 2, "a push and its reply");
+    // Of a batch only what belongs to the one that failed is gone.
+    let list: Vec<(u64, i32, i32, &[u8])> =
+        (1..61).map(|seq| (CONN.0, if seq % 3 == 0 { 216 } else { 206 }, seq, b"x".as_slice())).collect();
+    let before = rig.seen.count();
+    rig.send(requests(&list));
+    rig.idle();
+    let sent = rig.seen.wait_for(before).split_off(before);
+    let (errors, pushes) = (sent.iter().filter(|s| s.code().is_some()).count(), sent.iter().filter(|s| s.seq() == 0).count());
+    assert_eq!((errors, pushes, sent.len()), (20, 40, 100));
+    eprintln!("plain handler: 21 errors, none with an effect beside it");
+}
+
+#[test]
+fn a_plain_handler_chooses_the_code_of_its_error() {
+    let rig = Rig::with_single(PluginOptions::default());
+    for code in [1_u16, 1000, 4711, u16::MAX] {
+        assert_eq!(rig.refusal(217, &u32::from(code).to_le_bytes()), (ErrorCode(code), "no".to_owned()));
+    }
+    for code in [0, 65_536, u32::MAX] {
+        assert_eq!(rig.refusal(217, &code.to_le_bytes()).0, ErrorCode::HANDLER, "{code} is none");
+    }
+    assert_eq!(rig.refusal(210, b"").0, ErrorCode::HANDLER, "a code counts for one message");
+    eprintln!("plain handler: 4 codes of its own, 3 refused");
+}
+
+#[test]
 fn messages_that_wait_together_are_answered_in_order() {
     let rig = Rig::with_single(PluginOptions::default());
     let list: Vec<(u64, i32, i32, &[u8])> = (1..1001).map(|seq| (CONN.0, 212, seq, b"".as_slice())).collect();
