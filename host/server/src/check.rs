@@ -1,5 +1,6 @@
 //! `duet check`: whether a file would load; and the child process that compiles.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,13 @@ use std::time::Duration;
 use anyhow::anyhow;
 use duet_client::Shown;
 use duet_gateway::Connections;
-use duet_runtime::{CompileLimits, Loader, compile_here};
+use duet_runtime::{CompileLimits, Loaded, Loader, compile_here};
 
 use crate::cli::{CheckArguments, CompileArguments};
-use crate::settings::Settings;
-use crate::{output, wiring};
+use crate::settings::{PluginSettings, Settings};
+use crate::{drop_folder, output, wiring};
 
-/// Loads a file as the server would, short of serving it.
+/// Loads and starts a file as the server would, short of serving it, and says all that is wrong with it.
 pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     let settings = match Settings::load(arguments.config.as_deref()) {
         Ok(settings) => settings,
@@ -22,26 +23,48 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let name = arguments.file.file_stem().unwrap_or_default().to_string_lossy();
-    let options = wiring::plugin(&settings.for_plugin(&name));
-    match Loader::new(Arc::new(wiring::runtime(&settings)?), Arc::<Connections>::default())?.load(&arguments.file, options) {
-        Ok(loaded) => {
-            let routes: Vec<String> = loaded.manifest.routes().iter().map(|r| r.route.to_string()).collect();
-            let calls = if loaded.batch { "packed batches" } else { "one message a call" };
-            let lane = if loaded.waits() { ", in the asynchronous lane" } else { "" };
-            let from = if loaded.cached { "from the cache" } else { "compiled" };
-            output::print(format_args!("{}: loads", Shown(&arguments.file.to_string_lossy())))?;
-            output::print(format_args!("plugin   {} {}", Shown(&loaded.manifest.name), Shown(&loaded.manifest.version)))?;
-            output::print(format_args!("routes   {}", routes.join(" ")))?;
-            output::print(format_args!("called   with {calls}{lane}"))?;
-            output::print(format_args!("loaded   in {:.1?}, {from}", loaded.time))?;
+    let file = &arguments.file;
+    let (own, mut problems) = match drop_folder::own_settings(&settings, file) {
+        Ok(own) => (own, Vec::new()),
+        // The file itself may be wrong, too: it is looked at with the settings that there are.
+        Err(mistakes) => (settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy()), vec![mistakes.to_string()]),
+    };
+    let loader = Loader::new(Arc::new(wiring::runtime(&settings)?), Arc::<Connections>::default())?;
+    let checked = loader.check(file, wiring::plugin(&own));
+    if let Err(error) = &checked {
+        problems.extend(error.reasons().iter().map(|reason| format!("{}: {reason}", Shown(&file.to_string_lossy()))));
+    }
+    match checked {
+        Ok(loaded) if problems.is_empty() => {
+            output::print(report(&settings, file, &own, &loaded))?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => {
-            output::complain(error);
+        _ => {
+            output::complain(problems.join("\n"));
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// What is said of a file that loads.
+fn report(settings: &Settings, file: &Path, own: &PluginSettings, loaded: &Loaded) -> String {
+    let routes: Vec<String> = loaded.manifest.routes().iter().map(|r| r.route.to_string()).collect();
+    let calls = if loaded.batch { "packed batches" } else { "one message a call" };
+    let mut warnings = drop_folder::warnings(settings, loaded);
+    if file.extension().is_none_or(|e| e != "wasm") {
+        warnings.push("its name does not end with `.wasm`, so the server passes it over".to_owned());
+    }
+    if !own.enabled {
+        warnings.push("it is switched off by its settings, so the server passes it over".to_owned());
+    }
+    let lines = [
+        format!("{}: loads", Shown(&file.to_string_lossy())),
+        format!("plugin   {} {}", Shown(&loaded.manifest.name), Shown(&loaded.manifest.version)),
+        format!("routes   {}", routes.join(" ")),
+        format!("called   with {calls}{}", if loaded.waits() { ", in the asynchronous lane" } else { "" }),
+        format!("loaded   in {:.1?}, {}", loaded.time, if loaded.cached { "from the cache" } else { "compiled" }),
+    ];
+    lines.into_iter().chain(warnings.iter().map(|warning| format!("warning  {warning}"))).collect::<Vec<_>>().join("\n")
 }
 
 /// Compiles one plugin and nothing else. The last line on stderr is the reason for the parent.

@@ -8,10 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use duet_config::Mistakes;
 use duet_runtime::{Loaded, Runtime};
 
 use crate::settings::{PluginSettings, Settings};
-use crate::wiring;
+use crate::{reach, wiring};
 
 /// A plugin that serves, for the banner.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
     }
     if !folder.pending.is_empty() {
         let runtime = Arc::clone(runtime);
+        runtime.expect_more(true);
         std::thread::spawn(move || {
             for (_, outcome) in outcomes {
                 if let Outcome::Loaded(loaded) = outcome
@@ -81,6 +83,8 @@ pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
                     tracing::info!(plugin = served.name, version = served.version, routes = ?served.routes, time = ?served.time, "plugin serves");
                 }
             }
+            // Each of them serves or was refused: what is unknown now stays unknown.
+            runtime.expect_more(false);
         });
     }
     folder
@@ -138,13 +142,27 @@ fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Report>
 }
 
 fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
-    let Some(own) = own_settings(settings, file) else { return Outcome::Refused };
+    let own = match own_settings(settings, file) {
+        Ok(own) => own,
+        Err(mistakes) => {
+            tracing::error!("plugin refused: {}: its settings are wrong", file.display());
+            for mistake in mistakes.to_string().lines() {
+                tracing::error!("{mistake}");
+            }
+            return Outcome::Refused;
+        }
+    };
     if !own.enabled {
         tracing::info!("{}: switched off by its settings", file.display());
         return Outcome::SwitchedOff;
     }
     match runtime.loader().load(file, wiring::plugin(&own)) {
-        Ok(loaded) => Outcome::Loaded(Box::new(loaded)),
+        Ok(loaded) => {
+            for warning in warnings(settings, &loaded) {
+                tracing::warn!("{}: {warning}", file.display());
+            }
+            Outcome::Loaded(Box::new(loaded))
+        }
         // The process ends; that is not the fault of the file.
         Err(_) if runtime.loader().is_stopped() => Outcome::Refused,
         Err(error) => {
@@ -154,19 +172,22 @@ fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
     }
 }
 
-/// The settings of a plugin: its table in the host's file, over which the file beside it goes. `None` if that one is wrong.
-fn own_settings(settings: &Settings, file: &Path) -> Option<PluginSettings> {
-    let own = settings.for_plugin(&file.file_stem()?.to_string_lossy());
+/// What is probably a mistake in a plugin, though it is served.
+pub(crate) fn warnings(settings: &Settings, loaded: &Loaded) -> Vec<String> {
+    let mut warnings = loaded.manifest.warnings();
+    warnings.extend(reach::warnings(settings, &loaded.manifest.routes()));
+    warnings
+}
+
+/// The settings of a plugin: its table in the host's file, over which the file beside it goes.
+///
+/// # Errors
+/// Every mistake in the file beside it.
+pub(crate) fn own_settings(settings: &Settings, file: &Path) -> Result<PluginSettings, Mistakes> {
+    let own = settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy());
     let beside = file.with_extension("toml");
     if !beside.exists() {
-        return Some(own);
+        return Ok(own);
     }
     PluginSettings::from_file(&beside, &own)
-        .inspect_err(|mistakes| {
-            tracing::error!("plugin refused: {}: its settings are wrong", file.display());
-            for mistake in mistakes.to_string().lines() {
-                tracing::error!("{mistake}");
-            }
-        })
-        .ok()
 }

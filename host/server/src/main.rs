@@ -16,6 +16,7 @@ mod open_files;
 mod outlet;
 mod output;
 mod panics;
+mod reach;
 mod refusals;
 mod run;
 mod settings;

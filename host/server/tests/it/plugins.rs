@@ -8,6 +8,7 @@ mod isolation;
 mod launched;
 mod mutants;
 mod single;
+mod starting;
 mod waiting;
 
 pub(crate) use self::single::SINGLE;

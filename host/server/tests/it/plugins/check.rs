@@ -131,6 +131,69 @@ fn a_plugin_whose_describe_never_returns_is_refused_in_time() {
     eprintln!("check: a describe that never returns was refused after {:.1?}", begun.elapsed());
 }
 
+/// The hand-written plugin with bytes replaced by as many others.
+fn patched(changes: &[(&[u8], &[u8])]) -> Vec<u8> {
+    changes.iter().fold(fs::read(SINGLE).unwrap(), |bytes, (from, to)| super::mutants::patched(&bytes, from, to))
+}
+
+#[test]
+fn what_the_server_would_refuse_at_its_start_is_refused_with_all_its_reasons() {
+    let desk = Desk::new();
+    // s32 becomes u32: once in the exported handler, once in `push`, too.
+    let file = desk.path("seq.wasm");
+    fs::write(&file, patched(&[(b"\x03seq\x7a", b"\x03seq\x79"), (b"\x06now-ms", b"\x06now-us")])).unwrap();
+    let said = desk.check(&file);
+    assert!(!said.loads, "{}", said.text);
+    for text in ["seq: u32, body: list<u8>)", "the host has `handle: func(conn: u64, uid: s64, route: s32, seq: s32,", "`now-us` of"] {
+        assert!(said.text.contains(text), "{text:?} is not in {}", said.text);
+    }
+    assert_eq!(said.text.lines().count(), 2, "one line for each reason: {}", said.text);
+
+    let file = desk.path("slow.wasm");
+    fs::copy(SINGLE, &file).unwrap();
+    fs::write(
+        desk.path("slow.toml"),
+        "[config]\nstart = \"loop\"\n[config.manifest]\nname = \"x\"\nversion = \"1\"\nroutes = [{ route = 1 }, { route = 1 }]\n",
+    )
+    .unwrap();
+    let said = desk.check(&file);
+    assert!(!said.loads && said.text.contains("route 1 twice") && said.text.contains("`start` ran longer than 1 s"), "{}", said.text);
+    fs::write(desk.path("slow.toml"), "memry = 1\n").unwrap();
+    let said = desk.check(&file);
+    assert!(!said.loads && said.text.contains("slow.toml:1: memry: unknown key, did you mean `memory`?"), "{}", said.text);
+    eprintln!("check: a wrong type, a start that never returns and wrong settings are refused");
+}
+
+#[test]
+fn what_is_odd_about_a_manifest_is_told_by_check_and_by_the_log() {
+    let routes = "routes = [{ route = 1, authorised = true }, { route = -1 }, { route = 70000 }, { route = 70001, internal = true }]";
+    let manifest = |routes: &str| format!("[plugin.odd.config.manifest]\nname = \"odd\"\nversion = \"1\"\n{routes}\n");
+    let odd = [
+        "route 1: the manifest's key `authorised` is unknown and ignored, did you mean `authorized`?",
+        "route -1: the session route of every listener",
+        "route 70000: too wide for the `route_bytes` of every listener",
+    ];
+    let desk = Desk::with(&manifest(routes));
+    fs::copy(SINGLE, desk.path("odd.wasm")).unwrap();
+    let said = desk.check(&desk.path("odd.wasm"));
+    assert!(said.loads, "{}", said.text);
+    for text in odd {
+        assert!(said.text.contains(&format!("\nwarning  {text}")), "{text:?} is not in {}", said.text);
+    }
+    assert_eq!(said.text.matches("warning").count(), 3, "{}", said.text);
+
+    let server = Server::builder(env!("CARGO_BIN_EXE_duet")).plugin("odd", SINGLE).settings(&manifest(routes)).start();
+    for text in odd {
+        let line = server.wait_for_log(text, Duration::from_secs(20));
+        assert!(line.contains("WARN") && line.contains("odd.wasm"), "{line}");
+    }
+    let desk = Desk::with(&manifest("routes = []\npacke = 1"));
+    fs::copy(SINGLE, desk.path("odd.wasm")).unwrap();
+    let said = desk.check(&desk.path("odd.wasm"));
+    assert!(said.loads && said.text.contains("warning  it has no routes") && said.text.contains("did you mean `packed`?"), "{}", said.text);
+    eprintln!("check: 5 warnings, and the log has them too");
+}
+
 #[test]
 fn a_cache_that_others_may_write_to_is_not_used() {
     let desk = Desk::new();

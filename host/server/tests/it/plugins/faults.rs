@@ -81,6 +81,11 @@ fn a_trap_loses_the_memory_of_the_instance_and_the_log_says_so() {
     for text in ["WARN", "`unreachable`", "plugin=hostile", "version=", "route=100", "body=\"01ff\""] {
         assert!(line.contains(text), "{text} is not in {line}");
     }
+    let (_, told) = line.split_once("plugin fault: ").unwrap();
+    let (cause, frames) = told.split_once("; at ").unwrap();
+    assert!(cause.contains("trapped on purpose (wasm trap"), "the panic is the cause and comes first: {line}");
+    let frames: Vec<&str> = frames.split(" plugin=").next().unwrap().split(", called by ").collect();
+    assert!(frames.len() <= 3 && frames[0].contains("hostile::traps::trap"), "{frames:?}");
     eprintln!("trap: the counter began anew after each of 3; the log: {line}");
 }
 

@@ -1,0 +1,46 @@
+//! The time in which plugins still compile.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use duet_testkit::{Message, Peer, Wire, guest};
+
+use super::UNAVAILABLE;
+use super::launched::Launched;
+
+const UNKNOWN_ROUTE: u16 = 3;
+
+#[test]
+fn a_route_of_a_plugin_that_still_compiles_is_unavailable_and_only_later_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    fs::copy(guest("hostile"), folder.path().join("plugins/hostile.wasm")).unwrap();
+    let settings = "cache = \"cache\"\n[runtime]\nstart_wait = \"0s\"\n[[listener]]\nprotocol = \"tcp\"\naddress = \"127.0.0.1:0\"\n";
+    fs::write(folder.path().join("duet.toml"), settings).unwrap();
+    let server = Launched::start(folder.path());
+    let (address, _) = server.ready(Duration::from_secs(60));
+    assert!(server.out.lines().iter().any(|l| l.starts_with("compiling  ")), "{:?}", server.out.lines());
+    let mut peer = Peer::connect(address, Wire::TCP);
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let mut early = 0;
+    loop {
+        match peer.call(111, b"x") {
+            Ok(body) => break assert_eq!(body, b"x"),
+            Err(Message::Error { code, text, .. }) => {
+                assert_eq!((code, text.as_str()), (UNAVAILABLE, "compiling"), "after {early} answers");
+                early += 1;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(Instant::now() < deadline, "it does not serve:\n{}", server.log.lines().join("\n"));
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(early > 0, "compiled before the first call");
+    // The last plugin serves a moment before everybody knows that it was the last.
+    while let Err(Message::Error { code: UNAVAILABLE, .. }) = peer.call(9999, b"") {
+        assert!(Instant::now() < deadline, "an unknown route never becomes unknown");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(matches!(peer.call(9999, b""), Err(Message::Error { code: UNKNOWN_ROUTE, .. })));
+    eprintln!("compiling: {early} calls were answered `unavailable`, then it served, and an unknown route is unknown");
+}
