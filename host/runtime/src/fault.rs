@@ -12,8 +12,8 @@ use crate::meter::WALL_FACTOR;
 
 /// Frames of a backtrace that are told: who trapped, and who called it.
 const FRAMES_MAX: usize = 3;
-/// Frames that say how a program ends, not where it went wrong.
-const MACHINERY: [&str; 7] = ["std::", "core::", "alloc::", "__rust", "rust_", "abort", "__abort"];
+/// How the names of frames begin that say how a program ends, not where it went wrong.
+const MACHINERY: [&str; 9] = ["std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "__rust", "rust_", "abort"];
 
 /// The end of an instance: its memory is gone, its effects are discarded.
 #[derive(Debug, thiserror::Error)]
@@ -122,19 +122,26 @@ fn told(error: &wasmtime::Error, last_words: &LastWords) -> String {
 }
 
 /// Names of functions out of a backtrace: the innermost that are not machinery, or the innermost if all are.
-fn frames(trace: &str) -> Vec<&str> {
+fn frames(trace: &str) -> Vec<String> {
     let names = || trace.lines().filter_map(|line| line.split_once(" - ")).map(|(_, frame)| name(frame));
-    let own: Vec<&str> = names().filter(|name| !MACHINERY.iter().any(|m| name.starts_with(m))).take(FRAMES_MAX).collect();
+    let own: Vec<String> = names().filter(|name| !MACHINERY.iter().any(|m| name.starts_with(m))).take(FRAMES_MAX).collect();
     if own.is_empty() { names().take(FRAMES_MAX).collect() } else { own }
 }
 
-/// `module.wasm!crate::function::h0123456789abcdef` without its module and hash.
-fn name(frame: &str) -> &str {
+/// `module.wasm!crate[0123456789abcdef]::function::h0123456789abcdef` without its module and hashes.
+fn name(frame: &str) -> String {
     let name = frame.split_once('!').map_or(frame, |(_, name)| name).trim();
-    match name.rsplit_once("::h") {
-        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => name,
-        _ => name,
+    let is_hash = |text: &str| text.len() > 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let name = name.rsplit_once("::h").filter(|(_, hash)| is_hash(hash)).map_or(name, |(name, _)| name);
+    let mut parts = name.split('[');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((hash, rest)) if is_hash(hash) => plain += rest,
+            _ => plain.extend(["[", part]),
+        }
     }
+    plain
 }
 
 /// What to do about growth that was refused.
@@ -157,10 +164,10 @@ mod tests {
     #[test]
     fn the_first_three_frames_of_the_plugin_are_told() {
         let trace = "error while executing at wasm backtrace:\n    0:   0x1f2 - duet_dice.wasm!abort\n    \
-                     1:   0x1f2 - duet_dice.wasm!std::process::abort::h0123456789abcdef\n    \
+                     1:   0x1f2 - duet_dice.wasm!std[0123456789abcde]::process::abort\n    \
                      2:   0x1f2 - duet_dice.wasm!__rustc[7ed0]::rust_panic\n    \
-                     3:   0x1f2 - duet_dice.wasm!dice::roll::hfedcba9876543210\n                    at src/lib.rs:7:9\n    \
-                     4:   0x1f2 - duet_dice.wasm!dice::handle\n    5:   0x1f2 - duet_dice.wasm!<wasm function 12>\n    \
+                     3:   0x1f2 - duet_dice.wasm!dice[fedcba9876543210]::roll\n                    at src/lib.rs:7:9\n    \
+                     4:   0x1f2 - duet_dice.wasm!dice::handle::h0123456789abcdef\n    5:   0x1f2 - duet_dice.wasm!<wasm function 12>\n    \
                      6:   0x1f2 - duet_dice.wasm!dice::last";
         assert_eq!(frames(trace), ["dice::roll", "dice::handle", "<wasm function 12>"]);
         assert_eq!(frames("error while executing at wasm backtrace:\n    0: 0x1 - a!abort"), ["abort"]);

@@ -85,7 +85,7 @@ fn a_trap_loses_the_memory_of_the_instance_and_the_log_says_so() {
     let (cause, frames) = told.split_once("; at ").unwrap();
     assert!(cause.contains("trapped on purpose (wasm trap"), "the panic is the cause and comes first: {line}");
     let frames: Vec<&str> = frames.split(" plugin=").next().unwrap().split(", called by ").collect();
-    assert!(frames.len() <= 3 && frames[0].contains("hostile::traps::trap"), "{frames:?}");
+    assert!(frames.len() <= 3 && frames.iter().all(|f| !f.starts_with("std") && !f.starts_with("core")), "{frames:?}");
     eprintln!("trap: the counter began anew after each of 3; the log: {line}");
 }
 
