@@ -82,7 +82,7 @@ test("an error at the top level of a module names its file, its line and its cau
 test("npx fetches nothing in place of the build tool where it is not installed", () => {
   const [name] = Object.keys(JSON.parse(readFileSync(join(sdk, "package.json"), "utf8")).bin);
   // Nobody listens there: whoever asks a registry fails with ECONNREFUSED.
-  const env = { ...process.env, npm_config_registry: "http://127.0.0.1:9", npm_config_fetch_retries: "0", npm_config_yes: "true" };
+  const env = { ...process.env, npm_config_registry: "http://127.0.0.1:9", npm_config_fetch_retries: "0", npm_config_yes: "true", npm_config_loglevel: "error" };
   const folder = mkdtempSync(join(tmpdir(), "duet-npx-"));
   folders.push(folder);
   const { status, stderr } = spawnSync("npx", [name], { cwd: folder, env, encoding: "utf8" });
