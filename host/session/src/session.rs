@@ -361,9 +361,9 @@ mod tests {
         session.on(Event::ReadHeld, secs(t, 111.0));
         assert_eq!(session.next_deadline(), None);
         session.on(Event::ReadOn, secs(t, 150.0));
-        assert_eq!(session.due(secs(t, 152.9)), None);
-        assert_eq!(session.due(secs(t, 153.0)), Some(Due::Packet), "4 of 5 s were left");
-        session.on(Event::PartialDone, secs(t, 153.0));
+        assert_eq!(session.due(secs(t, 153.9)), None);
+        assert_eq!(session.due(secs(t, 154.0)), Some(Due::Packet), "4 of 5 s were left");
+        session.on(Event::PartialDone, secs(t, 154.0));
         assert_eq!(session.next_deadline(), Some(secs(t, 169.0)), "19 of 20 s of silence were left");
     }
 

@@ -86,7 +86,7 @@ impl House {
     fn bad_starts(&mut self) {
         self.configured("life-garbage", "manifest = \"garbage\"", "manifest that cannot be read");
         self.configured("life-megabyte", "describe = \"megabyte\"", "1048576 bytes, the limit is 65,536");
-        self.configured("life-describe-loop", "describe = \"loop\"", "`describe` failed");
+        self.configured("life-describe-loop", "describe = \"loop\"", "`describe` ran longer than 1 s");
         self.configured("life-describe-trap", "describe = \"trap\"", "`describe` failed");
         self.configured("life-start-error", "start = \"error\"", "`start` answered: does not want to");
         self.configured("life-start-loop", "start = \"loop\"", "does not start");
