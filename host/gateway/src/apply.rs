@@ -95,6 +95,9 @@ impl Application<'_> {
     fn serve(&mut self, conn: ConnId, serve: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| serve(self))) {
             self.connections.panicked(conn, &*panic);
+            if let Some(connection) = self.connections.find(conn) {
+                connection.cut(CloseReason::Internal);
+            }
         }
     }
 

@@ -25,10 +25,12 @@ pub(crate) struct Outbox {
     chunks: VecDeque<Chunk>,
     /// What of it the client asked for.
     asked: Load,
-    /// What of it others sent.
+    /// What of it others sent, without what follows.
     pushed: Load,
-    /// The last call that found room for what it pushes. All of it has room then.
-    call: u64,
+    /// What one call sent that is more than there is room for by itself.
+    large: Load,
+    /// The number of that call, the last there was.
+    large_call: u64,
     /// Bytes that the socket took so far.
     accepted: u64,
     state: Sending,
@@ -45,7 +47,7 @@ struct Chunk {
     data: Bytes,
     written: usize,
     packets: usize,
-    is_pushed: bool,
+    cause: Cause,
     /// Its number, if it is a packet that is kept.
     number: Option<u64>,
     /// A later packet of this route takes its place as long as it is not written.
@@ -110,7 +112,8 @@ impl Outbox {
             chunks: VecDeque::new(),
             asked: Load::NOTHING,
             pushed: Load::NOTHING,
-            call: 0,
+            large: Load::NOTHING,
+            large_call: 0,
             accepted: 0,
             state: Sending::Open,
             added: false,
@@ -140,14 +143,14 @@ impl Outbox {
             }
         }
         let rest = data.get(written..).unwrap_or_default();
-        if let Err(refused) = self.admit(cause, rest.len(), limits) {
+        // The share of the packets that is left, or a burst of small ones that was nearly written would count as a whole queue.
+        let packets = (packets * rest.len()).div_ceil(data.len().max(1));
+        if let Err(refused) = self.admit(cause, packets, rest.len(), limits) {
             return refused;
         }
         let first = self.chunks.is_empty();
-        // The share of the packets that is left, or a burst of small ones that was nearly written would count as a whole queue.
-        let packets = (packets * rest.len()).div_ceil(data.len().max(1));
         let data = Bytes::copy_from_slice(rest);
-        self.keep(Chunk { data, written: 0, packets, is_pushed: cause != Cause::Asked, number: None, latest: None });
+        self.keep(Chunk { data, written: 0, packets, cause, number: None, latest: None });
         if first { Taken::Wake } else { Taken::Done }
     }
 
@@ -161,12 +164,13 @@ impl Outbox {
         if overflow == Overflow::KeepLatest
             && let Some(chunk) = self.chunks.iter_mut().find(|c| c.written == 0 && c.latest == Some(route))
         {
-            let load = if chunk.is_pushed { &mut self.pushed } else { &mut self.asked };
-            load.bytes = load.bytes + packet.len() - chunk.data.len();
+            let (before, cause) = (chunk.data.len(), chunk.cause);
             chunk.data = packet.clone();
             if let (Some(retained), Some(number)) = (&mut self.retained, chunk.number) {
                 retained.replace(number, packet);
             }
+            let load = self.load(cause);
+            load.bytes = load.bytes + packet.len() - before;
             return Taken::Dropped;
         }
         // Whether the socket is full only now: then the task has to wait for it.
@@ -182,7 +186,7 @@ impl Outbox {
             }
         }
         if overflow == Overflow::Close {
-            if let Err(refused) = self.admit(cause, packet.len(), limits) {
+            if let Err(refused) = self.admit(cause, 1, packet.len(), limits) {
                 self.miss(packet, route, overflow);
                 return refused;
             }
@@ -191,7 +195,7 @@ impl Outbox {
         }
         let latest = (overflow == Overflow::KeepLatest).then_some(route);
         let number = self.retained.as_mut().map(|retained| retained.push(packet.clone(), latest));
-        self.keep(Chunk { data: packet.clone(), written: 0, packets: 1, is_pushed: cause != Cause::Asked, number, latest });
+        self.keep(Chunk { data: packet.clone(), written: 0, packets: 1, cause, number, latest });
         match (full, std::mem::replace(&mut self.added, true)) {
             (true, _) => Taken::Wake,
             (false, true) => Taken::Done,
@@ -201,19 +205,19 @@ impl Outbox {
 
     /// Lets bytes in, or ends the connection.
     ///
-    /// A call is judged by what waited before it, and all of what it pushes is let in: up to 4 MiB more than the limit. So a client that reads
-    /// can be sent as much as a call may make. Before a client is found not to read, its socket is tried.
-    fn admit(&mut self, cause: Cause, bytes: usize, limits: &OutboxLimits) -> Result<(), Taken> {
+    /// A call is judged by what waited before it, and all of what it pushes is let in: up to 4 MiB. So a client that reads can be sent as much
+    /// as a call may make, and what others send it meanwhile has the room that it always has. Only one such call may wait at a time. Before a
+    /// client is found not to read, its socket is tried.
+    fn admit(&mut self, cause: Cause, packets: usize, bytes: usize, limits: &OutboxLimits) -> Result<(), Taken> {
         let limit = match cause {
-            Cause::Asked if self.asked.bytes + bytes <= limits.asked_bytes => return Ok(()),
-            Cause::Call(call) if call == self.call => return Ok(()),
+            Cause::Asked if self.asked.cost() + bytes <= limits.asked_bytes => return Ok(()),
             Cause::Asked => Limit::Asked(limits.asked_bytes),
+            Cause::Call(call) if call == self.large_call || !self.pushed.is_over(packets, bytes, limits) => return Ok(()),
             Cause::Call(call) => {
-                if self.pushed.is_over(1, 1, limits) && self.insist().is_err() {
+                if self.insist().is_err() {
                     return Err(self.lost());
                 }
-                if !self.pushed.is_over(1, 1, limits) {
-                    self.call = call;
+                if !self.pushed.is_over(packets, bytes, limits) || self.enlarge(call, limits) || !self.pushed.is_over(1, 1, limits) {
                     return Ok(());
                 }
                 if self.pushed.packets >= limits.pushed.packets {
@@ -227,9 +231,39 @@ impl Outbox {
         Err(Taken::Overflowed(limit))
     }
 
+    /// Makes a call the large one. Not while another one waits, and not if there was no room before it.
+    fn enlarge(&mut self, call: u64, limits: &OutboxLimits) -> bool {
+        let mut large = Load::NOTHING;
+        for chunk in self.chunks.iter().filter(|chunk| chunk.cause == Cause::Call(call)) {
+            large.packets += chunk.packets;
+            large.bytes += chunk.data.len() - chunk.written;
+        }
+        let others = Load { packets: self.pushed.packets - large.packets, bytes: self.pushed.bytes - large.bytes };
+        if self.large != Load::NOTHING || others.is_over(1, 1, limits) {
+            return false;
+        }
+        (self.large_call, self.large, self.pushed) = (call, large, others);
+        true
+    }
+
+    /// What a packet of this cause counts as.
+    fn load(&mut self, cause: Cause) -> &mut Load {
+        match cause {
+            Cause::Asked => &mut self.asked,
+            Cause::Call(call) if call == self.large_call => &mut self.large,
+            Cause::Call(_) => &mut self.pushed,
+        }
+    }
+
     /// All that waits.
     pub(crate) const fn waiting(&self) -> Load {
-        Load { packets: self.asked.packets + self.pushed.packets, bytes: self.asked.bytes + self.pushed.bytes }
+        let (asked, pushed, large) = (self.asked, self.pushed, self.large);
+        Load { packets: asked.packets + pushed.packets + large.packets, bytes: asked.bytes + pushed.bytes + large.bytes }
+    }
+
+    /// What its client asked for and has not taken.
+    pub(crate) const fn asked(&self) -> Load {
+        self.asked
     }
 
     /// How many bytes the socket took so far; of what is encrypted, also how many of those went on.
@@ -238,7 +272,7 @@ impl Outbox {
     }
 
     fn keep(&mut self, chunk: Chunk) {
-        let load = if chunk.is_pushed { &mut self.pushed } else { &mut self.asked };
+        let load = self.load(chunk.cause);
         load.packets += chunk.packets;
         load.bytes += chunk.data.len();
         self.chunks.push_back(chunk);
@@ -248,16 +282,16 @@ impl Outbox {
     fn advance(&mut self, mut moved: usize) {
         self.accepted += moved as u64;
         while let Some(chunk) = self.chunks.front_mut() {
-            let load = if chunk.is_pushed { &mut self.pushed } else { &mut self.asked };
-            let rest = chunk.data.len() - chunk.written;
+            let (rest, packets, cause) = (chunk.data.len() - chunk.written, chunk.packets, chunk.cause);
             if moved < rest {
                 chunk.written += moved;
-                load.bytes -= moved;
+                self.load(cause).bytes -= moved;
                 return;
             }
             moved -= rest;
+            let load = self.load(cause);
             load.bytes -= rest;
-            load.packets -= chunk.packets;
+            load.packets -= packets;
             self.chunks.pop_front();
         }
     }
@@ -267,8 +301,10 @@ impl Outbox {
     /// # Errors
     /// The connection is lost.
     pub(crate) fn insist(&mut self) -> io::Result<()> {
-        while let (Some(writer), Some(front)) = (&self.writer, self.chunks.front()) {
-            match writer.insist(front.data.get(front.written..).unwrap_or_default()) {
+        while let Some(writer) = &self.writer {
+            // With nothing left, what the writer itself holds still goes on.
+            let front = self.chunks.front().and_then(|front| front.data.get(front.written..));
+            match writer.insist(front.unwrap_or_default()) {
                 Ok(0) => break,
                 Ok(moved) => self.advance(moved),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
@@ -287,7 +323,7 @@ impl Outbox {
             }
             self.state = Sending::Closing(reason);
             if !farewell.is_empty() {
-                self.keep(Chunk { data: farewell.into(), written: 0, packets: 1, is_pushed: false, number: None, latest: None });
+                self.keep(Chunk { data: farewell.into(), written: 0, packets: 1, cause: Cause::Asked, number: None, latest: None });
             }
         }
     }
@@ -312,7 +348,7 @@ impl Outbox {
     fn forget(&mut self) {
         self.note_unwritten();
         self.chunks = VecDeque::new();
-        (self.asked, self.pushed) = (Load::NOTHING, Load::NOTHING);
+        (self.asked, self.pushed, self.large) = (Load::NOTHING, Load::NOTHING, Load::NOTHING);
         (self.added, self.blocked) = (false, false);
     }
 

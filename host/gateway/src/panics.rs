@@ -7,7 +7,7 @@ use std::time::Duration;
 use duet_core::ConnId;
 use futures_util::FutureExt;
 
-use crate::{CloseReason, Connections, Stats};
+use crate::{Connections, Stats};
 
 /// Pause of a loop after a step that panicked, so that one that always does takes no whole core.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -32,12 +32,9 @@ pub(crate) async fn survive<T>(what: &str, stats: &Stats, step: impl Future<Outp
 }
 
 impl Connections {
-    /// Logs and counts a panic in what served one connection, and ends that connection.
+    /// Logs and counts a panic in what served one connection, which the caller ends.
     pub(crate) fn panicked(&self, conn: ConnId, panic: &(dyn Any + Send)) {
         self.stats.panic();
         tracing::error!(%conn, "a panic ends this connection: {}", text(panic));
-        if let Some(connection) = self.find(conn) {
-            connection.cut(CloseReason::Internal);
-        }
     }
 }

@@ -145,7 +145,7 @@ impl Reader {
                 self.ended.get_or_insert(reason);
                 self.session.on(Event::Drain, Instant::now());
             }
-            self.full = self.connection.limits().is_full(outbox.waiting(), self.full);
+            self.full = self.connection.limits().is_full(outbox.asked(), self.full);
             let ended = self.ended.unwrap_or(CloseReason::Lost);
             match (flushed, state) {
                 (Err(_), _) | (_, Sending::Closed(_)) => return Poll::Ready(ended),
@@ -296,9 +296,16 @@ impl Reader {
             return;
         }
         let mut outbox = self.connection.outbox();
-        if !outbox.is_blocked() && outbox.waiting() == Load::NOTHING && self.connection.is_owned_by(self.owner) {
+        // While the socket takes nothing, it wakes the task.
+        if outbox.is_blocked() || !self.connection.is_owned_by(self.owner) {
+            return;
+        }
+        // Others may have added something that they have not written yet, and will not wake anybody when they do.
+        if matches!(outbox.flush(), Ok(Flushed::All)) {
             outbox.close(self.ended.unwrap_or(CloseReason::ClientLeft), std::mem::take(&mut self.farewell));
             self.session.on(Event::Drain, Instant::now());
+        } else {
+            cx.waker().wake_by_ref();
         }
     }
 
@@ -358,7 +365,13 @@ impl Reader {
         }
         match taken {
             Ok(()) => {}
-            Err(Fatal { reason: reason @ (CloseReason::ClientLeft | CloseReason::Goodbye), .. }) => self.input_ended(reason, farewell),
+            Err(Fatal { reason: reason @ (CloseReason::ClientLeft | CloseReason::Goodbye), .. }) => {
+                if reason == CloseReason::Goodbye {
+                    // Bound -> Draining: nobody goes on with it while the last answers are on their way.
+                    shared.connections.book().drain(self.connection.id);
+                }
+                self.input_ended(reason, farewell);
+            }
             Err(Fatal { reason, text }) => self.end(reason, text),
         }
     }

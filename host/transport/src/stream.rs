@@ -153,15 +153,14 @@ impl Writer {
         }
     }
 
-    /// The same even if nobody has been told yet that the socket takes something. What is held here goes first; then nothing of `data` may
-    /// be taken, which is no error.
+    /// The same for one piece even if nobody has been told yet that the socket takes something.
     ///
     /// # Errors
     /// As [`Writer::try_write`].
     pub fn insist(&self, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => SockRef::from(tcp.as_ref()).send(data),
-            Self::Tls(tls) => tls.insist(),
+            Self::Tls(tls) => tls.insist(data),
             Self::Kcp(kcp) => kcp.try_write(data),
         }
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use duet_core::Route;
 
-use super::{Chunk, Outbox, Overflow, Sending, Taken};
+use super::{Cause, Chunk, Outbox, Overflow, Sending, Taken};
 use crate::CloseReason;
 use crate::retained::{Gap, Retained};
 
@@ -22,7 +22,7 @@ impl Outbox {
     /// From now on packets are kept, and counted from 0: those behind `answer`, with which the client is told.
     pub(crate) fn retain(&mut self, answer: Vec<u8>, retained: Retained) {
         if self.state == Sending::Open && self.writer.is_some() {
-            self.keep(Chunk { data: answer.into(), written: 0, packets: 1, is_pushed: false, number: None, latest: None });
+            self.keep(Chunk { data: answer.into(), written: 0, packets: 1, cause: Cause::Asked, number: None, latest: None });
         }
         // What waits is from before, and has no number.
         self.chunks.iter_mut().for_each(|chunk| (chunk.number, chunk.latest) = (None, None));
@@ -96,7 +96,7 @@ impl Outbox {
             data: kept.packet.clone(),
             written: 0,
             packets: 1,
-            is_pushed: false,
+            cause: Cause::Asked,
             number: Some(number),
             latest: kept.latest,
         };
@@ -109,7 +109,7 @@ impl Outbox {
         self.writer = by.writer.take();
         by.state = Sending::Closed(CloseReason::Resumed);
         self.state = Sending::Open;
-        self.keep(Chunk { data: greeting.into(), written: 0, packets: 1, is_pushed: false, number: None, latest: None });
+        self.keep(Chunk { data: greeting.into(), written: 0, packets: 1, cause: Cause::Asked, number: None, latest: None });
         missed.0.into_iter().for_each(|chunk| self.keep(chunk));
     }
 }

@@ -12,6 +12,11 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) const NOTHING: Self = Self { packets: 0, bytes: 0 };
 
+    /// Bytes of memory it takes, about: each packet has a place in the queue and an allocation of its own.
+    pub(crate) const fn cost(self) -> usize {
+        self.bytes + self.packets * PACKET_COST
+    }
+
     /// Whether so much more is above the limit.
     pub(crate) const fn is_over(self, packets: usize, bytes: usize, limits: &OutboxLimits) -> bool {
         self.packets + packets > limits.pushed.packets || self.bytes + bytes > limits.pushed.bytes
@@ -39,6 +44,8 @@ pub(crate) struct OutboxLimits {
     pub(crate) requests: usize,
 }
 
+/// What a packet that waits takes beside its bytes.
+const PACKET_COST: usize = 128;
 /// So many times `write_queue_bytes` is the room for what a client asked for.
 const ASKED: usize = 64;
 
@@ -52,10 +59,11 @@ impl OutboxLimits {
         Self { pushed, asked_bytes: answers.saturating_add(pushed.bytes), requests }
     }
 
-    /// Whether so much waits that its client is not read: half of the limit, and once that was reached, until a quarter is left.
-    pub(crate) const fn is_full(&self, waiting: Load, was_full: bool) -> bool {
+    /// Whether so much of what a client asked for waits that it is not read: half of the limit, and once that was reached, until a quarter is
+    /// left. What others send it is no reason: it may never become less.
+    pub(crate) const fn is_full(&self, asked: Load, was_full: bool) -> bool {
         let part = if was_full { 4 } else { 2 };
-        waiting.packets > self.pushed.packets / part || waiting.bytes > self.pushed.bytes / part
+        asked.packets > self.pushed.packets / part || asked.bytes > self.pushed.bytes / part
     }
 }
 

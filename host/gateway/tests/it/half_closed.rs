@@ -1,8 +1,12 @@
 //! Clients that end their side before they have their answers.
 
+use std::io::Read;
 use std::net::Shutdown;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use duet_core::{Action, Uid};
+use duet_core::{Action, ConnId, Route, Uid};
 use duet_gateway::CloseReason;
 
 use crate::{Gate, ended, receive, send, wait_until};
@@ -60,4 +64,28 @@ fn a_bound_client_that_ended_its_side_is_suspended_behind_its_answers() {
     assert_eq!(receive(&mut client).3, b"last");
     assert!(ended(&mut client));
     gate.echo.wait_for(&format!("suspend {conn} uid 9 client_left"));
+}
+
+#[test]
+fn the_end_is_not_missed_while_others_push() {
+    let gate = Gate::open();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                gate.act(ConnId(0), &[Action::Broadcast { bound_only: false, route: Route(9), body: b"news" }]);
+            }
+        });
+        let rounds = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            for _ in 0..300 {
+                let mut client = gate.connect();
+                client.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+                client.shutdown(Shutdown::Write).expect("shutdown");
+                let mut rest = Vec::new();
+                client.read_to_end(&mut rest).expect("the end comes at once");
+            }
+        }));
+        stop.store(true, Ordering::Relaxed);
+        rounds.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
 }

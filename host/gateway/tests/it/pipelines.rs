@@ -1,12 +1,13 @@
 //! Clients that ask without waiting for answers, and what others send to those who do not read.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use duet_codec::Carrier;
 use duet_core::{Action, ConnId, Route, Target};
-use duet_gateway::{CloseReason, GatewayOptions};
+use duet_gateway::{CloseReason, GatewayOptions, Overflow, Refusal, RoutePolicy};
 
 use crate::{Gate, PATIENCE, ended, format, generous, receive, send, wait_until};
 
@@ -145,6 +146,68 @@ fn one_call_may_push_four_megabytes_to_a_client_that_reads() {
             (0..68).for_each(|_| assert_eq!(receive(client).3, body));
         }
     }
+    assert_all_open(&gate);
+}
+
+#[test]
+fn what_follows_a_large_call_closes_nobody_who_reads() {
+    let gate = Gate::with(tight(), |_| {});
+    let (_, pushing) = gate.client();
+    let (mut client, conn) = gate.client();
+    let body = vec![7; 60_000];
+    for _ in 0..5 {
+        // In pieces of one packet each, and as one piece.
+        for pushes in [vec![push(conn, &body); 68], vec![push(conn, &body), Action::Unsubscribe(Target::Conn(conn), ""), push(conn, &body)]]
+        {
+            gate.act(pushing, &pushes);
+            (0..10).for_each(|_| gate.act(pushing, &[push(conn, b"and this")]));
+            for _ in pushes.iter().filter(|action| matches!(action, Action::Push { .. })) {
+                assert_eq!(receive(&mut client).3, body);
+            }
+            (0..10).for_each(|_| assert_eq!(receive(&mut client).3, b"and this"));
+        }
+        gate.act(pushing, &[Action::Broadcast { bound_only: false, route: Route(9), body: &body }; 68]);
+        gate.act(pushing, &[push(conn, b"and this")]);
+        (0..68).for_each(|_| assert_eq!(receive(&mut client).3, body));
+        assert_eq!(receive(&mut client).3, b"and this");
+        // Only the first client does not read; it may be closed.
+        assert!(gate.echo.connections.stats().closed(CloseReason::SlowReader) <= 1);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_sent_one_large_call_and_no_more() {
+    let gate = Gate::with(tight(), |_| {});
+    let (_, pushing) = gate.client();
+    let (_reads_nothing, conn) = gate.client();
+    let body = vec![7; 60_000];
+    let mut calls = 0;
+    wait_until("the end", || {
+        gate.act(pushing, &vec![push(conn, &body); 68]);
+        calls += 1;
+        gate.echo.connections.stats().closed(CloseReason::SlowReader) == 1
+    });
+    // The sockets may take the first.
+    assert!(calls <= 4, "{calls} calls of 4 MB");
+}
+
+#[test]
+fn a_client_whose_queue_is_full_of_what_may_be_dropped_is_still_read() {
+    let policy = RoutePolicy { overflow: Overflow::DropNewest, ..RoutePolicy::default() };
+    let gate = Gate::with(GatewayOptions { routes: HashMap::from([(Route(9), policy)]), ..tight() }, |_| {});
+    let (_, pushing) = gate.client();
+    let (mut client, conn) = gate.client();
+    let body = vec![7; 10_000];
+    let dropped = || gate.echo.connections.stats().refused(Refusal::Overflow);
+    wait_until("a full queue", || {
+        gate.act(pushing, &[push(conn, &body)]);
+        dropped() > 100
+    });
+    // It has read nothing, and asks for something.
+    let before = gate.echo.state.lock().expect("state").seen.len();
+    send(&mut client, 1, 5, b"no more, please");
+    gate.echo.wait("the request", |state| (state.seen.len() > before).then_some(()));
+    while receive(&mut client).2 != 5 {}
     assert_all_open(&gate);
 }
 

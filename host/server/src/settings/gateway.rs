@@ -30,8 +30,8 @@ pub(crate) struct GatewaySettings {
     /// How long a client may take nothing of what waits for it, 10 ms to 10 m. Default 10 s. Then the connection is closed.
     pub(crate) write_timeout: Duration,
     /// Packets of others waiting to be written to one connection, 1 to 1,048,576. Default 1,024. A client that has more
-    /// waiting reads too slowly and is closed. From half of it on, its own answers included, its requests are read later; so are
-    /// they if as many are in flight.
+    /// waiting reads too slowly and is closed. If half as many of its own answers wait, its requests are read later; so are they
+    /// if as many are in flight.
     pub(crate) write_queue_packets: usize,
     /// The same in bytes, 1 KiB to 1 GiB and at least `codec.body_bytes_max` + 64. Default 1 MiB. What the client asked
     /// for itself may be 64 times as much.

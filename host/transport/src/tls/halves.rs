@@ -104,22 +104,26 @@ impl TlsWriter {
     /// Encrypts as much as rustls holds at most (64 KiB), and writes what the socket takes of it. Nothing is taken as long as
     /// something of the last time is held.
     pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write(bufs, false)
+    }
+
+    /// The same even if nobody has been told that the socket takes something.
+    pub(crate) fn insist(&self, data: &[u8]) -> io::Result<usize> {
+        self.write(&[IoSlice::new(data)], true)
+    }
+
+    fn write(&self, bufs: &[IoSlice<'_>], insists: bool) -> io::Result<usize> {
         let mut session = self.session.lock();
-        if !self.push(&mut session, false)? {
+        if !self.push(&mut session, insists)? {
             return Err(ErrorKind::WouldBlock.into());
         }
         let taken = session.writer().write_vectored(bufs)?;
-        self.push(&mut session, false)?;
+        self.push(&mut session, insists)?;
         Ok(taken)
     }
 
     pub(crate) fn try_flush(&self) -> io::Result<bool> {
         self.push(&mut self.session.lock(), false)
-    }
-
-    /// Passes on what is held, even if nobody has been told that the socket takes something.
-    pub(crate) fn insist(&self) -> io::Result<usize> {
-        self.push(&mut self.session.lock(), true).map(|_| 0)
     }
 
     pub(crate) fn passed_on(&self) -> u64 {

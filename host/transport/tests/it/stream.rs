@@ -258,3 +258,21 @@ async fn any_thread_may_write_and_order_is_kept_within_one() {
         assert_eq!(numbers, (0..100).collect::<Vec<u8>>());
     }
 }
+
+#[tokio::test]
+async fn what_is_insisted_on_goes_out_although_nobody_was_told_that_there_is_room() {
+    let pki = Pki::new();
+    let tls = Tls::new(pki.identity()).unwrap();
+    let (client, server) = handshake(&pki.connector(&[&TLS13]), &tls).await.unwrap();
+    let (plain_client, plain_server) = tcp().await;
+    for (client, server) in [(client.get_ref().0, Stream::from(server)), (&plain_client, plain_server.into())] {
+        let data = megabyte(3);
+        let fill = || while server.writer.try_write(&data).is_ok() {};
+        fill();
+        // The client takes all of it while the runtime, which would tell of the room, has no turn.
+        let mut part = [std::mem::MaybeUninit::uninit(); 65_536];
+        while socket2::SockRef::from(client).recv(&mut part).is_ok_and(|bytes| bytes > 0) {}
+        assert_eq!(server.writer.try_write(&data).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(server.writer.insist(&data).unwrap() > 0);
+    }
+}
