@@ -1,22 +1,21 @@
 //! One connection as other threads see it: whom it belongs to, and where to send.
 
+mod waiting;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use duet_core::{ConnId, Dispatch, ErrorCode, Full, Request, RequestKind, Requests, Route, Seq, Uid};
+use duet_core::{ConnId, ErrorCode, Route, Uid};
 use duet_transport::Writer;
 
+use self::waiting::Waiting;
 use crate::CloseReason;
 use crate::flow::Flow;
 use crate::lock::{Held, Lock, Rank};
 use crate::outbox::{Cause, Flushed, Limit, Outbox, OutboxLimits, Overflow, Taken};
 use crate::profile::Profile;
-
-/// Events of a connection that may wait for room in a plugin's queue. With so many, no bind, suspension or resume is possible, which
-/// would add another; its one disconnect always is.
-const EVENTS_MAX: usize = 64;
 
 /// A client's connection, or the session that outlives it. A task reads; whoever has something to send writes.
 #[derive(Debug)]
@@ -33,9 +32,8 @@ pub(crate) struct Connection {
     /// The session that its task goes on with.
     heir: OnceLock<Arc<Self>>,
     address: Lock<SocketAddr>,
-    /// Events that no plugin has got yet.
-    events: Lock<Requests>,
-    has_events: AtomicBool,
+    /// Requests and events that no plugin has got yet.
+    waiting: Waiting,
     outbox: Lock<Outbox>,
     limits: OutboxLimits,
     /// Wakes the task when bytes or events wait, the uid changed, requests are done, or the connection is to end.
@@ -53,8 +51,7 @@ impl Connection {
             taken: AtomicU64::new(0),
             heir: OnceLock::new(),
             address: Lock::new(Rank::Last, address),
-            events: Lock::new(Rank::Last, Requests::default()),
-            has_events: AtomicBool::new(false),
+            waiting: Waiting::new(),
             outbox: Lock::new(Rank::Outbox, Outbox::new(writer)),
             limits,
             task: Arc::new(Flow::new()),
@@ -121,17 +118,6 @@ impl Connection {
     /// Packets of the client since it asked for a token.
     pub(crate) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Acquire)
-    }
-
-    /// Counts packets of the client. False if the session goes on with another task: then they must not be handled, because the client
-    /// was told that they did not arrive, and sends them again.
-    pub(crate) fn add_taken(&self, packets: u64, task: u64) -> bool {
-        let _until_counted = self.outbox();
-        let counts = self.is_owned_by(task);
-        if counts {
-            self.taken.fetch_add(packets, Ordering::AcqRel);
-        }
-        counts
     }
 
     pub(crate) const fn limits(&self) -> &OutboxLimits {
@@ -244,52 +230,5 @@ impl Connection {
     pub(crate) fn cut(&self, reason: CloseReason) {
         self.outbox().abort(reason);
         self.task.wake();
-    }
-
-    /// Whether one more event may wait, beside the one that tells of the end.
-    pub(crate) fn has_room_for_event(&self) -> bool {
-        self.events.lock().len() < EVENTS_MAX
-    }
-
-    /// The same for a resume, which also brings the events of the connection that asks for it.
-    pub(crate) fn has_room_for_events_of(&self, by: &Self) -> bool {
-        let of_by = by.events.lock().len();
-        self.events.lock().len() + of_by < EVENTS_MAX
-    }
-
-    /// Notes an event. The connection's task hands it on, before what it reads later.
-    pub(crate) fn event(&self, kind: RequestKind, uid: Option<Uid>, body: &str) {
-        let mut events = self.events.lock();
-        events.push(&Request { kind, conn: self.id, uid, route: Route(0), seq: Seq(0), body: body.as_bytes() });
-        self.has_events.store(true, Ordering::Release);
-        drop(events);
-        self.task.wake();
-    }
-
-    /// Gives events that nobody has got yet to another connection, before its own.
-    pub(crate) fn move_events(&self, to: &Self) {
-        let mut moved = std::mem::take(&mut *self.events.lock());
-        let mut events = to.events.lock();
-        moved.append(std::mem::take(&mut *events));
-        *events = moved;
-        to.has_events.store(true, Ordering::Release);
-    }
-
-    /// Hands events on. False if some are left, for which there is no room now.
-    #[inline]
-    pub(crate) fn deliver_events(&self, dispatch: &dyn Dispatch, waker: &std::task::Waker) -> bool {
-        if !self.has_events.load(Ordering::Acquire) {
-            return true;
-        }
-        let mut events = self.events.lock();
-        self.has_events.store(false, Ordering::Release);
-        match dispatch.dispatch(std::mem::take(&mut *events), waker) {
-            Ok(()) => true,
-            Err(Full(rest)) => {
-                *events = rest;
-                self.has_events.store(true, Ordering::Release);
-                false
-            }
-        }
     }
 }

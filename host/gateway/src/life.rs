@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use duet_core::{Full, RequestKind, Requests};
+use duet_core::RequestKind;
 use duet_session::Lost;
-use duet_transport::Reader;
+use duet_transport::{Reader, in_time};
 use futures_util::FutureExt;
 
 use crate::CloseReason;
@@ -32,7 +32,7 @@ pub(crate) async fn live(connection: Arc<Connection>, socket: Reader, throttle: 
         Err(panic) => {
             let connection = first.heir();
             shared.connections.panicked(connection.id, &*panic);
-            let end = finish(&shared, connection, first.id.0, None, CloseReason::Internal);
+            let end = finish(&shared, connection, first.id.0, CloseReason::Internal);
             AssertUnwindSafe(end).catch_unwind().await.unwrap_or_else(|panic| {
                 shared.connections.panicked(connection.id, &*panic);
                 CloseReason::Internal
@@ -57,21 +57,19 @@ async fn spend(
         // Its handshake ended after everybody was asked to leave.
         connection.close(CloseReason::GoingAway, "");
     }
-    let End { reason, connection, parked, owner } = serve(connection, socket, throttle, shared).await;
-    match lose(shared, &connection, owner, reason) {
-        Next::Elsewhere => {
-            hand_over(shared, &connection, parked).await;
-            CloseReason::Resumed
-        }
-        Next::End(cause) => finish(shared, &connection, owner, parked, cause).await,
+    let End { reason, connection, owner } = serve(connection, socket, throttle, shared).await;
+    let cause = match lose(shared, &connection, owner, reason) {
+        Next::Elsewhere => None,
+        Next::End(cause) => Some(cause),
         Next::Wait(until) => {
             place.suspend();
-            hand_over(shared, &connection, parked).await;
-            match wait(shared, &connection, owner, until).await {
-                None => CloseReason::Resumed,
-                Some(cause) => finish(shared, &connection, owner, None, cause).await,
-            }
+            wait(shared, &connection, owner, until).await
         }
+    };
+    match cause {
+        // What waits goes on with the session.
+        None => CloseReason::Resumed,
+        Some(cause) => finish(shared, &connection, owner, cause).await,
     }
 }
 
@@ -96,20 +94,20 @@ fn lose(shared: &Shared, connection: &Connection, owner: u64, reason: CloseReaso
         Sending::Closing(why) | Sending::Closed(why) if !why.is_loss() => why,
         _ => reason,
     };
-    let until = Instant::now() + connection.profile.sessions.resume_timeout;
-    let waits = cause.is_loss() && connection.has_room_for_event() && matches!(book.lose(connection.id, until), Lost::Suspended { .. });
+    let waits = cause.is_loss() && connection.has_room_for_event() && matches!(book.lose(connection.id), Lost::Suspended { .. });
     if !waits {
         return Next::End(cause);
     }
     // Bound -> Suspended, before anybody can resume it.
     outbox.suspend();
     shared.connections.event(connection, RequestKind::Suspend, connection.uid(), cause.name());
-    Next::Wait(until)
+    Next::Wait(Instant::now() + connection.profile.sessions.resume_timeout)
 }
 
-/// Waits for the client of a suspended session. `None` if it came back.
+/// Waits for the client of a suspended session, and hands on what is left meanwhile. `None` if it came back.
 async fn wait(shared: &Shared, connection: &Connection, owner: u64, until: Instant) -> Option<CloseReason> {
     let changed = poll_fn(|cx| {
+        connection.hand_on(owner, &*shared.dispatch, cx.waker());
         // The owner changes under this lock: a task that is no longer the owner never takes the place of the new one's waker.
         let outbox = connection.outbox();
         if !connection.is_owned_by(owner) {
@@ -121,51 +119,34 @@ async fn wait(shared: &Shared, connection: &Connection, owner: u64, until: Insta
             Sending::Open => Poll::Pending,
         }
     });
-    if let Ok(end) = tokio::time::timeout_at(until.into(), changed).await {
+    if let Some(end) = in_time(until, changed).await {
         return end;
     }
     let mut book = shared.connections.book();
-    // A moment may have passed between the deadline in the book and ours.
     connection.is_owned_by(owner).then(|| {
-        book.expire(connection.id, Instant::now() + Duration::from_secs(1));
+        book.end(connection.id);
         CloseReason::Expired
     })
 }
 
 /// The end of a session, told behind its last message. Only the first time: a panic in the middle of it comes here again.
-async fn finish(shared: &Shared, connection: &Connection, owner: u64, parked: Option<Requests>, cause: CloseReason) -> CloseReason {
-    let (ours, is_first) = {
+async fn finish(shared: &Shared, connection: &Connection, owner: u64, cause: CloseReason) -> CloseReason {
+    {
         let mut book = shared.connections.book();
-        let ours = connection.is_owned_by(owner);
-        if ours {
-            book.end(connection.id);
-            connection.outbox().hang_up(cause);
+        if !connection.is_owned_by(owner) {
+            // If this panicked while it handed something on, the new owner waits for that.
+            connection.task.wake();
+            return CloseReason::Resumed;
         }
-        (ours, ours && shared.connections.remove(connection.id))
-    };
-    hand_over(shared, connection, parked).await;
-    if !ours {
-        return CloseReason::Resumed;
-    }
-    if is_first {
-        shared.connections.event(connection, RequestKind::Disconnect, connection.uid(), cause.name());
-    }
-    hand_over(shared, connection, None).await;
-    cause
-}
-
-/// Hands on what is left, as soon as there is room.
-async fn hand_over(shared: &Shared, connection: &Connection, mut parked: Option<Requests>) {
-    let all = poll_fn(|cx| {
-        if let Some(requests) = parked.take()
-            && let Err(Full(requests)) = shared.dispatch.dispatch(requests, cx.waker())
-        {
-            parked = Some(requests);
-            return Poll::Pending;
+        book.end(connection.id);
+        connection.outbox().hang_up(cause);
+        if shared.connections.remove(connection.id) {
+            shared.connections.event(connection, RequestKind::Disconnect, connection.uid(), cause.name());
         }
-        if connection.deliver_events(&*shared.dispatch, cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
-    });
-    if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
+    }
+    let all = poll_fn(|cx| if connection.hand_on(owner, &*shared.dispatch, cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
+    if in_time(Instant::now() + LAST_WORDS, all).await.is_none() {
         tracing::warn!(conn = %connection.id, "the last requests or events of a connection found no room within {LAST_WORDS:?}");
     }
+    cause
 }

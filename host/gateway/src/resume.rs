@@ -1,7 +1,6 @@
 //! What clients ask on the session route: a token, to go on with the session of a lost connection, or that what they have is forgotten.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use duet_core::{ErrorCode, RequestKind, Seq};
 use duet_session::{IssueError, ResumeError, Token};
@@ -136,9 +135,9 @@ impl Connections {
     /// Gives the socket of a connection to a session. Everything that can be in the way is found before anything is changed.
     fn resume(&self, by: &Arc<Connection>, token: &str, received: u64, seq: Seq) -> Result<Arc<Connection>, SessionError> {
         let token = Token::from_hex(token.as_bytes()).ok_or(ResumeError::Refused)?;
-        let (fresh, now) = (fresh()?, Instant::now());
+        let fresh = fresh()?;
         let mut book = self.book();
-        let conn = book.resumable(by.id, &token, now)?.conn;
+        let conn = book.resumable(by.id, &token)?.conn;
         let session = self.find(conn).ok_or(ResumeError::Refused)?;
         // What is kept for the client is in the format of its listener.
         if !Arc::ptr_eq(&session.profile, &by.profile) {
@@ -155,7 +154,7 @@ impl Connections {
         if !own.is_free() {
             return Err(SessionError::Unread);
         }
-        book.resume(by.id, &token, &fresh, now)?;
+        book.resume(by.id, &token, &fresh)?;
         outbox.take_over(&mut own, greeting, missed);
         session.inherit(by);
         drop((own, outbox));
@@ -163,7 +162,7 @@ impl Connections {
         self.remove(by.id);
         // Its last event is that it ended, before those of the session.
         self.event(by, RequestKind::Disconnect, None, CloseReason::Resumed.name());
-        by.move_events(&session);
+        by.move_waiting(&session);
         self.event(&session, RequestKind::Resume, session.uid(), by.address());
         Ok(session)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use duet_core::{Full, InFlight, Requests};
+use duet_core::Requests;
 use duet_session::{Due, Event, Session, State};
 use duet_transport::Reader as Socket;
 use tokio::io::ReadBuf;
@@ -39,8 +39,6 @@ pub(crate) struct End {
     pub(crate) reason: CloseReason,
     /// The connection, which is another one after a resumption.
     pub(crate) connection: Arc<Connection>,
-    /// Requests for which there was no room.
-    pub(crate) parked: Option<Requests>,
     /// The name of the task that served it, as its owner.
     pub(crate) owner: u64,
 }
@@ -56,7 +54,6 @@ pub(crate) async fn serve(connection: Arc<Connection>, socket: Socket, throttle:
         throttle,
         paused: None,
         bound: false,
-        parked: None,
         ended: None,
         farewell: Vec::new(),
         blocked: false,
@@ -70,7 +67,7 @@ pub(crate) async fn serve(connection: Arc<Connection>, socket: Socket, throttle:
     let first = reader.session.next_deadline().unwrap_or_else(|| far(now));
     let mut clock = pin!(tokio::time::sleep_until(first.into()));
     let reason = poll_fn(|cx| reader.poll(cx, shared, clock.as_mut())).await;
-    End { reason, connection: reader.connection, parked: reader.parked, owner: reader.owner }
+    End { reason, connection: reader.connection, owner: reader.owner }
 }
 
 fn far(now: Instant) -> Instant {
@@ -91,8 +88,6 @@ struct Reader {
     paused: Option<Instant>,
     /// What `session` knows of the uid.
     bound: bool,
-    /// Requests that were not handed on yet. Nothing is read before they are.
-    parked: Option<Requests>,
     /// Why the connection ends, once it does.
     ended: Option<CloseReason>,
     /// The last bytes for a client that sends no more.
@@ -241,7 +236,7 @@ impl Reader {
     }
 
     /// Whether the client is read now. If not, the task is woken once it may be.
-    fn may_read(&mut self, cx: &mut Context<'_>, shared: &Shared) -> bool {
+    fn may_read(&self, cx: &Context<'_>, shared: &Shared) -> bool {
         if !self.hand_on(cx, shared) || self.full || self.paused.is_some() {
             return false;
         }
@@ -257,30 +252,9 @@ impl Reader {
         }
     }
 
-    /// Hands on events, then what is parked, as many as may be in flight. True if nothing is left.
-    fn hand_on(&mut self, cx: &mut Context<'_>, shared: &Shared) -> bool {
-        if !self.connection.deliver_events(&*shared.dispatch, cx.waker()) {
-            return false;
-        }
-        let most = self.connection.limits().requests;
-        while let Some(mut requests) = self.parked.take() {
-            // What is parked is counted already.
-            let (count, flow) = (requests.len(), &self.connection.task);
-            let waits = flow.in_flight() >= most + count && !self.connection.wait_for_requests(most / 2 + count, self.owner);
-            if self.full || waits {
-                self.parked = Some(requests);
-                return false;
-            }
-            let room = (most + count).saturating_sub(flow.in_flight()).max(1);
-            let later = if room < count { requests.split_off(room) } else { Requests::default() };
-            if let Err(Full(mut left)) = shared.dispatch.dispatch(requests, cx.waker()) {
-                left.append(later);
-                self.parked = Some(left);
-                return false;
-            }
-            self.parked = (!later.is_empty()).then_some(later);
-        }
-        true
+    /// Hands on what waits, as much as may be in flight. True if nothing is left.
+    fn hand_on(&self, cx: &Context<'_>, shared: &Shared) -> bool {
+        self.connection.hand_on_some(self.owner, self.full, &*shared.dispatch, cx.waker())
     }
 
     /// Opened, Active -> HalfClosed: the client sends no more, and gets the answers to what it sent.
@@ -291,7 +265,7 @@ impl Reader {
     }
 
     /// HalfClosed -> Draining: everything is answered, and what was answered is written.
-    fn finish(&mut self, cx: &mut Context<'_>, shared: &Shared) {
+    fn finish(&mut self, cx: &Context<'_>, shared: &Shared) {
         if !self.hand_on(cx, shared) || !self.connection.wait_for_requests(0, self.owner) {
             return;
         }
@@ -337,7 +311,7 @@ impl Reader {
             resumed: None,
         };
         let taken = self.inbound.take(input, &mut harvest);
-        let Harvest { mut requests, answers, answers_count, farewell, packets, is_fresh, messages, resumed, .. } = harvest;
+        let Harvest { requests, answers, answers_count, farewell, packets, is_fresh, messages, resumed, .. } = harvest;
         if packets > 0 {
             self.session.on(Event::Packet, now);
         }
@@ -351,18 +325,11 @@ impl Reader {
             cx.waker().wake_by_ref();
         }
         let connection = &self.connection;
-        if connection.retains() && !connection.add_taken(messages, self.owner) {
+        if !connection.take(requests, messages, self.owner) {
             return;
         }
         connection.send(&answers, answers_count);
-        if !requests.is_empty() {
-            let flow = &connection.task;
-            flow.take(requests.len());
-            requests.depart(InFlight::new(Arc::clone(flow) as _, requests.len()));
-            self.parked = Some(requests);
-            // Events that were noted meanwhile come first: the requests may carry the uid of one.
-            self.hand_on(cx, shared);
-        }
+        self.hand_on(cx, shared);
         match taken {
             Ok(()) => {}
             Err(Fatal { reason: reason @ (CloseReason::ClientLeft | CloseReason::Goodbye), .. }) => {

@@ -2,16 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use duet_core::grace;
+
 use crate::{Due, Heartbeat, Timeouts};
 
 /// How long a connection that was closed may take to deliver its last bytes.
 const CLOSING: Duration = Duration::from_secs(1);
 /// How long a client that sends no more may take to get the answers to what it sent: more than any request takes.
 const HALF_CLOSED: Duration = Duration::from_secs(30);
-/// Who looks at a deadline so much later has not watched the client: its process was stopped, or had no time.
-const STALLED: Duration = Duration::from_millis(500);
-/// How long a client then has to be heard, because it may have done its part in time.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,8 +148,10 @@ impl Session {
     pub fn due(&mut self, now: Instant) -> Option<Due> {
         let due = self.deadlines().filter(|(at, _)| *at <= now);
         let (at, due) = due.min_by_key(|(at, due)| (*due == Due::Heartbeat, *at))?;
-        if due.is_judged() && now.duration_since(at) > STALLED {
-            self.grace = Some(now + GRACE);
+        if due.is_judged()
+            && let Some(later) = grace(at, now)
+        {
+            self.grace = Some(later);
             return self.due(now);
         }
         Some(due)

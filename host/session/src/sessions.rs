@@ -97,7 +97,7 @@ impl Sessions {
         self.book.get(&conn).and_then(|standing| standing.uid())
     }
 
-    /// Whether somebody is logged in as this account. A suspended session counts until [`Self::expire`] or [`Self::end`] ends it.
+    /// Whether somebody is logged in as this account. A suspended session counts until [`Self::end`] ends it.
     pub fn online(&self, uid: Uid) -> Presence {
         match self.uids.get(&uid).and_then(|conn| self.book.get(conn)) {
             None => Presence::Offline,

@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
 
 mod bucket;
+mod deadline;
 mod guard;
 mod kcp;
 mod listener;
@@ -16,6 +17,7 @@ mod tls;
 mod upgrade;
 
 pub use self::bucket::{Rate, TokenBucket};
+pub use self::deadline::in_time;
 pub use self::guard::{Guard, GuardOptions, Permit, Refusal};
 pub use self::kcp::{KcpAdmission, KcpListener, KcpOptions, KcpReader, KcpSession, KcpStats, KcpWriter};
 pub use self::listener::{BindError, Listener};

@@ -7,6 +7,8 @@ use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
+use crate::in_time;
+
 /// How every header of version 2 begins.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// How every header of version 1 begins, and the longest one with its line end.
@@ -36,7 +38,7 @@ pub enum ProxyError {
 /// # Errors
 /// [`ProxyError`].
 pub async fn read_proxy_header(stream: &mut TcpStream, deadline: Instant) -> Result<Option<SocketAddr>, ProxyError> {
-    tokio::time::timeout_at(deadline.into(), read(stream)).await.unwrap_or(Err(ProxyError::Timeout))
+    in_time(deadline, read(stream)).await.unwrap_or(Err(ProxyError::Timeout))
 }
 
 async fn read(stream: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyError> {

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) use self::halves::split;
 pub use self::halves::{TlsReader, TlsWriter};
 pub use self::identity::{TlsError, TlsIdentity};
-use crate::part;
+use crate::{in_time, part};
 
 mod halves;
 mod identity;
@@ -61,14 +61,14 @@ impl Tls {
     /// # Errors
     /// [`TlsAcceptError`].
     pub async fn accept(&self, stream: TcpStream, deadline: Instant) -> Result<TlsStream, TlsAcceptError> {
-        match tokio::time::timeout_at(deadline.into(), self.acceptor.accept(stream).into_fallible()).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err((error, stream))) => {
+        match in_time(deadline, self.acceptor.accept(stream).into_fallible()).await {
+            Some(Ok(stream)) => Ok(stream),
+            Some(Err((error, stream))) => {
                 // It was told why, and shall get to read it.
                 part(stream, &[]).await;
                 Err(error.into())
             }
-            Err(_) => Err(TlsAcceptError::Timeout),
+            None => Err(TlsAcceptError::Timeout),
         }
     }
 }

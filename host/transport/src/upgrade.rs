@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::machine::TryParse;
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, StatusCode};
 
-use crate::{Networks, Origins, part};
+use crate::{Networks, Origins, in_time, part};
 
 mod forwarded;
 mod request;
@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Upgrade<S> {
     /// # Errors
     /// [`UpgradeError`].
     pub async fn read(mut stream: S, options: &WsOptions, proxies: Option<&Networks>, deadline: Instant) -> Result<Self, UpgradeError> {
-        let read = tokio::time::timeout_at(deadline.into(), read_request(&mut stream)).await.unwrap_or(Err(UpgradeError::Timeout));
+        let read = in_time(deadline, read_request(&mut stream)).await.unwrap_or(Err(UpgradeError::Timeout));
         let answered = read.and_then(|(request, ahead)| Ok((request::answer(&request, options)?, request, ahead)));
         match answered {
             Ok((answer, request, ahead)) => {
@@ -113,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Upgrade<S> {
             self.stream.write_all(self.answer.as_bytes()).await?;
             self.stream.flush().await
         };
-        tokio::time::timeout_at(deadline.into(), tell).await.map_err(|_| UpgradeError::Timeout)??;
+        in_time(deadline, tell).await.ok_or(UpgradeError::Timeout)??;
         Ok(Upgraded { stream: self.stream, ahead: self.ahead })
     }
 

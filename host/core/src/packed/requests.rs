@@ -1,5 +1,7 @@
 //! Request records: what a handler gets, and what goes from thread to thread.
 
+use smallvec::SmallVec;
+
 use super::{u16_at, u32_at, u64_at};
 use crate::{ConnId, InFlight, Route, Seq, Uid};
 
@@ -87,13 +89,18 @@ pub struct Requests {
     bytes: Vec<u8>,
     count: usize,
     /// Who wants to know when they are done. What was put together from several lists has several.
-    in_flight: Vec<InFlight>,
+    in_flight: SmallVec<[InFlight; 1]>,
 }
 
 impl Requests {
+    /// An empty list.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), count: 0, in_flight: SmallVec::new_const() }
+    }
+
     /// An empty list with room for `bytes` bytes of records.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), count: 0, in_flight: Vec::new() }
+        Self { bytes: Vec::with_capacity(bytes), ..Self::new() }
     }
 
     /// Appends a request.
@@ -118,6 +125,10 @@ impl Requests {
 
     /// Appends another list.
     pub fn append(&mut self, mut other: Self) {
+        if self.is_empty() {
+            // Nothing is copied.
+            std::mem::swap(self, &mut other);
+        }
         self.bytes.extend_from_slice(&other.bytes);
         self.count += other.count;
         self.in_flight.append(&mut other.in_flight);
@@ -129,7 +140,7 @@ impl Requests {
         let mut iter = self.iter();
         let kept = iter.by_ref().take(count).count();
         let rest = iter.rest().len();
-        let mut off = Self { bytes: self.bytes.split_off(self.bytes.len() - rest), count: self.count - kept, in_flight: Vec::new() };
+        let mut off = Self { bytes: self.bytes.split_off(self.bytes.len() - rest), count: self.count - kept, ..Self::new() };
         self.count = kept;
         off.depart_with(&mut self.in_flight);
         off
@@ -151,7 +162,7 @@ impl Requests {
     }
 
     /// Those who wait for these requests; from now on it is the caller who keeps them waiting.
-    pub fn take_in_flight(&mut self) -> Vec<InFlight> {
+    pub fn take_in_flight(&mut self) -> SmallVec<[InFlight; 1]> {
         std::mem::take(&mut self.in_flight)
     }
 

@@ -47,6 +47,8 @@ struct State {
     /// Panics at messages with this body, and at the last event of their connection.
     faulty: Option<(&'static [u8], ConnId)>,
     full: bool,
+    /// Takes events, but no messages.
+    full_of_messages: bool,
     /// Requests are kept until [`Echo::release`].
     keeps: bool,
     kept: Vec<Requests>,
@@ -60,7 +62,7 @@ struct State {
 impl Echo {
     fn set_full(&self, full: bool) {
         let mut state = self.state.lock().expect("state");
-        state.full = full;
+        (state.full, state.full_of_messages) = (full, false);
         if let Some(waker) = state.waiting.take() {
             waker.wake();
         }
@@ -114,7 +116,7 @@ impl Echo {
 }
 
 impl Dispatch for Echo {
-    fn dispatch(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
+    fn dispatch(&self, mut requests: Requests, waker: &Waker) -> Result<(), Full> {
         {
             let mut state = self.state.lock().expect("state");
             state.offers += 1;
@@ -122,6 +124,15 @@ impl Dispatch for Echo {
             if state.full {
                 state.waiting = Some(waker.clone());
                 return Err(Full(requests));
+            }
+            if state.full_of_messages && requests.iter().any(|r| r.kind == RequestKind::Message) {
+                state.waiting = Some(waker.clone());
+                let mut left = Requests::new();
+                for r in &requests {
+                    if r.kind == RequestKind::Message { left.push(&r) } else { state.log.push(format!("{} {}", r.kind.name(), r.conn)) }
+                }
+                requests.take_in_flight().into_iter().for_each(|own| left.depart(own));
+                return Err(Full(left));
             }
             if let Some((body, conn)) = state.faulty
                 && requests.iter().any(|r| r.body == body || (r.conn == conn && r.kind == RequestKind::Disconnect))

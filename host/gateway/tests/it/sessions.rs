@@ -292,3 +292,55 @@ fn a_drain_ends_suspended_sessions_at_once() {
     gate.echo.wait_for(&format!("disconnect {conn} uid 9 going_away"));
     assert_eq!(gate.echo.connections.stats().closed(CloseReason::GoingAway), 1);
 }
+
+#[test]
+fn what_found_no_room_before_a_resume_is_handed_on_before_what_came_after_it() {
+    for lost in [false, true] {
+        let gate = Gate::open();
+        let (mut client, conn, token) = logged_in(&gate, 9);
+        let offers = || gate.echo.state.lock().expect("state").offers;
+        let waits = |last: i32, client: &mut TcpStream| {
+            let before = offers();
+            send(client, 1, last, b"waits");
+            gate.echo.wait("an offer", |state| (state.offers > before).then_some(()));
+        };
+        gate.echo.state.lock().expect("state").full_of_messages = true;
+        waits(1, &mut client);
+        let kept = (!lost).then_some(client);
+        if lost {
+            // A client that is not read is found lost when it is written to.
+            crate::wait_until("the loss", || {
+                push(&gate, conn, 7);
+                gate.echo.log().contains(&format!("suspend {conn}"))
+            });
+        }
+        let (mut client, _, taken) = resume(&gate, &token, 0).expect("resumed");
+        assert_eq!(taken, 1);
+        gate.echo.wait_for(&format!("resume {conn}"));
+        // The gate reads it only after the first has found room; the old task could be slower than that.
+        send(&mut client, 1, 2, b"later");
+        gate.echo.set_full(false);
+        let answers = std::iter::from_fn(|| Some(receive(&mut client))).filter(|(_, route, ..)| *route == 1).map(|(_, _, seq, _)| seq);
+        assert_eq!(answers.take(2).collect::<Vec<_>>(), [1, 2], "lost: {lost}");
+        drop(kept);
+    }
+}
+
+#[test]
+fn requests_in_flight_before_a_resume_count_for_the_new_connection() {
+    let gate = Gate::with(duet_gateway::GatewayOptions { write_queue_packets: 16, write_queue_bytes: 128 << 10, ..generous() }, |_| {});
+    let (mut client, _, token) = logged_in(&gate, 9);
+    gate.echo.state.lock().expect("state").keeps = true;
+    (1..=10).for_each(|seq| send(&mut client, 1, seq, b"before"));
+    crate::wait_until("ten requests", || gate.echo.kept() == 10);
+    let (mut client, _, taken) = resume(&gate, &token, 0).expect("resumed");
+    assert_eq!(taken, 10);
+    (11..=40).for_each(|seq| send(&mut client, 1, seq, b"after"));
+    // Sixteen may be in flight, whichever connection they came from.
+    crate::wait_until("as many as may be", || gate.echo.kept() == 16);
+    gate.echo.release();
+    // The stand-in answers on two threads now.
+    let mut answered: Vec<i32> = (1..=40).map(|_| receive(&mut client).2).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, (1..=40).collect::<Vec<_>>());
+}

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::Instant;
 
 use duet_core::{ConnId, Presence, Uid};
 
@@ -76,14 +75,14 @@ impl Sessions {
     }
 
     /// The connection of a session is lost. The session is suspended if it is bound, a token is out and there is room for one more;
-    /// otherwise it ends. It can be resumed before `until`. What is suspended already stays as it is.
+    /// otherwise it ends. It can be resumed until the caller ends it. What is suspended already stays as it is.
     ///
     /// The id says nothing about which connection was lost. After a session was resumed, the caller must not report the end of its
     /// old connection here: that would suspend it a second time, under the new one.
-    pub fn lose(&mut self, conn: ConnId, until: Instant) -> Lost {
+    pub fn lose(&mut self, conn: ConnId) -> Lost {
         match self.book.get(&conn).copied() {
             Some(Standing::Bound { uid, token: Some(token) }) if self.suspended < self.limits.suspended_max => {
-                self.set(conn, Some(Standing::Suspended { uid, token, until }));
+                self.set(conn, Some(Standing::Suspended { uid, token }));
                 Lost::Suspended { uid }
             }
             Some(Standing::Suspended { uid, .. }) => Lost::Suspended { uid },
@@ -100,14 +99,14 @@ impl Sessions {
     /// # Errors
     ///
     /// See [`ResumeError`].
-    pub fn resumable(&self, by: ConnId, token: &Token, now: Instant) -> Result<Resumed, ResumeError> {
+    pub fn resumable(&self, by: ConnId, token: &Token) -> Result<Resumed, ResumeError> {
         let Some(Standing::Anonymous) = self.book.get(&by) else {
             return Err(ResumeError::NotAnonymous);
         };
         let conn = *self.tokens.get(&token.hash()).ok_or(ResumeError::Refused)?;
         match self.book.get(&conn) {
             Some(Standing::Bound { uid, .. }) => Ok(Resumed { conn, uid: *uid, was: Presence::Connected }),
-            Some(Standing::Suspended { uid, until, .. }) if now < *until => Ok(Resumed { conn, uid: *uid, was: Presence::Suspended }),
+            Some(Standing::Suspended { uid, .. }) => Ok(Resumed { conn, uid: *uid, was: Presence::Suspended }),
             _ => Err(ResumeError::Refused),
         }
     }
@@ -119,8 +118,8 @@ impl Sessions {
     /// # Errors
     ///
     /// As [`Self::resumable`]. A `fresh` that is out already is not random, and is refused too.
-    pub fn resume(&mut self, by: ConnId, token: &Token, fresh: &Token, now: Instant) -> Result<Resumed, ResumeError> {
-        let resumed = self.resumable(by, token, now)?;
+    pub fn resume(&mut self, by: ConnId, token: &Token, fresh: &Token) -> Result<Resumed, ResumeError> {
+        let resumed = self.resumable(by, token)?;
         let fresh = fresh.hash();
         if self.tokens.contains_key(&fresh) {
             return Err(ResumeError::Refused);
@@ -128,15 +127,6 @@ impl Sessions {
         self.end(by);
         self.set(resumed.conn, Some(Standing::Bound { uid: resumed.uid, token: Some(fresh) }));
         Ok(resumed)
-    }
-
-    /// Ends a suspended session whose time is over, and says whom it was bound to. `None` if it was resumed meanwhile, is not
-    /// suspended or has time left.
-    pub fn expire(&mut self, conn: ConnId, now: Instant) -> Option<Uid> {
-        match self.book.get(&conn) {
-            Some(Standing::Suspended { until, .. }) if *until <= now => self.end(conn)?.uid,
-            _ => None,
-        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Where a session stands.
 
-use std::time::Instant;
-
 use duet_core::Uid;
 
 use super::token::TokenHash;
@@ -24,7 +22,7 @@ pub enum SessionState {
 pub(super) enum Standing {
     Anonymous,
     Bound { uid: Uid, token: Option<TokenHash> },
-    Suspended { uid: Uid, token: TokenHash, until: Instant },
+    Suspended { uid: Uid, token: TokenHash },
     Draining,
 }
 

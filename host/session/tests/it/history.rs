@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use duet_core::{ConnId, Presence, Uid};
 use duet_session::{
@@ -21,7 +20,7 @@ const TOKENS: u8 = 6;
 const CHANNELS: [&str; 5] = ["a", "b", "c", "", "too long"];
 
 /// Things that must have happened often in all histories together, or they prove nothing.
-const RARE: [&str; 21] = [
+const RARE: [&str; 18] = [
     "bound",
     "rebound",
     "kicked",
@@ -34,11 +33,8 @@ const RARE: [&str; 21] = [
     "no room",
     "resumed",
     "taken over",
-    "too late",
     "void or unknown",
     "not anonymous",
-    "expired",
-    "not expired",
     "drained",
     "ended with channels",
     "joined",
@@ -51,16 +47,13 @@ enum Step {
     Bind(ConnId, Uid, DuplicateLogin),
     Unbind(ConnId),
     Issue(ConnId, u8),
-    Lose(ConnId, u64),
+    Lose(ConnId),
     Resume(ConnId, u8, u8),
-    Expire(ConnId),
     End(ConnId),
     Drain(ConnId),
     Subscribe(ConnId, &'static str),
     Unsubscribe(ConnId, &'static str),
     UnsubscribeAll(ConnId),
-    /// Seconds pass.
-    Wait(u64),
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -74,15 +67,13 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => (conn(), uid, policy).prop_map(|(conn, uid, policy)| Step::Bind(conn, uid, policy)),
         1 => conn().prop_map(Step::Unbind),
         6 => (conn(), token()).prop_map(|(conn, token)| Step::Issue(conn, token)),
-        4 => (conn(), 0..6_u64).prop_map(|(conn, time)| Step::Lose(conn, time)),
+        4 => conn().prop_map(Step::Lose),
         8 => (conn(), token(), token()).prop_map(|(conn, token, fresh)| Step::Resume(conn, token, fresh)),
-        3 => conn().prop_map(Step::Expire),
         1 => conn().prop_map(Step::End),
         1 => conn().prop_map(Step::Drain),
         4 => (conn(), channel()).prop_map(|(conn, channel)| Step::Subscribe(conn, channel)),
         2 => (conn(), channel()).prop_map(|(conn, channel)| Step::Unsubscribe(conn, channel)),
         1 => conn().prop_map(Step::UnsubscribeAll),
-        2 => (0..3_u64).prop_map(Step::Wait),
     ]
 }
 
@@ -98,8 +89,6 @@ fn limits() -> impl Strategy<Value = SessionLimits> {
 struct History<'a> {
     book: Sessions,
     model: Model,
-    begin: Instant,
-    now: u64,
     /// Whom a plugin said a session belongs to.
     granted: BTreeMap<ConnId, Uid>,
     /// The session of each token that was given out and neither used nor made void.
@@ -112,10 +101,6 @@ fn token(number: u8) -> Token {
 }
 
 impl History<'_> {
-    fn at(&self, second: u64) -> Instant {
-        self.begin + Duration::from_secs(second)
-    }
-
     /// Turns a step to where it can do something. Blind ones would rarely meet a token that is good.
     fn aim(&self, step: Step) -> Step {
         let among = |conn: ConnId, wanted: fn(Option<SessionState>) -> bool| {
@@ -129,13 +114,12 @@ impl History<'_> {
                 Step::Bind(among(conn, |state| matches!(state, Some(SessionState::Anonymous | SessionState::Bound(_)))), uid, policy)
             }
             Step::Issue(conn, token) => Step::Issue(among(conn, |state| matches!(state, Some(SessionState::Bound(_)))), token),
-            Step::Lose(conn, time) => Step::Lose(given(conn.0 as u8).map_or(conn, |(_, of)| *of), time),
+            Step::Lose(conn) => Step::Lose(given(conn.0 as u8).map_or(conn, |(_, of)| *of)),
             Step::Resume(by, token, fresh) => Step::Resume(
                 among(by, |state| state == Some(SessionState::Anonymous)),
                 given(token).map_or(token, |(token, _)| *token),
                 fresh,
             ),
-            Step::Expire(conn) => Step::Expire(among(conn, |state| matches!(state, Some(SessionState::Suspended(_))))),
             Step::Subscribe(conn, channel) => Step::Subscribe(among(conn, |state| state.is_some()), channel),
             other => other,
         }
@@ -188,11 +172,10 @@ impl History<'_> {
                 self.see("issued", answer.is_ok());
                 self.see("repeated", answer == Err(IssueError::Repeated));
             }
-            Step::Lose(conn, time) => {
+            Step::Lose(conn) => {
                 let had_token = self.given.values().any(|of| *of == conn);
-                let until = self.now + time;
-                let answer = self.book.lose(conn, self.at(until));
-                prop_assert_eq!(answer, self.model.lose(conn, until));
+                let answer = self.book.lose(conn);
+                prop_assert_eq!(answer, self.model.lose(conn));
                 if let Lost::Ended { .. } = answer {
                     self.revoke(conn);
                 }
@@ -200,16 +183,6 @@ impl History<'_> {
                 self.see("no room", matches!(answer, Lost::Ended { .. }) && had_token);
             }
             Step::Resume(by, number, fresh) => self.resume(by, number, fresh)?,
-            Step::Expire(conn) => {
-                let was = self.book.state(conn);
-                let answer = self.book.expire(conn, self.at(self.now));
-                prop_assert_eq!(answer, self.model.expire(conn, self.now));
-                if answer.is_some() {
-                    self.revoke(conn);
-                }
-                self.see("expired", answer.is_some());
-                self.see("not expired", answer.is_none() && matches!(was, Some(SessionState::Suspended(_))));
-            }
             Step::End(conn) => {
                 let answer = self.book.end(conn);
                 prop_assert_eq!(answer, self.model.end(conn));
@@ -232,33 +205,26 @@ impl History<'_> {
                 prop_assert_eq!(self.book.unsubscribe(conn, channel), self.model.unsubscribe(conn, channel));
             }
             Step::UnsubscribeAll(conn) => prop_assert_eq!(self.book.unsubscribe_all(conn), self.model.unsubscribe_all(conn)),
-            Step::Wait(seconds) => self.now += seconds,
         }
         self.check()
     }
 
     fn resume(&mut self, by: ConnId, number: u8, fresh: u8) -> Result<(), TestCaseError> {
         let owner = self.given.get(&number).copied();
-        let before = self.book.resumable(by, &token(number), self.at(self.now));
+        let before = self.book.resumable(by, &token(number));
         self.check()?;
-        let answer = self.book.resume(by, &token(number), &token(fresh), self.at(self.now));
+        let answer = self.book.resume(by, &token(number), &token(fresh));
         if !self.given.contains_key(&fresh) {
             prop_assert_eq!(before, answer, "what asking says is what happens");
         }
-        let late = owner.and_then(|conn| self.model.row(conn)).is_some_and(|row| {
-            let suspended = matches!(row.state, SessionState::Suspended(_));
-            suspended && row.until <= self.now
-        });
-        prop_assert_eq!(answer, self.model.resume(by, number, fresh, self.now));
+        prop_assert_eq!(answer, self.model.resume(by, number, fresh));
         if let Ok(resumed) = answer {
             prop_assert_eq!(self.given.remove(&number), Some(resumed.conn), "only a token that is good, and only for its session");
             prop_assert_eq!(self.granted.get(&resumed.conn), Some(&resumed.uid), "only what a bind gave");
-            prop_assert!(!late);
             prop_assert_eq!(self.given.insert(fresh, resumed.conn), None);
         }
         self.see("resumed", answer.is_ok_and(|resumed| resumed.was == Presence::Suspended));
         self.see("taken over", answer.is_ok_and(|resumed| resumed.was == Presence::Connected));
-        self.see("too late", answer == Err(ResumeError::Refused) && late);
         self.see("void or unknown", answer == Err(ResumeError::Refused) && owner.is_none());
         self.see("not anonymous", answer == Err(ResumeError::NotAnonymous));
         Ok(())
@@ -307,15 +273,11 @@ impl History<'_> {
     fn finish(mut self) -> Result<(), TestCaseError> {
         for number in 0..TOKENS {
             let owner = self.given.get(&number).copied();
-            let in_time = owner.and_then(|conn| self.model.row(conn)).is_some_and(|row| match row.state {
-                SessionState::Suspended(_) => self.now < row.until,
-                _ => true,
-            });
-            for (attempt, good) in [(0, in_time), (1, false)] {
+            for (attempt, good) in [(0, owner.is_some()), (1, false)] {
                 let by = ConnId(100 + attempt);
                 self.book.open(by);
                 let fresh = token(100 + number * 2 + attempt as u8);
-                let answer = self.book.resume(by, &token(number), &fresh, self.at(self.now));
+                let answer = self.book.resume(by, &token(number), &fresh);
                 prop_assert_eq!(answer.ok().map(|resumed| resumed.conn), owner.filter(|_| good));
             }
         }
@@ -342,8 +304,6 @@ fn whatever_happens_the_book_is_what_the_model_says() {
         let mut history = History {
             book: Sessions::new(limits),
             model: Model { limits, rows: Vec::new() },
-            begin: Instant::now(),
-            now: 0,
             granted: BTreeMap::new(),
             given: BTreeMap::new(),
             seen: &seen,

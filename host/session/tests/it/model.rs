@@ -16,7 +16,6 @@ pub(crate) struct Row {
     pub(crate) conn: ConnId,
     pub(crate) state: SessionState,
     pub(crate) token: Option<u8>,
-    pub(crate) until: u64,
     pub(crate) channels: Vec<&'static str>,
 }
 
@@ -69,7 +68,7 @@ impl Model {
 
     pub(crate) fn open(&mut self, conn: ConnId) {
         if self.row(conn).is_none() {
-            self.rows.push(Row { conn, state: SessionState::Anonymous, token: None, until: 0, channels: Vec::new() });
+            self.rows.push(Row { conn, state: SessionState::Anonymous, token: None, channels: Vec::new() });
         }
     }
 
@@ -129,7 +128,7 @@ impl Model {
         }
     }
 
-    pub(crate) fn lose(&mut self, conn: ConnId, until: u64) -> Lost {
+    pub(crate) fn lose(&mut self, conn: ConnId) -> Lost {
         let room = self.counts().suspended < self.limits.suspended_max;
         let Some(row) = self.row_mut(conn) else {
             return Lost::Ended { uid: None };
@@ -138,14 +137,13 @@ impl Model {
             SessionState::Suspended(uid) => Lost::Suspended { uid },
             SessionState::Bound(uid) if row.token.is_some() && room => {
                 row.state = SessionState::Suspended(uid);
-                row.until = until;
                 Lost::Suspended { uid }
             }
             _ => Lost::Ended { uid: self.end(conn).unwrap().uid },
         }
     }
 
-    pub(crate) fn resume(&mut self, by: ConnId, token: u8, fresh: u8, now: u64) -> Result<Resumed, ResumeError> {
+    pub(crate) fn resume(&mut self, by: ConnId, token: u8, fresh: u8) -> Result<Resumed, ResumeError> {
         if self.row(by).map(|row| row.state) != Some(SessionState::Anonymous) {
             return Err(ResumeError::NotAnonymous);
         }
@@ -155,7 +153,7 @@ impl Model {
         let row = self.rows.iter_mut().find(|row| row.token == Some(token)).ok_or(ResumeError::Refused)?;
         let (uid, was) = match row.state {
             SessionState::Bound(uid) => (uid, Presence::Connected),
-            SessionState::Suspended(uid) if row.until > now => (uid, Presence::Suspended),
+            SessionState::Suspended(uid) => (uid, Presence::Suspended),
             _ => return Err(ResumeError::Refused),
         };
         row.state = SessionState::Bound(uid);
@@ -163,18 +161,6 @@ impl Model {
         let conn = row.conn;
         self.rows.retain(|row| row.conn != by);
         Ok(Resumed { conn, uid, was })
-    }
-
-    pub(crate) fn expire(&mut self, conn: ConnId, now: u64) -> Option<Uid> {
-        let row = self.row(conn)?;
-        let SessionState::Suspended(uid) = row.state else {
-            return None;
-        };
-        if now < row.until {
-            return None;
-        }
-        self.rows.retain(|row| row.conn != conn);
-        Some(uid)
     }
 
     pub(crate) fn drain(&mut self, conn: ConnId) -> Option<Uid> {

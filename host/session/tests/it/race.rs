@@ -2,7 +2,6 @@
 
 use std::sync::{Barrier, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use duet_core::{ConnId, Presence, Uid};
 use duet_session::{DuplicateLogin, ResumeError, Resumed, SessionLimits, SessionState, Sessions, Token};
@@ -19,14 +18,13 @@ fn token(number: u64) -> Token {
 }
 
 /// Every connection comes with the token 0 and would get a token of its own number. Returns who succeeded.
-fn race(suspended: bool) -> (Sessions, Vec<(u64, Resumed)>, Instant) {
-    let now = Instant::now();
+fn race(suspended: bool) -> (Sessions, Vec<(u64, Resumed)>) {
     let mut book = Sessions::new(SessionLimits { channels_per_session: 1, channel_bytes: 1, suspended_max: 1 });
     book.open(IT);
     book.bind(IT, Uid(10), DuplicateLogin::Reject).unwrap();
     book.issue(IT, &token(0)).unwrap();
     if suspended {
-        book.lose(IT, now + Duration::from_secs(60));
+        book.lose(IT);
     }
     for conn in 1..=CONNECTIONS {
         book.open(ConnId(conn));
@@ -40,7 +38,7 @@ fn race(suspended: bool) -> (Sessions, Vec<(u64, Resumed)>, Instant) {
                     start.wait();
                     let mut won = Vec::new();
                     for conn in (1..=CONNECTIONS).filter(|conn| conn % THREADS == thread) {
-                        match book.lock().unwrap().resume(ConnId(conn), &token(0), &token(conn), now) {
+                        match book.lock().unwrap().resume(ConnId(conn), &token(0), &token(conn)) {
                             Ok(resumed) => won.push((conn, resumed)),
                             Err(error) => assert_eq!(error, ResumeError::Refused),
                         }
@@ -52,13 +50,13 @@ fn race(suspended: bool) -> (Sessions, Vec<(u64, Resumed)>, Instant) {
             .collect();
         runners.into_iter().flat_map(|runner| runner.join().unwrap()).collect()
     });
-    (book.into_inner().unwrap(), won, now)
+    (book.into_inner().unwrap(), won)
 }
 
 #[test]
 fn of_1000_connections_with_one_token_exactly_one_gets_the_session() {
     for (suspended, was) in [(true, Presence::Suspended), (false, Presence::Connected)] {
-        let (mut book, won, now) = race(suspended);
+        let (mut book, won) = race(suspended);
         let [(winner, resumed)] = won[..] else {
             panic!("{} winners: {won:?}", won.len());
         };
@@ -70,11 +68,11 @@ fn of_1000_connections_with_one_token_exactly_one_gets_the_session() {
         let losers: Vec<u64> = (1..=CONNECTIONS).filter(|conn| *conn != winner).collect();
         let refused = Err(ResumeError::Refused);
         for loser in &losers {
-            assert_eq!(book.resume(ConnId(*loser), &token(*loser), &token(5_000), now), refused, "nobody was given this token");
+            assert_eq!(book.resume(ConnId(*loser), &token(*loser), &token(5_000)), refused, "nobody was given this token");
         }
         let asks = [losers[0], losers[1]].map(ConnId);
-        assert_eq!(book.resume(asks[0], &token(winner), &token(6_000), now), Ok(Resumed { was: Presence::Connected, ..resumed }));
-        assert_eq!(book.resume(asks[1], &token(winner), &token(7_000), now), refused, "the second token is single use too");
-        assert_eq!(book.resume(asks[1], &token(0), &token(7_000), now), refused);
+        assert_eq!(book.resume(asks[0], &token(winner), &token(6_000)), Ok(Resumed { was: Presence::Connected, ..resumed }));
+        assert_eq!(book.resume(asks[1], &token(winner), &token(7_000)), refused, "the second token is single use too");
+        assert_eq!(book.resume(asks[1], &token(0), &token(7_000)), refused);
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use duet_core::{ConnId, Uid};
 use duet_session::{DuplicateLogin, SessionLimits, SessionState, Sessions, Token};
@@ -29,7 +28,6 @@ enum Before {
     Bound,
     /// Bound, and its token is out.
     Promised,
-    /// Until second 10.
     Suspended,
     Draining,
 }
@@ -53,10 +51,9 @@ actions! {
     BindHeldKick = "bind", BindHeldReject = "bind", BindAwayKick = "bind", BindAwayReject = "bind", Unbind = "unbind",
     IssueFresh = "issue", IssueMine = "issue", IssueTheirs = "issue",
     LoseWithRoom = "lose", LoseWithoutRoom = "lose",
-    AskForIt = "resumable", AskForItLate = "resumable", AskByIt = "resumable",
-    ResumeIt = "resume", ResumeItLate = "resume", ResumeItWithSame = "resume", ResumeItWithTheirs = "resume",
+    AskForIt = "resumable", AskByIt = "resumable",
+    ResumeIt = "resume", ResumeItWithSame = "resume", ResumeItWithTheirs = "resume",
     ResumeByIt = "resume", ResumeByItUnknown = "resume",
-    ExpireEarly = "expire", ExpireLate = "expire",
     Drain = "drain", End = "end",
     SubscribeAgain = "subscribe", SubscribeMore = "subscribe", SubscribeNothing = "subscribe", SubscribeLong = "subscribe",
     SubscribeTooMany = "subscribe", Unsubscribe = "unsubscribe", UnsubscribeOther = "unsubscribe", UnsubscribeAll = "unsubscribe_all",
@@ -159,14 +156,6 @@ fn expected(action: Action) -> [&'static str; 6] {
             "Ok(Resumed { conn: ConnId(1), uid: Uid(10), was: Suspended }) > Bound(Uid(10))",
             "Err(Refused)",
         ],
-        Action::AskForItLate | Action::ResumeItLate => [
-            "Err(Refused)",
-            "Err(Refused)",
-            "Err(Refused)",
-            "Ok(Resumed { conn: ConnId(1), uid: Uid(10), was: Connected })",
-            "Err(Refused)",
-            "Err(Refused)",
-        ],
         Action::ResumeItWithSame | Action::ResumeItWithTheirs => ["Err(Refused)"; 6],
         Action::ResumeByIt => [
             "Err(NotAnonymous)",
@@ -179,8 +168,6 @@ fn expected(action: Action) -> [&'static str; 6] {
         Action::ResumeByItUnknown => {
             ["Err(NotAnonymous)", "Err(Refused)", "Err(NotAnonymous)", "Err(NotAnonymous)", "Err(NotAnonymous)", "Err(NotAnonymous)"]
         }
-        Action::ExpireEarly => ["None"; 6],
-        Action::ExpireLate => ["None", "None", "None", "None", "Some(Uid(10)) > none", "None"],
         Action::Drain => {
             ["None", "None > Draining", "Some(Uid(10)) > Draining", "Some(Uid(10)) > Draining", "Some(Uid(10)) > none", "None"]
         }
@@ -205,15 +192,14 @@ fn expected(action: Action) -> [&'static str; 6] {
     }
 }
 
-fn book(before: Before, t: Instant) -> Sessions {
+fn book(before: Before) -> Sessions {
     let mut book = Sessions::new(SessionLimits { channels_per_session: 2, channel_bytes: 4, suspended_max: 2 });
-    let until = t + Duration::from_secs(10);
     for (conn, uid) in [(BOUND, 30), (AWAY, 40)] {
         book.open(conn);
         book.bind(conn, Uid(uid), DuplicateLogin::Reject).unwrap();
     }
     book.issue(AWAY, &THEIRS).unwrap();
-    book.lose(AWAY, until);
+    book.lose(AWAY);
     book.open(NEW);
     if before != Unknown {
         book.open(IT);
@@ -226,7 +212,7 @@ fn book(before: Before, t: Instant) -> Sessions {
         book.issue(IT, &MINE).unwrap();
     }
     match before {
-        Suspended => drop(book.lose(IT, until)),
+        Suspended => drop(book.lose(IT)),
         Draining => drop(book.drain(IT)),
         Unknown | Anonymous | Bound | Promised => {}
     }
@@ -244,11 +230,10 @@ fn columns(state: Option<SessionState>) -> &'static [Before] {
     }
 }
 
-fn act(book: &mut Sessions, action: Action, t: Instant) -> String {
+fn act(book: &mut Sessions, action: Action) -> String {
     fn said(answer: impl Debug) -> String {
         format!("{answer:?}")
     }
-    let [early, late] = [9, 10].map(|s| t + Duration::from_secs(s));
     let (kick, reject) = (DuplicateLogin::KickOld, DuplicateLogin::Reject);
     match action {
         Action::Open => {
@@ -277,25 +262,21 @@ fn act(book: &mut Sessions, action: Action, t: Instant) -> String {
         Action::IssueTheirs => said(book.issue(IT, &THEIRS)),
         Action::LoseWithRoom => {
             book.end(AWAY);
-            said(book.lose(IT, late))
+            said(book.lose(IT))
         }
         Action::LoseWithoutRoom => {
             book.bind(NEW, Uid(20), reject).unwrap();
             book.issue(NEW, &FRESH).unwrap();
-            book.lose(NEW, late);
-            said(book.lose(IT, late))
+            book.lose(NEW);
+            said(book.lose(IT))
         }
-        Action::AskForIt => said(book.resumable(NEW, &MINE, early)),
-        Action::AskForItLate => said(book.resumable(NEW, &MINE, late)),
-        Action::AskByIt => said(book.resumable(IT, &THEIRS, early)),
-        Action::ResumeIt => said(book.resume(NEW, &MINE, &FRESH, early)),
-        Action::ResumeItLate => said(book.resume(NEW, &MINE, &FRESH, late)),
-        Action::ResumeItWithSame => said(book.resume(NEW, &MINE, &MINE, early)),
-        Action::ResumeItWithTheirs => said(book.resume(NEW, &MINE, &THEIRS, early)),
-        Action::ResumeByIt => said(book.resume(IT, &THEIRS, &FRESH, early)),
-        Action::ResumeByItUnknown => said(book.resume(IT, &FRESH, &MINE, early)),
-        Action::ExpireEarly => said(book.expire(IT, early)),
-        Action::ExpireLate => said(book.expire(IT, late)),
+        Action::AskForIt => said(book.resumable(NEW, &MINE)),
+        Action::AskByIt => said(book.resumable(IT, &THEIRS)),
+        Action::ResumeIt => said(book.resume(NEW, &MINE, &FRESH)),
+        Action::ResumeItWithSame => said(book.resume(NEW, &MINE, &MINE)),
+        Action::ResumeItWithTheirs => said(book.resume(NEW, &MINE, &THEIRS)),
+        Action::ResumeByIt => said(book.resume(IT, &THEIRS, &FRESH)),
+        Action::ResumeByItUnknown => said(book.resume(IT, &FRESH, &MINE)),
         Action::Drain => said(book.drain(IT)),
         Action::End => said(book.end(IT)),
         Action::SubscribeAgain => said(book.subscribe(IT, "a")),
@@ -317,13 +298,12 @@ fn act(book: &mut Sessions, action: Action, t: Instant) -> String {
 
 #[test]
 fn every_method_in_every_state_answers_what_the_table_says() {
-    let t = Instant::now();
     for (action, _) in ACTIONS {
         for (before, expected) in BEFORE.into_iter().zip(expected(*action)) {
-            let mut book = book(before, t);
+            let mut book = book(before);
             let from = book.state(IT);
             assert!(columns(from).contains(&before), "{from:?} is not {before:?}");
-            let mut found = act(&mut book, *action, t);
+            let mut found = act(&mut book, *action);
             let to = book.state(IT);
             if to != from {
                 let shown = to.map_or("none".to_owned(), |state| format!("{state:?}"));
@@ -354,8 +334,7 @@ fn the_table_has_every_method_of_the_book() {
 
 #[test]
 fn who_was_replaced_while_connected_drains_and_who_was_away_is_gone() {
-    let t = Instant::now();
-    let mut book = book(Anonymous, t);
+    let mut book = book(Anonymous);
     book.subscribe(BOUND, "a").unwrap();
     book.subscribe(AWAY, "a").unwrap();
     book.bind(IT, Uid(30), DuplicateLogin::KickOld).unwrap();
@@ -363,16 +342,15 @@ fn who_was_replaced_while_connected_drains_and_who_was_away_is_gone() {
     book.bind(IT, Uid(40), DuplicateLogin::Reject).unwrap();
     assert_eq!((book.state(AWAY), book.conn_of(Uid(40)), book.conn_of(Uid(30))), (None, Some(IT), None));
     assert_eq!(book.members("a").collect::<Vec<_>>(), [IT]);
-    let refused = book.resume(NEW, &THEIRS, &FRESH, t);
+    let refused = book.resume(NEW, &THEIRS, &FRESH);
     assert!(refused.is_err(), "the token of a session that was replaced is void: {refused:?}");
 }
 
 #[test]
 fn a_resumed_session_has_its_channels_and_the_one_that_asked_leaves_its_own() {
-    let t = Instant::now();
-    let mut book = book(Suspended, t);
+    let mut book = book(Suspended);
     book.subscribe(NEW, "b").unwrap();
-    book.resume(NEW, &MINE, &FRESH, t).unwrap();
+    book.resume(NEW, &MINE, &FRESH).unwrap();
     assert_eq!(book.channels_of(IT).collect::<Vec<_>>(), ["a"]);
     assert_eq!((book.state(NEW), book.member_count("b")), (None, 0));
 }

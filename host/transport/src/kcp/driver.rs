@@ -52,17 +52,16 @@ impl<T> Driver<T> {
             // A reply to what was just read would arm a timer of one interval: looking then saves waking this task for each reply.
             let latest = expects_replies.then(|| Instant::now() + self.port.options().interval);
             let wake = self.port.timers().plan(latest);
-            let is_readable = tokio::select! {
-                readable = self.port.readable() => match readable {
-                    Ok(()) => true,
-                    Err(_) => return,
-                },
-                () = sleep_until(wake) => false,
-                () = self.port.timers().changed() => false,
-            };
+            tokio::select! {
+                readable = self.port.readable() => if readable.is_err() { return },
+                () = sleep_until(wake) => {}
+                () = self.port.timers().changed() => {}
+            }
             let turn = AssertUnwindSafe(|| {
+                // What has arrived may be what a deadline waits for.
+                let received = self.receive(&mut buffer);
                 self.keep_deadlines(Instant::now());
-                is_readable && self.receive(&mut buffer)
+                received
             });
             expects_replies = catch_unwind(turn).unwrap_or_else(|_| {
                 // It was about a datagram or a deadline of no session, which is gone.

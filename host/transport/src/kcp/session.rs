@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use duet_core::grace;
 use kcp::Kcp;
 use tokio::io::ReadBuf;
 
@@ -161,8 +162,13 @@ impl Session {
         }
         state.timer = None;
         let flushed = self.flush(&mut state, now);
+        let dead_link = self.port.options().dead_link;
+        if let Some(later) = grace(at, now) {
+            // Nobody has listened for some time, so the client may not have been silent.
+            state.heard = later.checked_sub(dead_link).map_or(later, |since| since.max(state.heard));
+        }
         let Ok(core) = &state.core else { return false };
-        let silent = core.wait_snd() > 0 && now.saturating_duration_since(state.heard) >= self.port.options().dead_link;
+        let silent = core.wait_snd() > 0 && now.saturating_duration_since(state.heard) >= dead_link;
         if state.lingers_until.is_some_and(|until| until <= now) {
             Self::finish(state, End::Closed);
             false

@@ -287,3 +287,19 @@ async fn a_refusal_over_tls_ends_with_a_good_bye() {
     assert!(result.is_err() && answer.starts_with("HTTP/1.1 426 "), "{answer}");
     read.expect("no end without a good-bye");
 }
+
+#[tokio::test]
+async fn a_request_that_is_half_there_when_the_process_stalls_may_be_finished_after_it() {
+    let (mut client, server) = duplex(64 << 10);
+    client.write_all(START.as_bytes()).await.unwrap();
+    let client = tokio::spawn(async move {
+        // The only thread stands still for longer than the deadline.
+        std::thread::park_timeout(Duration::from_millis(700));
+        client.write_all(b"\r\n").await.unwrap();
+        client
+    });
+    let deadline = Instant::now() + Duration::from_millis(100);
+    let asked = Upgrade::read(server, &game(&Origins::SameHost), None, deadline).await;
+    assert!(asked.is_ok(), "{asked:?}");
+    drop(client.await.unwrap());
+}

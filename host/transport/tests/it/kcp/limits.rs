@@ -100,3 +100,19 @@ async fn a_client_that_was_silent_for_long_is_not_dead_when_something_is_sent() 
     soon(client.read_exact(&mut [0; 12])).await.unwrap();
     until("it is acknowledged", || writer.try_flush().unwrap()).await;
 }
+
+#[tokio::test]
+async fn a_client_that_was_not_listened_to_is_not_dead() {
+    let mut listener = listen(KcpOptions { dead_link: Duration::from_millis(200), ..KcpOptions::default() });
+    let stats = listener.stats();
+    let client = tokio::spawn(connect(listener.local_addr().unwrap(), config()));
+    let (mut reader, writer, _) = accept(&mut listener).await;
+    write(&writer, &read_exact(&mut reader, 5).await).await.unwrap();
+    let mut client = client.await.unwrap();
+    write(&writer, b"still there?").await.unwrap();
+    // The only thread stands still, as in a process that is stopped.
+    std::thread::park_timeout(Duration::from_millis(1_000));
+    soon(client.read_exact(&mut [0; 12])).await.unwrap();
+    until("it is acknowledged", || writer.try_flush().unwrap()).await;
+    assert_eq!(stats.sessions_dead.load(Ordering::Relaxed), 0);
+}
