@@ -82,15 +82,15 @@ impl Cache {
     /// The compiled form of a file. `None` if it is missing, or anything about it is in doubt.
     pub(crate) fn load(&self, source: Source) -> Option<Compiled> {
         let path = self.path_of(source);
-        let mut file = File::open(&path).ok()?;
         let doubt = |why: &str| tracing::debug!(file = %path.display(), "compiled plugin not used: {why}");
-        match read(&mut file, source) {
-            Ok(Ok(compiled)) => {
+        match read(&path, source) {
+            Ok(Ok((file, compiled))) => {
                 // When it was last used, for `prune`. A folder that cannot be written needs none.
                 drop(file.set_modified(SystemTime::now()));
                 return Some(compiled);
             }
             Ok(Err(why)) => doubt(why),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => doubt(&error.to_string()),
         }
         None
@@ -136,11 +136,13 @@ impl Cache {
 }
 
 /// Reads a file of the cache. The inner error says what about it is in doubt.
-fn read(file: &mut File, source: Source) -> io::Result<Result<Compiled, &'static str>> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
+fn read(path: &Path, source: Source) -> io::Result<Result<(File, Compiled), &'static str>> {
+    // Before opening: opening a pipe waits for its other end.
+    if !fs::metadata(path)?.is_file() {
         return Ok(Err("it is not a file"));
     }
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
     if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.permissions().mode() & 0o022 != 0 {
         return Ok(Err("another user may have written it"));
     }
@@ -152,12 +154,15 @@ fn read(file: &mut File, source: Source) -> io::Result<Result<Compiled, &'static
     if of_source != source.0 {
         return Ok(Err("it was made from another plugin"));
     }
+    if metadata.len() > BYTES_MAX {
+        return Ok(Err("it is larger than the whole folder may be"));
+    }
     let mut code = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).saturating_sub(HEADER_BYTES));
-    file.read_to_end(&mut code)?;
+    (&mut file).take(BYTES_MAX).read_to_end(&mut code)?;
     if of_code != Sha256::digest(&code).as_slice() {
         return Ok(Err("it is damaged"));
     }
-    Ok(Ok(Compiled::verified(code)))
+    Ok(Ok((file, Compiled::verified(code))))
 }
 
 #[cfg(test)]
@@ -210,6 +215,23 @@ mod tests {
         assert!(cache.load(source).is_some());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(cache.load(source).is_none(), "others could write it");
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
+        let (_folder, cache) = open();
+        let source = Source::of(b"one");
+        let path = cache.path_of(source);
+        let (pipe, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, pipe, mode, 0).unwrap();
+        assert!(cache.load(source).is_none(), "a pipe, which nobody writes to");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(cache.load(source).is_none());
+        cache.store(source, &compiled(1)).unwrap();
+        assert!(cache.load(source).is_some(), "it was replaced");
+        File::options().append(true).open(&path).unwrap().set_len(BYTES_MAX + 1).unwrap();
+        assert!(cache.load(source).is_none(), "nothing but a hole behind the code");
     }
 
     #[test]
