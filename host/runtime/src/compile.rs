@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use wasmtime::Engine;
@@ -83,6 +83,8 @@ pub fn compile_here(limits: CompileLimits) -> Result<(), String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let cpu = limits.time.as_secs().max(1).saturating_mul(cores);
     for (resource, limit) in [(Resource::Cpu, cpu), (Resource::As, limits.memory_bytes), (Resource::Core, 0)] {
+        // Whoever started the server may have set less, which cannot be raised again.
+        let limit = getrlimit(resource).maximum.map_or(limit, |hard| hard.min(limit));
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) }).map_err(|e| format!("setting limits: {e}"))?;
     }
     // A server that is killed must not leave a compiler behind.

@@ -1,12 +1,15 @@
 //! The time in which plugins still compile.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use duet_testkit::{Message, Peer, Wire, guest};
 
 use super::UNAVAILABLE;
 use super::launched::Launched;
+use super::single::SINGLE;
+use crate::program::Place;
 
 const UNKNOWN_ROUTE: u16 = 3;
 
@@ -43,4 +46,16 @@ fn a_route_of_a_plugin_that_still_compiles_is_unavailable_and_only_later_unknown
     }
     assert!(matches!(peer.call(9999, b""), Err(Message::Error { code: UNKNOWN_ROUTE, .. })));
     eprintln!("compiling: {early} calls were answered `unavailable`, then it served, and an unknown route is unknown");
+}
+
+#[test]
+fn limits_that_an_operator_has_set_for_the_server_are_kept_and_no_plugin_is_blamed() {
+    let place = Place::cold("").plugin("single", SINGLE);
+    // Only without the privileges of root does a limit that was lowered stay so.
+    let script = r#"ulimit -t 1000; [ "$(id -u)" = 0 ] && exec setpriv --bounding-set -all --inh-caps -all "$0" "$@"; exec "$0" "$@""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_duet"), "check", "plugins/single.wasm", "--config", "duet.toml"]);
+    let output = command.current_dir(place.path("")).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && said.contains("compiled"), "{said}");
 }
