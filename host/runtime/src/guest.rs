@@ -161,12 +161,12 @@ impl Template {
         }
     }
 
-    /// Starts an instance and ends it in good order, to see whether it can be done.
+    /// Starts an instance, to see whether it can be done, and ends it.
     pub(crate) fn try_start(&self, runtime: &tokio::runtime::Runtime) -> Result<(), Fault> {
         match self.lane {
-            Lane::Sync => self.instantiate().map(Guest::stop),
+            Lane::Sync => self.instantiate().map(|guest| drop(guest.stop())),
             Lane::Waiting => runtime.block_on(async {
-                self.instantiate_async().await?.stop_async().await;
+                drop(self.instantiate_async().await?.stop_async().await);
                 Ok(())
             }),
         }
@@ -322,17 +322,25 @@ impl Guest {
         put_effect(&mut self.store.data_mut().effects, &EffectRecord { request, action });
     }
 
-    /// Lets the guest end in good order. What goes wrong is of no use to anybody any more.
-    pub(crate) fn stop(mut self) {
+    /// Lets the guest end in good order. The error says why it did not.
+    pub(crate) fn stop(mut self) -> Result<(), String> {
         begin(&mut self.store, LIFECYCLE_BUDGET);
-        drop(self.stop.call(&mut self.store, ()));
+        let stopped = self.stop.call(&mut self.store, ());
+        stopped.map_err(|error| self.stop_failure(&error))
     }
 
     /// The same in the asynchronous lane.
-    pub(crate) async fn stop_async(mut self) {
+    pub(crate) async fn stop_async(mut self) -> Result<(), String> {
         begin(&mut self.store, LIFECYCLE_BUDGET);
         let wait = self.wait.max(LIFECYCLE_BUDGET);
-        drop(tokio::time::timeout(wait, alone(self.stop.call_async(&mut self.store, ()))).await);
+        match tokio::time::timeout(wait, alone(self.stop.call_async(&mut self.store, ()))).await {
+            Ok(stopped) => stopped.map_err(|error| self.stop_failure(&error)),
+            Err(_) => Err(too_long("stop", wait)),
+        }
+    }
+
+    fn stop_failure(&self, error: &wasmtime::Error) -> String {
+        lifecycle_failure("stop", error, LIFECYCLE_BUDGET, self.store.data())
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Slot {
     /// Calls of the instance so far, and the memory it had when it was new, or when it was last to be replaced.
     calls: u64,
     memory_bytes: usize,
+    /// An instance did not end in good order, and the log has said so.
+    ends_badly: bool,
     shared: Shared,
 }
 
@@ -79,6 +81,7 @@ impl Slot {
             receivers: 0,
             calls: 0,
             memory_bytes: 0,
+            ends_badly: false,
             shared,
         }
     }
@@ -159,7 +162,7 @@ impl Slot {
         match contained_async(self.maker.make()).await.unwrap_or_else(|panic| Err(Fault::Panic(panic))) {
             Ok(new) => {
                 if let Some(old) = self.replace(new)
-                    && let Err(panic) = contained_async(self.maker.end(old)).await
+                    && let Err(panic) = contained_async(self.end(old)).await
                 {
                     report("the host in `stop`", &panic);
                 }
@@ -267,7 +270,16 @@ impl Slot {
     /// Ends the instance in good order.
     pub(crate) async fn stop(&mut self) {
         if let Some(instance) = self.instance.take() {
-            self.maker.end(instance).await;
+            self.end(instance).await;
+        }
+    }
+
+    /// Lets an instance run `stop`. That it did not is said once: one that is recycled often would fill the log.
+    async fn end(&mut self, instance: Instance) {
+        if let Err(why) = self.maker.end(instance).await
+            && !std::mem::replace(&mut self.ends_badly, true)
+        {
+            tracing::warn!(plugin = %self.plugin.name, "instance did not end in good order: {}", one_line(&why));
         }
     }
 }
@@ -284,13 +296,14 @@ impl Maker {
         })
     }
 
-    /// Ends one in good order.
-    async fn end(&self, instance: Instance) {
-        if let (Instance::Wasm(guest), Self::Wasm(template)) = (instance, self) {
-            match template.lane {
+    /// Ends one in good order, or says why it did not.
+    async fn end(&self, instance: Instance) -> Result<(), String> {
+        match (instance, self) {
+            (Instance::Wasm(guest), Self::Wasm(template)) => match template.lane {
                 Lane::Sync => guest.stop(),
                 Lane::Waiting => guest.stop_async().await,
-            }
+            },
+            _ => Ok(()),
         }
     }
 }

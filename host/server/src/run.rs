@@ -11,7 +11,7 @@ use duet_core::Dispatch as _;
 use duet_gateway::{CloseReason, Gateway};
 use duet_runtime::Runtime;
 
-use self::start::{Started, start};
+use self::start::{Started, apart, start};
 use crate::banner::{self, Banner};
 use crate::cli::RunArguments;
 use crate::signals::Signals;
@@ -27,12 +27,12 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     // Not the runtime of the I/O threads: how many those are stands in the settings, which may have to be waited for.
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().context("waiting for the start")?;
     match waiting.block_on(start(arguments, &signals))? {
-        Ok(started) => serve(started, &signals, begun),
+        Ok(started) => serve(started, &signals, &waiting, begun),
         Err(end) => Ok(end),
     }
 }
 
-fn serve(started: Started, signals: &Signals, begun: Instant) -> anyhow::Result<ExitCode> {
+fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime, begun: Instant) -> anyhow::Result<ExitCode> {
     let io_threads = wiring::threads(started.settings.gateway.io_threads);
     let io = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(io_threads)
@@ -40,7 +40,7 @@ fn serve(started: Started, signals: &Signals, begun: Instant) -> anyhow::Result<
         .enable_all()
         .build()
         .context("starting the I/O threads")?;
-    let done = io.block_on(async {
+    let drained = io.block_on(async {
         let dispatch = Arc::<Runtime>::clone(&started.runtime) as _;
         let gateway = Gateway::open(&started.listeners, Arc::clone(&started.connections), dispatch, Arc::clone(&started.registry))?;
         announce(&started, &gateway, io_threads, begun);
@@ -49,19 +49,23 @@ fn serve(started: Started, signals: &Signals, begun: Instant) -> anyhow::Result<
             never = certificates::watch(&started.listeners, signals.hangups()) => match never {},
             never = refusals::watch(started.connections.stats()) => match never {},
         }
-        anyhow::Ok(drain(&started, gateway, signals).await)
+        let deadline = Instant::now() + started.settings.drain_timeout;
+        anyhow::Ok(drain(&started, gateway, signals).await.then_some(deadline))
     })?;
     let Started { runtime, connections, .. } = started;
     runtime.withdraw_all();
-    if done {
+    let done = if let Some(deadline) = drained {
         // The tasks hold the plugins; these can only stop in good order once they are gone.
         io.shutdown_timeout(SHUTDOWN);
-        drop(runtime);
+        waiting.block_on(end(runtime, signals, deadline.max(Instant::now() + SHUTDOWN)))
     } else {
-        tracing::warn!("stopped in the middle of calls, by drain_timeout or a second signal");
         io.shutdown_background();
         // Dropping it would wait for the calls; they end with the process.
         std::mem::forget(runtime);
+        false
+    };
+    if !done {
+        tracing::warn!("stopped in the middle of calls, by drain_timeout or a second signal");
     }
     let stats = connections.stats();
     let closed: Vec<String> =
@@ -100,5 +104,16 @@ async fn drain(started: &Started, gateway: Gateway, signals: &Signals) -> bool {
         done = drained => done,
         // A second signal means now.
         () = signals.stopped(2) => false,
+    }
+}
+
+/// Lets the instances run `stop`. False if that takes longer than `deadline`, or a second signal came: the rest ends with the process.
+async fn end(runtime: Arc<Runtime>, signals: &Signals, deadline: Instant) -> bool {
+    tokio::select! {
+        // First, because a future that was never polled would drop the runtime here, and wait.
+        biased;
+        ended = apart("duet-stop", move || drop(runtime)) => ended.is_ok(),
+        () = signals.stopped(2) => false,
+        () = tokio::time::sleep_until(deadline.into()) => false,
     }
 }

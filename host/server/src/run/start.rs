@@ -36,7 +36,7 @@ pub(super) struct Started {
 /// What the operator has to know before a server can start.
 pub(super) async fn start(arguments: RunArguments, signals: &Signals) -> anyhow::Result<Result<Started, ExitCode>> {
     let prepared = tokio::select! {
-        prepared = apart(move || prepare(&arguments)) => prepared??,
+        prepared = apart("duet-start", move || prepare(&arguments)) => prepared??,
         () = signals.stopped(1) => return Ok(Err(given_up())),
     };
     let started = match prepared {
@@ -45,7 +45,7 @@ pub(super) async fn start(arguments: RunArguments, signals: &Signals) -> anyhow:
     };
     let (runtime, settings) = (Arc::clone(&started.runtime), Arc::clone(&started.settings));
     tokio::select! {
-        folder = apart(move || drop_folder::load(&runtime, &settings)) => Ok(Ok(Started { folder: folder?, ..started })),
+        folder = apart("duet-start", move || drop_folder::load(&runtime, &settings)) => Ok(Ok(Started { folder: folder?, ..started })),
         () = signals.stopped(1) => {
             let loader = started.runtime.loader();
             loader.stop();
@@ -65,11 +65,11 @@ fn given_up() -> ExitCode {
 }
 
 /// Does something that blocks on a thread of its own, whose end nobody has to wait for.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+pub(super) async fn apart<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
     let (done, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("duet-start".to_owned());
+    let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || drop(done.send(work()))).context("starting a thread")?;
-    result.await.context("the start was broken off by a panic")
+    result.await.with_context(|| format!("the thread {name} was broken off by a panic"))
 }
 
 /// The part that loads no plugin yet.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use duet_testkit::{Carrier, Message, Peer, Server, Wire, guest};
 
+use crate::plugins::SINGLE;
 use crate::{ECHO, echo_server};
 
 /// Waits as many milliseconds as its body says, then replies `awake`.
@@ -115,6 +116,42 @@ fn a_call_that_waits_is_cut_off_at_the_drain_timeout() {
     let server = sleeping_server("drain_timeout = \"500ms\"\n");
     let _peer = begin_to_sleep(&server);
     drain_timeout(&server, "a call of 20 s waiting");
+}
+
+/// Instances that end only after a second of processor time each.
+fn unstoppable_server(settings: &str) -> Server {
+    let server = Server::builder(env!("CARGO_BIN_EXE_duet")).plugin("single", SINGLE);
+    server.file("single.toml", "instances = 40\n[config]\nstop = \"loop\"\n").settings(settings).start()
+}
+
+#[test]
+fn a_second_signal_ends_a_server_whose_plugins_do_not_stop_at_once() {
+    second_signal(&unstoppable_server("drain_timeout = \"60s\"\n"), "20 s of `stop`");
+}
+
+#[test]
+fn plugins_that_do_not_stop_are_cut_off_at_the_drain_timeout() {
+    let server = unstoppable_server("[runtime]\nworkers = 1\n");
+    let (status, took) = server.terminate();
+    eprintln!("drain timeout 10 s, 40 s of `stop`: ended after {:.2} s, {status}", took.as_secs_f64());
+    assert!(status.success() && took < Duration::from_secs(20), "{status}, {took:?}");
+    let log = server.log();
+    assert!(log.contains("`stop` ran longer than 1 s") && log.contains("in the middle of calls"), "{log}");
+}
+
+#[test]
+fn an_instance_that_fails_to_stop_is_told_of_once() {
+    let server = Server::builder(env!("CARGO_BIN_EXE_duet")).plugin("single", SINGLE);
+    let server = server.file("single.toml", "recycle_calls = 1\n[config]\nstop = \"trap\"\n").start();
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    for _ in 0..3 {
+        assert_eq!(peer.call(211, b"on").as_deref(), Ok(b"on".as_slice()));
+    }
+    drop(peer);
+    assert!(server.terminate().0.success());
+    let log = server.log();
+    assert_eq!(log.matches("instance did not end in good order: `stop` failed: wasm trap").count(), 1, "{log}");
+    assert!(log.contains("plugin=single"), "{log}");
 }
 
 fn sleeping_server(settings: &str) -> Server {
