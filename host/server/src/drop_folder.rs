@@ -186,7 +186,8 @@ pub(crate) fn warnings(settings: &Settings, loaded: &Loaded) -> Vec<String> {
 pub(crate) fn own_settings(settings: &Settings, file: &Path) -> Result<PluginSettings, Mistakes> {
     let own = settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy());
     let beside = file.with_extension("toml");
-    if !beside.exists() {
+    // A link that leads nowhere is there, and meant something.
+    if beside.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         return Ok(own);
     }
     PluginSettings::from_file(&beside, &own)

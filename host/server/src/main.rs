@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let code = command().unwrap_or_else(|error| match error.downcast_ref::<OutputError>() {
         Some(error) => error.end(),
         None => {
-            output::complain(format_args!("duet: {error:#}"));
+            output::complain(format_args!("duet: {}", whole(&error)));
             ExitCode::FAILURE
         }
     });
@@ -70,3 +70,12 @@ fn command() -> anyhow::Result<ExitCode> {
 
 /// What clap ends with.
 const USAGE: u8 = 2;
+
+/// An error with its causes. Many say their cause themselves; it is not said twice.
+fn whole(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .reduce(|text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
+        .unwrap_or_default()
+}

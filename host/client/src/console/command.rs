@@ -1,10 +1,14 @@
 //! One line of input: `ROUTE [SEQ] BODY`, `session` or `resume`.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::shown::steers;
+
+/// The largest body that any server can be set to take.
+const BODY_BYTES_MAX: u64 = 16 << 20;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,9 +101,22 @@ impl Body {
     pub(super) fn read(self) -> Result<Vec<u8>, CommandError> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::File(path) => std::fs::read(&path).map_err(|source| CommandError::File { path, source }),
+            Self::File(path) => read_file(&path).map_err(|source| CommandError::File { path, source }),
         }
     }
+}
+
+/// No more than can be sent, and one byte: a device may have no end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    File::open(path)?.take(BODY_BYTES_MAX + 1).read_to_end(&mut body)?;
+    if body.len() as u64 > BODY_BYTES_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than the {BODY_BYTES_MAX} bytes that a body may have"),
+        ));
+    }
+    Ok(body)
 }
 
 /// A body as it can be typed in: text, or hex if it is not text or would break the line or steer the terminal.
@@ -133,6 +150,12 @@ fn split_word(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_not_read_for_ever() {
+        let Err(CommandError::File { source, .. }) = Body::File("/dev/zero".into()).read() else { panic!("it was read") };
+        assert_eq!(source.kind(), io::ErrorKind::FileTooLarge);
+    }
 
     fn parse(line: &str) -> (i32, Option<i32>, Vec<u8>) {
         let message = message(line);

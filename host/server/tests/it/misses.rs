@@ -122,3 +122,21 @@ fn the_links_of_a_kubernetes_volume_are_followed_inside_of_the_folder() {
     // The same routes: it was read, and lost against the first by name.
     assert_eq!(lines.len(), 2, "{log}");
 }
+
+#[test]
+fn settings_behind_a_link_that_leads_nowhere_are_not_taken_for_none() {
+    let place = Place::warm("").plugin("single", SINGLE);
+    symlink("..data/single.toml", place.path("plugins/single.toml")).unwrap();
+    let output = place.duet(["check", "plugins/single.wasm", "--config", "duet.toml"]).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("plugins/single.toml: cannot be read: No such file"), "{said}");
+}
+
+#[test]
+fn a_cause_is_said_once() {
+    let place = Place::warm("");
+    let address = format!("tcp://{}", place.address());
+    let _listening = std::net::TcpListener::bind(place.address()).unwrap();
+    let output = place.duet(["client", &address, "--send", "1", "--body", "@absent"]).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "duet: cannot read absent: No such file or directory (os error 2)\n");
+}
