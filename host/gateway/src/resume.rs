@@ -52,6 +52,8 @@ pub(crate) enum SessionError {
     Issue(#[from] IssueError),
     #[error("busy: the client has to read first what it was sent on this connection")]
     Unread,
+    #[error("busy: requests of this connection are not answered yet; resume then, or first")]
+    Unanswered,
     #[error("busy: too many events of the session wait for a plugin")]
     Events,
     #[error("unavailable: {0}")]
@@ -74,7 +76,7 @@ impl SessionError {
             Self::TooLarge => ErrorCode::TOO_LARGE,
             Self::NoObject | Self::Question(_) | Self::NotFirst | Self::NeverSent { .. } => ErrorCode::BAD_REQUEST,
             Self::Issue(_) => ErrorCode::NOT_AUTHORIZED,
-            Self::Unread | Self::Events => ErrorCode::BUSY,
+            Self::Unread | Self::Unanswered | Self::Events => ErrorCode::BUSY,
             Self::Unavailable(_) => ErrorCode::UNAVAILABLE,
             Self::Resume(_) | Self::OtherListener | Self::Ending | Self::Forgotten { .. } | Self::NotReceived { .. } => {
                 ErrorCode::SESSION_GONE
@@ -135,6 +137,10 @@ impl Connections {
     /// Gives the socket of a connection to a session. Everything that can be in the way is found before anything is changed.
     fn resume(&self, by: &Arc<Connection>, token: &str, received: u64, seq: Seq) -> Result<Arc<Connection>, SessionError> {
         let token = Token::from_hex(token.as_bytes()).ok_or(ResumeError::Refused)?;
+        // Their answers would go to a connection that is no more.
+        if by.task.in_flight() > 0 {
+            return Err(SessionError::Unanswered);
+        }
         let fresh = fresh()?;
         let mut book = self.book();
         let conn = book.resumable(by.id, &token)?.conn;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use duet_core::{Action, ConnId, Directory, ErrorCode, Presence, Route, Target, Uid};
 use duet_gateway::{CloseReason, Refusal};
 
-use crate::{Gate, ended, format, generous, receive, receive_error, send};
+use crate::{Gate, ended, format, generous, receive, receive_error, send, wait_until};
 
 pub(crate) const SESSION: i32 = -1;
 
@@ -175,7 +175,35 @@ fn a_client_with_a_login_or_with_requests_of_its_own_does_not_resume_and_stays()
     let mut answers = [receive(&mut client), receive(&mut client)];
     answers.sort();
     assert_eq!((answers[0].3.as_slice(), answers[1].0, answers[1].1), (&b"first"[..], 1, SESSION));
-    assert!(resume_on(client, &token, 0).is_ok(), "alone it may");
+    resume_once_answered(&client, &token);
+}
+
+/// Resumes as soon as the server knows that everything is answered, which may be a moment after the client knows.
+fn resume_once_answered(client: &TcpStream, token: &str) {
+    wait_until("the resume", || match resume_on(client.try_clone().expect("clone"), token, 0) {
+        Ok(_) => true,
+        Err((code, text)) => {
+            assert_eq!(code, ErrorCode::BUSY.0, "{text}");
+            false
+        }
+    });
+}
+
+#[test]
+fn a_resume_behind_a_request_that_is_not_answered_yet_loses_neither() {
+    let gate = Gate::open();
+    let (lost, conn, token) = logged_in(&gate, 9);
+    drop(lost);
+    gate.echo.wait_for(&format!("suspend {conn}"));
+    gate.echo.state.lock().expect("state").keeps = true;
+    let mut client = gate.connect();
+    send(&mut client, 1, 8, b"first");
+    wait_until("the request", || gate.echo.kept() == 1);
+    let (code, text) = resume_on(client.try_clone().expect("clone"), &token, 0).expect_err("its answer would be lost");
+    assert_eq!((code, &*text), (5, "busy: requests of this connection are not answered yet; resume then, or first"));
+    gate.echo.release();
+    assert_eq!(receive(&mut client), (0, 1, 8, b"first".to_vec()));
+    resume_once_answered(&client, &token);
 }
 
 #[test]
