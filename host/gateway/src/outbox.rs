@@ -31,6 +31,8 @@ pub(crate) struct Outbox {
     large: Load,
     /// The number of that call, the last there was.
     large_call: u64,
+    /// What the client missed before it resumed.
+    missed: Load,
     /// Bytes that the socket took so far.
     accepted: u64,
     state: Sending,
@@ -114,6 +116,7 @@ impl Outbox {
             pushed: Load::NOTHING,
             large: Load::NOTHING,
             large_call: 0,
+            missed: Load::NOTHING,
             accepted: 0,
             state: Sending::Open,
             added: false,
@@ -211,6 +214,7 @@ impl Outbox {
     fn admit(&mut self, cause: Cause, packets: usize, bytes: usize, limits: &OutboxLimits) -> Result<(), Taken> {
         let limit = match cause {
             Cause::Asked if self.asked.cost() + bytes <= limits.asked_bytes => return Ok(()),
+            Cause::Missed => return Ok(()),
             Cause::Asked => Limit::Asked(limits.asked_bytes),
             Cause::Call(call) if call == self.large_call || !self.pushed.is_over(packets, bytes, limits) => return Ok(()),
             Cause::Call(call) => {
@@ -252,13 +256,17 @@ impl Outbox {
             Cause::Asked => &mut self.asked,
             Cause::Call(call) if call == self.large_call => &mut self.large,
             Cause::Call(_) => &mut self.pushed,
+            Cause::Missed => &mut self.missed,
         }
     }
 
     /// All that waits.
     pub(crate) const fn waiting(&self) -> Load {
-        let (asked, pushed, large) = (self.asked, self.pushed, self.large);
-        Load { packets: asked.packets + pushed.packets + large.packets, bytes: asked.bytes + pushed.bytes + large.bytes }
+        let (asked, pushed, large, missed) = (self.asked, self.pushed, self.large, self.missed);
+        Load {
+            packets: asked.packets + pushed.packets + large.packets + missed.packets,
+            bytes: asked.bytes + pushed.bytes + large.bytes + missed.bytes,
+        }
     }
 
     /// What its client asked for and has not taken.
@@ -348,7 +356,7 @@ impl Outbox {
     fn forget(&mut self) {
         self.note_unwritten();
         self.chunks = VecDeque::new();
-        (self.asked, self.pushed, self.large) = (Load::NOTHING, Load::NOTHING, Load::NOTHING);
+        (self.asked, self.pushed, self.large, self.missed) = (Load::NOTHING, Load::NOTHING, Load::NOTHING, Load::NOTHING);
         (self.added, self.blocked) = (false, false);
     }
 

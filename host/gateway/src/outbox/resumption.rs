@@ -96,7 +96,7 @@ impl Outbox {
             data: kept.packet.clone(),
             written: 0,
             packets: 1,
-            cause: Cause::Asked,
+            cause: Cause::Missed,
             number: Some(number),
             latest: kept.latest,
         };

@@ -31,6 +31,8 @@ pub(crate) enum Cause {
     Asked,
     /// Somebody else, in the call of this number.
     Call(u64),
+    /// Whoever sent what the client missed before it resumed. What is kept for resumes bounds it: it takes no room from the others.
+    Missed,
 }
 
 /// Most that may wait, and what may make more of it.

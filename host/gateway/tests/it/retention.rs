@@ -153,3 +153,23 @@ fn a_slow_reader_is_suspended_and_misses_nothing_when_it_comes_back() {
         assert_eq!(number(&receive(&mut client).3), n);
     }
 }
+
+#[test]
+fn what_a_client_missed_takes_no_room_from_its_answers() {
+    let gate = Gate::with(GatewayOptions { write_queue_bytes: 1 << 10, ..generous() }, |listener| {
+        listener.sessions.resume_bytes = 64 << 20;
+    });
+    let (client, conn, token) = logged_in(&gate, 9);
+    drop(client);
+    gate.echo.wait_for(&format!("suspend {conn}"));
+    // More than the sockets take, and more than 64 times the queue.
+    let body = vec![7; 60_000];
+    let missed = 256;
+    (0..missed).for_each(|_| gate.act(conn, &[Action::Push { to: Target::Conn(conn), route: Route(9), body: &body }]));
+    let (mut client, ..) = resume(&gate, &token, 0).expect("resumed");
+    gate.act(conn, &[Action::Reply(b"answer")]);
+    for _ in 0..missed {
+        assert_eq!(receive(&mut client), (0, 9, 0, body.clone()));
+    }
+    assert_eq!(receive(&mut client).3, b"answer");
+}
