@@ -50,7 +50,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
 fn report(settings: &Settings, file: &Path, own: &PluginSettings, loaded: &Loaded) -> String {
     let routes: Vec<String> = loaded.manifest.routes().iter().map(|r| r.route.to_string()).collect();
     let calls = if loaded.batch { "packed batches" } else { "one message a call" };
-    let mut warnings = drop_folder::warnings(settings, loaded);
+    let mut warnings = drop_folder::warnings(settings, own, loaded);
     if file.extension().is_none_or(|e| e != "wasm") {
         warnings.push("its name does not end with `.wasm`, so the server passes it over".to_owned());
     }

@@ -158,7 +158,7 @@ fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
     }
     match runtime.loader().load(file, wiring::plugin(&own)) {
         Ok(loaded) => {
-            for warning in warnings(settings, &loaded) {
+            for warning in warnings(settings, &own, &loaded) {
                 tracing::warn!("{}: {warning}", file.display());
             }
             Outcome::Loaded(Box::new(loaded))
@@ -172,9 +172,10 @@ fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
     }
 }
 
-/// What is probably a mistake in a plugin, though it is served.
-pub(crate) fn warnings(settings: &Settings, loaded: &Loaded) -> Vec<String> {
+/// What is probably a mistake in a plugin or its settings, though it is served.
+pub(crate) fn warnings(settings: &Settings, own: &PluginSettings, loaded: &Loaded) -> Vec<String> {
     let mut warnings = loaded.manifest.warnings();
+    warnings.extend(own.warnings(loaded.waits()));
     warnings.extend(reach::warnings(settings, &loaded.manifest.routes()));
     warnings
 }

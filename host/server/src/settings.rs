@@ -7,6 +7,7 @@ mod kcp;
 mod limits;
 mod listener;
 mod log;
+mod pairs;
 mod plugin;
 mod route;
 mod runtime;

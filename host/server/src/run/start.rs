@@ -83,6 +83,9 @@ fn prepare(arguments: &RunArguments) -> anyhow::Result<Result<Started, ExitCode>
     };
     logging::start(&settings.log)?;
     let listeners = settings.listeners.iter().map(|l| wiring::listener(&settings, l)).collect::<Result<Vec<_>, _>>()?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
     if let Some(warning) = open_files::warning(&settings, &listeners, open_files::raise()) {
         tracing::warn!("{warning}");
     }
