@@ -12,6 +12,7 @@ mod grace;
 mod ids;
 mod in_flight;
 pub mod packed;
+pub mod panic;
 mod registry;
 
 pub use self::directory::{Counts, Directory, Presence};

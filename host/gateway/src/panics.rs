@@ -5,18 +5,13 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use duet_core::ConnId;
+use duet_core::panic::text;
 use futures_util::FutureExt;
 
 use crate::{Connections, Stats};
 
 /// Pause of a loop after a step that panicked, so that one that always does takes no whole core.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// What a panic said.
-pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("it said nothing")
-}
 
 /// Takes a step of a loop. A panic in it is logged and counted, and the loop goes on.
 pub(crate) async fn survive<T>(what: &str, stats: &Stats, step: impl Future<Output = T>) -> Option<T> {

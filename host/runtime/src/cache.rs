@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
+use crate::check::CHECKS;
 use crate::compile::Compiled;
 
 /// What a file begins with; the number is the version of this layout.
@@ -67,9 +68,10 @@ impl Cache {
         if metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(CacheError::Foreign { path: folder.to_owned() });
         }
-        // Settings, wasmtime's version and the features of the CPU.
+        // Settings, wasmtime's version and the features of the CPU; and what files were checked against before they were compiled.
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        CHECKS.hash(&mut hasher);
         Ok(Self { folder: folder.to_owned(), engine_hash: hasher.finish() })
     }
 

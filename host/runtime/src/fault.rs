@@ -39,7 +39,8 @@ pub(crate) enum Fault {
     /// The host panicked while the guest ran, in one of its imports.
     #[error("a function of the host panicked: {0}")]
     Panic(String),
-    /// The gate panicked while it applied the effects. Some of them may have been applied, so the call is not made again.
+    /// The gate panicked while it applied the effects. Some of them may have been applied, so the call is not made again, and
+    /// nothing more is said to those who asked.
     #[error("applying the effects panicked: {0}")]
     Gate(String),
     /// The list of effects was not one.

@@ -12,7 +12,7 @@ use crate::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
 use crate::fault::{Fault, lifecycle_failure, too_long};
 use crate::host::{Context, EFFECT_BYTES_MAX, HostState, Linkers};
 use crate::manifest::Handlers;
-use crate::meter::alone;
+use crate::meter::{alone, within};
 use crate::options::PluginOptions;
 
 /// Budget of `describe`, `start` and `stop`. One that waits may take `wait_timeout` if that is more.
@@ -127,9 +127,9 @@ impl Template {
                     describe.call_async(&mut store, ()).await
                 });
                 let wait = self.lifecycle_wait();
-                match runtime.block_on(async { tokio::time::timeout(wait, call).await }) {
-                    Ok(called) => called,
-                    Err(_) => return Err(too_long("describe", wait)),
+                match runtime.block_on(within(wait, call)) {
+                    Some(called) => called,
+                    None => return Err(too_long("describe", wait)),
                 }
             }
         };
@@ -155,9 +155,9 @@ impl Template {
             Ok((instance, start.call_async(&mut store, ()).await?.0))
         });
         let wait = self.lifecycle_wait();
-        match tokio::time::timeout(wait, start).await {
-            Ok(started) => self.guest(store, started),
-            Err(_) => Err(Fault::Start(too_long("start", wait))),
+        match within(wait, start).await {
+            Some(started) => self.guest(store, started),
+            None => Err(Fault::Start(too_long("start", wait))),
         }
     }
 
@@ -255,9 +255,9 @@ impl Guest {
     /// The same in the asynchronous lane.
     pub(crate) async fn call_async(&mut self, requests: &[u8]) -> Result<Vec<u8>, Fault> {
         begin(&mut self.store, self.budget);
-        match tokio::time::timeout(self.wait, alone(self.run_async(requests))).await {
-            Ok(ran) => ran.map_err(|error| self.fault(&error)),
-            Err(_) => Err(Fault::Wait(self.wait)),
+        match within(self.wait, alone(self.run_async(requests))).await {
+            Some(ran) => ran.map_err(|error| self.fault(&error)),
+            None => Err(Fault::Wait(self.wait)),
         }
     }
 
@@ -333,9 +333,9 @@ impl Guest {
     pub(crate) async fn stop_async(mut self) -> Result<(), String> {
         begin(&mut self.store, LIFECYCLE_BUDGET);
         let wait = self.wait.max(LIFECYCLE_BUDGET);
-        match tokio::time::timeout(wait, alone(self.stop.call_async(&mut self.store, ()))).await {
-            Ok(stopped) => stopped.map_err(|error| self.stop_failure(&error)),
-            Err(_) => Err(too_long("stop", wait)),
+        match within(wait, alone(self.stop.call_async(&mut self.store, ()))).await {
+            Some(stopped) => stopped.map_err(|error| self.stop_failure(&error)),
+            None => Err(too_long("stop", wait)),
         }
     }
 

@@ -63,7 +63,7 @@ impl Waiting {
     }
 }
 
-/// More who wait than any number of connections explains; a task that is woken for other reasons may wait twice.
+/// More entries than connections explain: a task that is woken for other reasons offers again, and then waits twice. All are woken then.
 const WAITING_MAX: usize = 1 << 17;
 
 impl Inbox {

@@ -82,6 +82,8 @@ pub(crate) enum Reason {
     Route(#[from] duet_core::PublishError),
     #[error("a plugin of that name is loaded already")]
     Twice,
+    #[error("it is not served, because the process is stopping")]
+    Stopped,
     #[error("the host could not set itself up: {0}")]
     Host(String),
     #[error("the host panicked: {0}")]
@@ -100,7 +102,7 @@ pub struct Loader {
     directory: Arc<dyn Directory>,
     /// Whether to give up what is under way.
     stop: watch::Sender<bool>,
-    /// How many loads are under way.
+    /// How many plugins are being loaded or started.
     loads: watch::Sender<usize>,
     /// The clock of all budgets, those of `describe` included.
     _ticker: Ticker,
@@ -157,7 +159,7 @@ impl Loader {
         Ok(Self { engine, linkers, cache, warned: Once::new(), options, directory, stop, loads, _ticker: ticker })
     }
 
-    /// Loads nothing more, and ends the compilations that are under way.
+    /// Loads and serves nothing more, and ends the compilations that are under way.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -167,7 +169,7 @@ impl Loader {
         *self.stop.borrow()
     }
 
-    /// Waits until no load is under way: no compiler runs then, and no half file is left.
+    /// Waits until nothing is being loaded or started: no compiler runs then, and no half file is left.
     pub async fn idle(&self) {
         drop(self.loads.subscribe().wait_for(|loads| *loads == 0).await);
     }
@@ -188,8 +190,14 @@ impl Loader {
         self.guarded(file, options, true)
     }
 
+    /// Something that [`Self::idle`] waits for, until it is dropped.
+    pub(crate) fn underway(&self) -> Underway<'_> {
+        self.loads.send_modify(|loads| *loads += 1);
+        Underway(&self.loads)
+    }
+
     fn guarded(&self, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, LoadError> {
-        let _underway = Underway::begin(&self.loads);
+        let _underway = self.underway();
         // Whoever loads plugins goes on with the next one.
         contained(|| self.load_file(file, options, start))
             .unwrap_or_else(|panic| Err(only(Reason::Panic(panic))))
@@ -245,14 +253,7 @@ impl Loader {
 }
 
 /// Counts a load from its begin to its end.
-struct Underway<'a>(&'a watch::Sender<usize>);
-
-impl<'a> Underway<'a> {
-    fn begin(loads: &'a watch::Sender<usize>) -> Self {
-        loads.send_modify(|loads| *loads += 1);
-        Self(loads)
-    }
-}
+pub(crate) struct Underway<'a>(&'a watch::Sender<usize>);
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {

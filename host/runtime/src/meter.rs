@@ -75,6 +75,21 @@ pub(crate) async fn alone<T>(call: impl Future<Output = T>) -> T {
     .await
 }
 
+/// Into how many parts a wait is cut.
+const PARTS: u32 = 10;
+
+/// Waits at most this long for a call; `None` if it does not end. The wait is counted in parts, and each counts once however late its end is
+/// noticed: a process that was stopped takes one part from a call, not all of them.
+pub(crate) async fn within<T>(wait: Duration, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    for _ in 0..PARTS {
+        if let Ok(done) = tokio::time::timeout(wait / PARTS, &mut call).await {
+            return Some(done);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +104,20 @@ mod tests {
         }
         assert!(meter.starved());
         assert_eq!(granted, 1000);
+    }
+
+    #[test]
+    fn a_process_that_stood_still_for_longer_than_a_call_may_wait_does_not_end_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let wait = Duration::from_secs(1);
+        let call = async {
+            // As if it had been stopped: nothing runs, and the clock goes on.
+            std::thread::sleep(wait + wait / 10);
+            tokio::time::sleep(wait / 100).await;
+            tokio::time::sleep(wait / 100).await;
+        };
+        assert_eq!(runtime.block_on(within(wait, call)), Some(()));
+        assert_eq!(runtime.block_on(within(wait / 100, std::future::pending::<()>())), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use arc_swap::ArcSwap;
@@ -60,6 +60,9 @@ pub struct Runtime {
     registry: Arc<dyn Registry>,
     shared: Shared,
     served: ArcSwap<Served>,
+    /// Held while a plugin is placed, which takes as long as its instances take to start. Taken before `plugins`.
+    placing: Mutex<()>,
+    /// Those that are published. Never held while a guest runs.
     plugins: Mutex<Vec<Arc<Plugin>>>,
     next_worker: AtomicUsize,
     // Dropped in this order: what calls plugins first, the clock of their budgets, which the loader has, last.
@@ -87,6 +90,7 @@ impl Runtime {
             registry,
             shared: Shared { egress, directory, in_flight: Arc::default() },
             served: ArcSwap::default(),
+            placing: Mutex::default(),
             plugins: Mutex::default(),
             next_worker: AtomicUsize::new(0),
             workers: (0..options.workers.max(1)).map(Worker::start).collect::<Result<_, _>>().map_err(threads)?,
@@ -106,6 +110,7 @@ impl Runtime {
     /// # Errors
     /// If an instance does not start, or one of its routes belongs to another plugin. Nothing of it is published then.
     pub fn serve(&self, loaded: Loaded) -> Result<(), LoadError> {
+        let _underway = self.loader.underway();
         let Loaded { name, manifest, file, options, template, .. } = loaded;
         let lane = template.lane;
         // Whoever loads plugins goes on with the next one.
@@ -124,8 +129,8 @@ impl Runtime {
     }
 
     fn place(&self, name: &str, manifest: &Manifest, options: PluginOptions, lane: Lane, maker: &Maker) -> Result<(), Reason> {
-        let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
-        if plugins.iter().any(|p| &*p.name == name) {
+        let _placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.plugins().iter().any(|p| &*p.name == name) {
             return Err(Reason::Twice);
         }
         // Known before anything of the plugin runs. Plugins are served one after the other, so nobody takes a route meanwhile.
@@ -146,6 +151,9 @@ impl Runtime {
         let limits = BatchLimits { messages: self.options.batch_messages.clamp(1, 64), bytes: self.options.batch_bytes };
         let mut slots = Vec::with_capacity(count);
         for (place, inbox) in places {
+            if self.loader.is_stopped() {
+                return Err(Reason::Stopped);
+            }
             let mut slot = Slot::new(Arc::clone(&plugin), inbox, maker.clone(), limits, self.shared.clone());
             match lane {
                 Lane::Sync => at_once(slot.warm()).transpose(),
@@ -153,6 +161,11 @@ impl Runtime {
             }
             .map_err(|e| Reason::Start(e.to_string()))?;
             slots.push((place, slot));
+        }
+        // From here on nothing waits. Whoever withdraws all plugins comes before this one, or finds it.
+        let mut plugins = self.plugins();
+        if self.loader.is_stopped() {
+            return Err(Reason::Stopped);
         }
         for (place, slot) in slots {
             match place.and_then(|(worker, number)| Some((self.workers.get(worker)?, number))) {
@@ -193,11 +206,17 @@ impl Runtime {
         self.registry.expect_more(more);
     }
 
-    /// Takes the routes of all plugins out of the registry; their instances end when the runtime is dropped.
+    /// Takes the routes of all plugins out of the registry, and lets no more come in; their instances end when the runtime is dropped. Does
+    /// not wait for a plugin that starts.
     pub fn withdraw_all(&self) {
-        for plugin in self.plugins.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        self.loader.stop();
+        for plugin in self.plugins().iter() {
             self.registry.withdraw(&plugin.name);
         }
+    }
+
+    fn plugins(&self) -> MutexGuard<'_, Vec<Arc<Plugin>>> {
+        self.plugins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Offers requests that all go to one instance.

@@ -7,6 +7,8 @@ use duet_gateway::ListenerOptions;
 use duet_transport::TlsIdentity;
 use tokio::sync::watch;
 
+use crate::panics;
+
 /// How often the files are looked at.
 const STEP: Duration = Duration::from_secs(10);
 
@@ -14,13 +16,16 @@ const STEP: Duration = Duration::from_secs(10);
 pub(crate) async fn watch(listeners: &[ListenerOptions], mut hangups: watch::Receiver<u32>) -> Infallible {
     loop {
         let asked = tokio::select! {
-            asked = hangups.changed() => asked.is_ok(),
+            // Without a sender nobody asks any more.
+            Ok(()) = hangups.changed() => true,
             () = tokio::time::sleep(STEP) => false,
         };
         for listener in listeners {
-            if let Some(identity) = listener.tls.as_deref().filter(|identity| asked || identity.changed()) {
-                reload(listener, identity);
-            }
+            panics::survive("reading a certificate", || {
+                if let Some(identity) = listener.tls.as_deref().filter(|identity| asked || identity.changed()) {
+                    reload(listener, identity);
+                }
+            });
         }
     }
 }
@@ -37,4 +42,52 @@ fn reload(listener: &ListenerOptions, identity: &TlsIdentity) {
 pub(crate) fn days_left(identity: &TlsIdentity) -> Option<u64> {
     let left = identity.expires()?.duration_since(SystemTime::now()).unwrap_or_default();
     Some(left.as_secs() / (24 * 3_600))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Context, Waker};
+
+    use duet_testkit::Pki;
+    use tracing_subscriber::layer::{Context as LogContext, Layer, SubscriberExt};
+
+    use super::*;
+    use crate::settings::Settings;
+    use crate::wiring;
+
+    /// A log that panics, and counts how often.
+    struct Broken(Arc<AtomicU32>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Broken {
+        fn on_event(&self, _: &tracing::Event<'_>, _: LogContext<'_, S>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            panic!("injected into the log");
+        }
+    }
+
+    #[test]
+    fn a_panic_while_a_certificate_is_read_costs_neither_the_next_listener_nor_the_next_time() {
+        let (pki, lines) = (Pki::new(), Arc::<AtomicU32>::default());
+        let listener = |port| format!("[[listener]]\nprotocol = \"tcp\"\naddress = \"127.0.0.1:{port}\"\n{}", pki.settings());
+        let settings = Settings::parse("duet.toml", &(listener(1) + &listener(2))).unwrap();
+        let listeners: Vec<_> = settings.listeners.iter().map(|one| wiring::listener(&settings, one).unwrap()).collect();
+        let (ask, asked) = watch::channel(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _entered = runtime.enter();
+        let mut watching = pin!(watch(&listeners, asked));
+        let mut turn = || assert!(watching.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(Broken(Arc::clone(&lines))), || {
+            for time in 1..4 {
+                ask.send_replace(time);
+                turn();
+                // Each of the two says that it was read, which panics.
+                assert!(lines.load(Ordering::SeqCst) >= 2 * time);
+            }
+            drop(ask);
+            turn();
+        });
+    }
 }

@@ -12,7 +12,7 @@ use duet_config::Mistakes;
 use duet_runtime::{Loaded, Runtime};
 
 use crate::settings::{PluginSettings, Settings};
-use crate::{reach, wiring};
+use crate::{panics, reach, wiring};
 
 /// A plugin that serves, for the banner.
 #[derive(Debug)]
@@ -77,17 +77,25 @@ pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
         runtime.expect_more(true);
         std::thread::spawn(move || {
             for (_, outcome) in outcomes {
-                if let Outcome::Loaded(loaded) = outcome
-                    && let Some(served) = serve(&runtime, *loaded)
-                {
-                    tracing::info!(plugin = served.name, version = served.version, routes = ?served.routes, time = ?served.time, "plugin serves");
+                if runtime.loader().is_stopped() {
+                    return;
                 }
+                panics::survive("serving a plugin", || serve_late(&runtime, outcome));
             }
             // Each of them serves or was refused: what is unknown now stays unknown.
             runtime.expect_more(false);
         });
     }
     folder
+}
+
+/// Serves a plugin whose file was still compiling when the ports opened.
+fn serve_late(runtime: &Runtime, outcome: Outcome) {
+    if let Outcome::Loaded(loaded) = outcome
+        && let Some(served) = serve(runtime, *loaded)
+    {
+        tracing::info!(plugin = served.name, version = served.version, routes = ?served.routes, time = ?served.time, "plugin serves");
+    }
 }
 
 fn serve(runtime: &Runtime, loaded: Loaded) -> Option<Served> {
@@ -98,8 +106,13 @@ fn serve(runtime: &Runtime, loaded: Loaded) -> Option<Served> {
         cached: loaded.cached,
         time: loaded.time,
     };
-    runtime.serve(loaded).inspect_err(|error| tracing::error!("plugin refused: {error}")).ok()?;
-    Some(served)
+    match runtime.serve(loaded) {
+        Ok(()) => return Some(served),
+        // The process ends; that is not the fault of the file.
+        Err(_) if runtime.loader().is_stopped() => {}
+        Err(error) => tracing::error!("plugin refused: {error}"),
+    }
+    None
 }
 
 /// The files that claim to be plugins, by name. Warns of what claims to be something and is of no use.
@@ -135,7 +148,9 @@ fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Report>
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some((number, file)) = next else { return };
-        if done.send((number, load_one(runtime, settings, &file))).is_err() {
+        // Every file has an end, or the server would wait for it.
+        let outcome = panics::survive("loading a plugin", || load_one(runtime, settings, &file)).unwrap_or(Outcome::Refused);
+        if done.send((number, outcome)).is_err() {
             return;
         }
     }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use crate::panics;
+
 /// Bytes that wait to be written, enough for a second of a busy log. What does not fit is dropped and counted.
 const BYTES_MAX: usize = 1 << 20;
 /// Until the next try after standard error refused a write: a full disk may be emptied, a pipe may get another reader.
@@ -54,11 +56,11 @@ static STDERR: OnceLock<Outlet> = OnceLock::new();
 
 impl Outlet {
     /// `notice` is called on the writing thread with the number of lines that were dropped; what it adds is taken in any case.
-    fn start(to: impl Write + Send + 'static, notice: impl Fn(u64) + Send + 'static) -> Self {
+    fn start(mut to: impl Write + Send + 'static, notice: impl Fn(u64) + Send + 'static) -> Self {
         let shared = Arc::<Shared>::default();
         let writing = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("duet-stderr".to_owned()).spawn(move || writing.write_all(to, &notice));
-        Self { shared, writer: thread.ok().map(|thread| thread.thread().id()) }
+        let thread = panics::thread("duet-stderr", move || writing.write_all(&mut to, &notice));
+        Self { shared, writer: thread.ok().map(|thread| thread.id()) }
     }
 
     /// Adds whole lines. Never waits for whoever reads them.
@@ -99,7 +101,7 @@ impl Shared {
     }
 
     /// Writes whatever comes. Never ends.
-    fn write_all(&self, mut to: impl Write, notice: &impl Fn(u64)) {
+    fn write_all(&self, to: &mut impl Write, notice: &impl Fn(u64)) {
         let mut batch = Vec::new();
         loop {
             let dropped = self.take(&mut batch);
@@ -107,7 +109,7 @@ impl Shared {
             if dropped > 0 {
                 notice(dropped);
             }
-            self.write(&mut to, &batch);
+            self.write(to, &batch);
         }
     }
 
@@ -153,6 +155,9 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
+    /// What a write is told that shall panic.
+    const PANIC: usize = 0;
+
     /// Takes what it is told to: each write waits for a number, and takes as many bytes or fails.
     struct Told {
         may: Receiver<Option<usize>>,
@@ -162,6 +167,7 @@ mod tests {
     impl Write for Told {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let may = self.may.recv().map_err(io::Error::other)?.ok_or(io::ErrorKind::StorageFull)?;
+            assert!(may != PANIC, "injected into writing");
             let taken = &bytes[..may.min(bytes.len())];
             self.took.send(taken.to_vec()).map_err(io::Error::other)?;
             Ok(taken.len())
@@ -201,6 +207,19 @@ mod tests {
         let kept = (lines.len() - b"first\n".len()) / line.len();
         assert_eq!(String::from_utf8_lossy(notice), format!("{} dropped\n", (3 << 10) - kept));
         assert!((1_000..2_100).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn a_panic_of_the_thread_that_writes_does_not_silence_it() {
+        let (outlet, tell, taken) = outlet();
+        outlet.add(b"lost\n");
+        tell.send(Some(PANIC)).unwrap();
+        while !outlet.shared.lock().waiting.is_empty() {
+            thread::yield_now();
+        }
+        outlet.add(b"kept\n");
+        tell.send(Some(100)).unwrap();
+        assert_eq!(taken.recv_timeout(PATIENCE).unwrap(), b"kept\n");
     }
 
     #[test]

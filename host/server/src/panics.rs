@@ -1,7 +1,12 @@
-//! What a panic says: one line in the log, never a wait and never another panic, as with the hook that Rust begins with.
+//! What a panic says: one line in the log, never a wait and never another panic, as with the hook that Rust begins with. And what goes on
+//! after one.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io;
 use std::panic::{PanicHookInfo, set_hook};
+use std::thread::Thread;
+
+use duet_core::panic::{contained, until_done};
 
 use crate::output;
 
@@ -17,6 +22,25 @@ pub(crate) fn handle() {
             }
         }
     }));
+}
+
+/// Does one thing of several. A panic in it is logged, and the others are done.
+pub(crate) fn survive<T>(what: &str, step: impl FnOnce() -> T) -> Option<T> {
+    contained(step).inspect_err(|panic| report(what, panic)).ok()
+}
+
+/// Starts a thread that nothing may end before the process: after a panic its work is done again, with what it left behind.
+///
+/// # Errors
+/// If the system has no thread.
+pub(crate) fn thread(name: &'static str, work: impl FnMut() + Send + 'static) -> io::Result<Thread> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    Ok(thread.spawn(move || until_done(work, |panic| report(name, panic)))?.thread().clone())
+}
+
+/// Saying it may panic, too, if that was the log.
+fn report(what: &str, panic: &str) {
+    drop(contained(|| tracing::error!("{what} panicked, and the server goes on: {panic}")));
 }
 
 fn text(panic: &PanicHookInfo<'_>) -> String {

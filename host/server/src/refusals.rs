@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use duet_gateway::{Refusal, Stats};
 
+use crate::panics;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Logs once a minute what was refused in it, if anything was. Never ends.
@@ -12,12 +14,13 @@ pub(crate) async fn watch(stats: &Stats) -> Infallible {
     let mut before = counts(stats);
     loop {
         tokio::time::sleep(MINUTE).await;
-        let now = counts(stats);
-        let grown = growth(&before, &now);
-        if !grown.is_empty() {
-            tracing::info!("refused in the last minute: {grown}");
-        }
-        before = now;
+        panics::survive("counting what was refused", || {
+            let now = counts(stats);
+            let grown = growth(&std::mem::replace(&mut before, now.clone()), &now);
+            if !grown.is_empty() {
+                tracing::info!("refused in the last minute: {grown}");
+            }
+        });
     }
 }
 

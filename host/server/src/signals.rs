@@ -1,11 +1,13 @@
 //! Signals, from the first moment of the process on: process 1 of a container gets only those that it handles, and any other process is
 //! killed by those that it does not.
 
+use std::future::pending;
 use std::io;
-use std::thread;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+use crate::panics;
 
 /// SIGXFSZ, which the kernel sends with the error that a file has reached its limit. The error is enough.
 const FILE_LIMIT: SignalKind = SignalKind::from_raw(25);
@@ -39,14 +41,16 @@ impl Signals {
                 }
             })
         };
-        thread::Builder::new().name("duet-signals".to_owned()).spawn(count)?;
+        panics::thread("duet-signals", count)?;
         Ok(Self { stops, hangups })
     }
 
     /// Waits until the process was asked to stop so often since its start.
     pub(crate) async fn stopped(&self, times: u32) {
-        // The sender lives as long as the process.
-        drop(self.stops.clone().wait_for(|stops| *stops >= times).await);
+        if self.stops.clone().wait_for(|stops| *stops >= times).await.is_err() {
+            // Nobody handles signals any more. That is no signal.
+            pending().await
+        }
     }
 
     /// Each time the process was asked to read its certificates again, from its start on.
@@ -93,5 +97,23 @@ impl Handlers {
             _ = self.user_1.recv() => Asked::Nothing("SIGUSR1"),
             _ = self.user_2.recv() => Asked::Nothing("SIGUSR2"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn without_anybody_who_handles_signals_there_is_none() {
+        let (stop, stops) = watch::channel(1);
+        let signals = Signals { stops, hangups: watch::channel(0).1 };
+        drop(stop);
+        let is_stopped = |times| pin!(signals.stopped(times)).poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert!(is_stopped(1), "it came before");
+        assert!(!is_stopped(2));
     }
 }

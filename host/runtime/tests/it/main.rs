@@ -25,4 +25,5 @@ mod refusals;
 mod rig;
 mod sdk;
 mod single;
+mod stopping;
 mod told;

@@ -1,0 +1,73 @@
+//! Keeps a panic where it happened: it ends what panicked and nothing else.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+/// How long a thread whose work panicked waits before it goes on: one that panics at once must not fill the log.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs `f`. A panic in it becomes its text, and the caller drops or repairs what `f` may have left half done.
+///
+/// # Errors
+/// What the panic said.
+pub fn contained<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| text(&*payload).to_owned())
+}
+
+/// The same for a future.
+///
+/// # Errors
+/// What the panic said.
+pub async fn contained_async<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match contained(|| future.as_mut().poll(cx)) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+/// Runs the work of a thread until it returns. After a panic, which `report` is told, it is run again with what it left behind.
+pub fn until_done(mut work: impl FnMut(), report: impl Fn(&str)) {
+    while let Err(panic) = contained(&mut work) {
+        report(&panic);
+        std::thread::park_timeout(PAUSE);
+    }
+}
+
+/// What a panic said.
+pub fn text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_goes_on_after_a_panic_with_what_it_left() {
+        let (mut turn, reports) = (0, std::cell::RefCell::new(Vec::new()));
+        until_done(
+            || {
+                turn += 1;
+                assert!(turn == 3, "turn {turn}");
+            },
+            |panic| reports.borrow_mut().push(panic.to_owned()),
+        );
+        assert_eq!(*reports.borrow(), ["turn 1", "turn 2"]);
+    }
+
+    #[test]
+    fn a_panic_becomes_its_text_whatever_its_type() {
+        assert_eq!(contained(|| 1), Ok(1));
+        assert_eq!(contained::<()>(|| panic!("plain")), Err("plain".to_owned()));
+        assert_eq!(contained::<()>(|| panic!("of {}", 2)), Err("of 2".to_owned()));
+        assert_eq!(contained::<()>(|| std::panic::panic_any(3)), Err("without a text".to_owned()));
+    }
+}
