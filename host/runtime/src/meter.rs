@@ -112,7 +112,7 @@ mod tests {
         let wait = Duration::from_secs(1);
         let call = async {
             // As if it had been stopped: nothing runs, and the clock goes on.
-            std::thread::sleep(wait + wait / 10);
+            std::thread::park_timeout(wait + wait / 10);
             tokio::time::sleep(wait / 100).await;
             tokio::time::sleep(wait / 100).await;
         };
