@@ -88,10 +88,12 @@ impl House {
         self.configured("life-megabyte", "describe = \"megabyte\"", "1048576 bytes, the limit is 65,536");
         self.configured("life-describe-loop", "describe = \"loop\"", "`describe` ran longer than 1 s");
         self.configured("life-describe-trap", "describe = \"trap\"", "`describe` failed");
-        self.configured("life-start-error", "start = \"error\"", "`start` answered: does not want to");
-        self.configured("life-start-loop", "start = \"loop\"", "does not start");
-        self.configured("life-start-trap", "start = \"trap\"", "does not start");
-        self.configured("life-route-taken", "", "is already served by plugin `a-single`");
+        // Whether a route is free is asked before `start` runs.
+        for (name, start) in
+            [("error", "start = \"error\""), ("loop", "start = \"loop\""), ("trap", "start = \"trap\""), ("route-taken", "")]
+        {
+            self.configured(&format!("life-{name}"), start, "is already served by plugin `a-single`");
+        }
         self.configured("life-settings", "broken = = 1", "its settings are wrong");
     }
 
