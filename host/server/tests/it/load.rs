@@ -16,8 +16,9 @@ use crate::{ECHO, echo_server};
 /// Connections and letters in the message of each row of due's published table.
 const ROWS: [(usize, usize); 8] =
     [(50, 1024), (100, 1024), (200, 1024), (300, 1024), (400, 1024), (500, 1024), (1_000, 1024), (1_000, 2048)];
-/// What ends a connection that somebody pushes too much to, or that does not take it.
-const CLOSED: [&str; 6] = ["slow_reader", "write_timeout", "packet_timeout", "first_packet_timeout", "silence", "lost"];
+/// Why a gate closes a client that asks too much, takes nothing or says nothing. A client that ends with bytes unread is `lost`, and was not
+/// closed.
+const CLOSED: [&str; 5] = ["slow_reader", "write_timeout", "packet_timeout", "first_packet_timeout", "silence"];
 
 fn server() -> ServerBuilder {
     Server::builder(env!("CARGO_BIN_EXE_duet")).plugin("echo", guest("echo"))
