@@ -99,11 +99,19 @@ impl Socket {
         }
     }
 
-    /// Whether a listener wants the port that this one has.
-    fn has_port_of(&self, listener: &ListenerOptions) -> bool {
+    /// Whether this one is why a listener cannot have its address. All that share a port here keep to their own family, see
+    /// [`leaves_ipv4`].
+    fn is_in_the_way_of(&self, listener: &ListenerOptions) -> bool {
         let is_udp = matches!(self, Self::Kcp(_));
-        is_udp == listener.protocol.is_udp() && self.local_addr().is_ok_and(|own| own.port() == listener.address.port())
+        is_udp == listener.protocol.is_udp() && self.local_addr().is_ok_and(|own| overlap(own, listener.address))
     }
+}
+
+/// Whether two addresses of one port take clients from each other. An address of IPv6 leaves IPv4 alone.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let same_ip = a == b || a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified());
+    same_ip && one.port() == other.port()
 }
 
 /// Whether a listener on an address of IPv6 has to leave IPv4 to another one on the same port. Otherwise `[::]` takes both.
@@ -131,8 +139,8 @@ impl Gateway {
         for (at, listener) in listeners.iter().enumerate() {
             let profile = Arc::new(Profile::new(listener));
             let socket = Socket::bind(listener, leaves_ipv4(listener, listeners), &profile, &shared).map_err(|error| {
-                let same = |(socket, _): &(Socket, Door)| socket.has_port_of(listener);
-                match opened.iter().position(same).filter(|_| error.is_in_use()) {
+                let in_the_way = |(socket, _): &(Socket, Door)| socket.is_in_the_way_of(listener);
+                match opened.iter().position(in_the_way).filter(|_| error.is_in_use()) {
                     Some(earlier) => OpenError::Shared { later: at, address: listener.address, earlier },
                     None => error.into(),
                 }

@@ -229,6 +229,11 @@ fn both_families_can_have_the_same_port_in_one_gate_and_alone_ipv6_takes_both() 
         let error = open_when_free(&three).expect_err("taken");
         assert!(matches!(error, OpenError::Shared { .. }), "{error}");
         assert!(error.to_string().starts_with("listener[2] cannot listen on ") && error.to_string().contains("listener[0]"), "{error}");
+        // Another program is in the way, not the listener of the other family.
+        let other_program = open_when_free(&[listener("::1", port)]).expect("free");
+        let error = open(&[listener("0.0.0.0", port), listener("::", port)]).expect_err("taken");
+        assert!(matches!(&error, OpenError::Bind(error) if error.is_in_use()), "{error}");
+        runtime.block_on(other_program.drain(PATIENCE));
     }
 }
 
