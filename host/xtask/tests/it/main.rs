@@ -4,6 +4,7 @@
 mod arrows;
 mod fixtures;
 mod names;
+mod pages;
 mod sizes;
 mod tree;
 mod words;
