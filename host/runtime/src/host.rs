@@ -20,7 +20,7 @@ pub(crate) use self::gateway::receivers;
 pub(crate) use self::last_words::LastWords;
 pub(crate) use self::log::{LogQuota, one_line};
 pub(crate) use self::memory::{MemoryLimits, Refused};
-use crate::meter::Meter;
+use crate::call::meter::Meter;
 use crate::options::PluginOptions;
 
 /// Bytes that one import call may hand to the host, and one call may make of effects.
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn every_import_of_the_contract_is_linked_with_the_type_it_has_there() {
         let (mut wat, mut count) = (String::from("(component "), 0);
-        for interface in crate::check::IMPORTS {
+        for interface in crate::load::check::IMPORTS {
             wat += &format!("(import \"{interface}@0.1.0\" (instance ");
-            for (name, signature) in crate::contract::functions(interface) {
+            for (name, signature) in crate::load::contract::functions(interface) {
                 let parameters = signature.parameters().map(|(name, ty)| format!("(param \"{name}\" {})", wat_of(ty)));
                 let result = signature.result().map(|ty| format!("(result {})", wat_of(ty))).unwrap_or_default();
                 wat += &format!("(export \"{name}\" (func {} {result}))", parameters.collect::<String>());
@@ -168,7 +168,7 @@ mod tests {
             }
             wat += "))";
         }
-        let engine = crate::engine::engine().unwrap();
+        let engine = crate::call::engine::engine().unwrap();
         let linkers = Linkers::new(&engine).unwrap();
         let component = Component::new(&engine, wat::parse_str(wat + ")").unwrap()).unwrap();
         for linker in [&linkers.sync, &linkers.waiting] {

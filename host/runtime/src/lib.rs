@@ -5,31 +5,16 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
 
-mod batch;
-mod cache;
-mod check;
-mod compile;
-mod contract;
-mod engine;
-mod fault;
-mod guest;
-mod health;
+mod call;
 mod host;
-mod inbox;
 mod load;
-mod manifest;
-mod meter;
 mod options;
 mod panic;
-mod plugin;
-mod runtime;
-mod slot;
-mod task;
-mod worker;
+mod serve;
 
-pub use self::compile::{CompileLimits, compile_here};
+pub use self::load::compile::{CompileLimits, compile_here};
+pub use self::load::manifest::Manifest;
 pub use self::load::{LoadError, Loaded, Loader};
-pub use self::manifest::Manifest;
 pub use self::options::{Affinity, CompileMode, Instances, PluginOptions, RuntimeOptions};
-pub use self::runtime::Runtime;
-pub use self::slot::NativeHandler;
+pub use self::serve::Runtime;
+pub use self::serve::slot::NativeHandler;

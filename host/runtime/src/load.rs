@@ -1,5 +1,11 @@
 //! From a file to a plugin that is ready to serve: check, compile or take from the cache, link, describe.
 
+pub(crate) mod cache;
+pub(crate) mod check;
+pub(crate) mod compile;
+pub(crate) mod contract;
+pub(crate) mod manifest;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,13 +17,13 @@ use tokio::sync::watch;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::cache::{Cache, Source};
-use crate::check::{CheckError, check};
-use crate::compile::{CompileError, compile};
-use crate::engine::{self, Ticker};
-use crate::guest::{Lane, Template};
+use crate::call::engine::{self, Ticker};
+use crate::call::guest::{Lane, Template};
 use crate::host::{Context, Linkers, one_line};
-use crate::manifest::{Handlers, Manifest, ManifestError};
+use crate::load::cache::{Cache, Source};
+use crate::load::check::{CheckError, check};
+use crate::load::compile::{CompileError, compile};
+use crate::load::manifest::{Handlers, Manifest, ManifestError};
 use crate::options::{PluginOptions, RuntimeOptions};
 use crate::panic::contained;
 
@@ -68,7 +74,7 @@ pub(crate) enum Reason {
     Check(#[from] CheckError),
     #[error(transparent)]
     Compile(#[from] CompileError),
-    #[error("it does not fit the contract: {0}; build it against duet:plugin@{version}", version = crate::contract::CONTRACT)]
+    #[error("it does not fit the contract: {0}; build it against duet:plugin@{version}", version = crate::load::contract::CONTRACT)]
     Link(String),
     #[error(transparent)]
     Manifest(#[from] ManifestError),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::compile::CompileLimits;
+use crate::load::compile::CompileLimits;
 
 /// How plugins are run by this process.
 #[derive(Clone, Debug)]

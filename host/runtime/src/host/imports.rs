@@ -8,7 +8,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList, WasmStr};
 
 use super::HostState;
-use crate::contract::CONTRACT;
+use crate::load::contract::CONTRACT;
 
 pub(super) type Cx<'a> = StoreContextMut<'a, HostState>;
 

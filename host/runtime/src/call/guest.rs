@@ -8,11 +8,11 @@ use duet_core::{Action, ErrorCode, Request};
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, InstancePre, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
-use crate::fault::{Fault, lifecycle_failure, too_long};
+use crate::call::fault::{Fault, lifecycle_failure, too_long};
+use crate::call::meter::{alone, within};
 use crate::host::{Context, EFFECT_BYTES_MAX, HostState, Linkers};
-use crate::manifest::Handlers;
-use crate::meter::{alone, within};
+use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
+use crate::load::manifest::Handlers;
 use crate::options::PluginOptions;
 
 /// Budget of `describe`, `start` and `stop`. One that waits may take `wait_timeout` if that is more.

@@ -4,7 +4,7 @@ use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
-use crate::contract::{BATCH_HANDLER, CONTRACT, EVENT_HANDLER, HANDLER, LIFECYCLE, Signature, WIT, functions, is_compatible};
+use crate::load::contract::{BATCH_HANDLER, CONTRACT, EVENT_HANDLER, HANDLER, LIFECYCLE, Signature, WIT, functions, is_compatible};
 
 /// All that decides what passes, so that code which an older version let pass is not taken from the cache.
 pub(crate) const CHECKS: (&str, &str, [&str; 3]) = (include_str!("check.rs"), include_str!("contract.rs"), WIT);

@@ -6,9 +6,9 @@ use duet_core::ErrorCode;
 use duet_core::packed::EffectError;
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::engine::STACK_BYTES;
+use crate::call::engine::STACK_BYTES;
+use crate::call::meter::WALL_FACTOR;
 use crate::host::{HostState, LastWords, Refused};
-use crate::meter::WALL_FACTOR;
 
 /// Frames of a backtrace that are told: who trapped, and who called it.
 const FRAMES_MAX: usize = 3;

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
-use crate::check::CHECKS;
-use crate::compile::Compiled;
+use crate::load::check::CHECKS;
+use crate::load::compile::Compiled;
 
 /// What a file begins with; the number is the version of this layout.
 const MAGIC: [u8; 8] = *b"duet-c01";
@@ -173,7 +173,7 @@ mod tests {
 
     fn open() -> (tempfile::TempDir, Cache) {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&folder.path().join("cache"), &crate::engine::engine().unwrap()).unwrap();
+        let cache = Cache::open(&folder.path().join("cache"), &crate::call::engine::engine().unwrap()).unwrap();
         (folder, cache)
     }
 

@@ -13,8 +13,11 @@ pub(crate) const HANDLER: &str = "duet:plugin/handler@0.1.0";
 pub(crate) const EVENT_HANDLER: &str = "duet:plugin/event-handler@0.1.0";
 
 /// The contract is read from its own text, so there is no second list that could differ.
-pub(crate) const WIT: [&str; 3] =
-    [include_str!("../../../wit/lifecycle.wit"), include_str!("../../../wit/handler.wit"), include_str!("../../../wit/imports.wit")];
+pub(crate) const WIT: [&str; 3] = [
+    include_str!("../../../../wit/lifecycle.wit"),
+    include_str!("../../../../wit/handler.wit"),
+    include_str!("../../../../wit/imports.wit"),
+];
 
 /// The type of a function. Names of parameters are for people: two signatures fit each other without them.
 #[derive(Clone, Debug, Default)]

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_example_in_the_contract_is_a_manifest() {
-        let wit = include_str!("../../../wit/lifecycle.wit");
+        let wit = include_str!("../../../../wit/lifecycle.wit");
         let (_, example) = wit.split_once("```json").expect("an example");
         let (example, _) = example.split_once("```").expect("its end");
         let json: String = example.lines().map(|l| l.trim().trim_start_matches("///")).collect();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use duet_core::packed::RequestIter;
 
-use crate::inbox::Chunk;
+use crate::serve::inbox::Chunk;
 
 /// What one call may take.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,13 @@
 //! The runtime: threads, loaded plugins, and the way of a request to its instance.
 
+pub(crate) mod batch;
+pub(crate) mod health;
+pub(crate) mod inbox;
+pub(crate) mod plugin;
+pub(crate) mod slot;
+pub(crate) mod task;
+pub(crate) mod worker;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,17 +17,17 @@ use std::task::Waker;
 use arc_swap::ArcSwap;
 use duet_core::{Directory, Dispatch, Egress, ErrorCode, Full, PluginEntry, PublishError, Registry, Request, RequestKind, Requests, Route};
 
-use crate::batch::BatchLimits;
-use crate::guest::Lane;
-use crate::inbox::{Inbox, Signal};
+use crate::call::guest::Lane;
+use crate::load::manifest::{Handlers, Manifest};
 use crate::load::{LoadError, Loaded, Loader, Reason, every};
-use crate::manifest::{Handlers, Manifest};
 use crate::options::{Instances, PluginOptions, RuntimeOptions};
 use crate::panic::contained;
-use crate::plugin::{Plugin, refuse};
-use crate::slot::{Maker, NativeHandler, Shared, Slot};
-use crate::task::WaitingLane;
-use crate::worker::{Worker, at_once};
+use crate::serve::batch::BatchLimits;
+use crate::serve::inbox::{Inbox, Signal};
+use crate::serve::plugin::{Plugin, refuse};
+use crate::serve::slot::{Maker, NativeHandler, Shared, Slot};
+use crate::serve::task::WaitingLane;
+use crate::serve::worker::{Worker, at_once};
 
 /// Which plugin gets what.
 #[derive(Clone, Default)]

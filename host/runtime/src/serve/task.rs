@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::panic;
-use crate::slot::Slot;
+use crate::serve::slot::Slot;
 
 /// Plugins that may be waiting to be taken over by the thread.
 const NEW_MAX: usize = 64;

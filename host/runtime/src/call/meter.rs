@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::engine::ticks;
+use crate::call::engine::ticks;
 
 /// How many times its budget a call may take on the clock, for a machine that gives its thread too little.
 pub(crate) const WALL_FACTOR: u32 = 10;
@@ -93,7 +93,7 @@ pub(crate) async fn within<T>(wait: Duration, call: impl Future<Output = T>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::TICK;
+    use crate::call::engine::TICK;
 
     #[test]
     fn a_call_that_gets_nothing_of_the_processor_is_ended_after_ten_times_its_budget() {

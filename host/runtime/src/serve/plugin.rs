@@ -7,12 +7,12 @@ use std::time::Instant;
 use duet_core::packed::{EffectIter, EffectRecord, RequestIter};
 use duet_core::{Action, Directory, Effect, Egress, ErrorCode, Origin, Request};
 
-use crate::fault::Fault;
-use crate::health::Health;
+use crate::call::fault::Fault;
 use crate::host::{EFFECTS_MAX, RECEIVERS_MAX, one_line, receivers};
-use crate::inbox::Inbox;
 use crate::options::{Affinity, PluginOptions};
 use crate::panic::{contained, report};
+use crate::serve::health::Health;
+use crate::serve::inbox::Inbox;
 
 /// A plugin that serves.
 pub(crate) struct Plugin {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::engine;
+use crate::call::engine;
 use crate::options::CompileMode;
 
 /// How much less than the server the compiler gets of the processor.

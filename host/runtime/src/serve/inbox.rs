@@ -9,7 +9,7 @@ use duet_core::{Full, Requests};
 use tokio::sync::Notify;
 
 use crate::panic::{contained, report};
-use crate::worker::WorkerQueue;
+use crate::serve::worker::WorkerQueue;
 
 /// The requests of one read, and when they came.
 #[derive(Debug)]

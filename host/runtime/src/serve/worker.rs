@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
 use crate::panic;
-use crate::slot::Slot;
+use crate::serve::slot::Slot;
 
 /// What other threads tell a worker.
 #[derive(Default)]

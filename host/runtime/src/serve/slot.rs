@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use duet_core::packed::RequestIter;
 use duet_core::{Directory, Egress, ErrorCode, Requests};
 
-use crate::batch::{BatchLimits, Pending, Slice};
-use crate::engine::TICK;
-use crate::fault::Fault;
-use crate::guest::{Guest, Lane, Template};
+use crate::call::engine::TICK;
+use crate::call::fault::Fault;
+use crate::call::guest::{Guest, Lane, Template};
 use crate::host::{RECEIVERS_MAX, one_line};
-use crate::inbox::Inbox;
 use crate::panic::{contained, contained_async, report};
-use crate::plugin::{Plugin, checked, refuse};
+use crate::serve::batch::{BatchLimits, Pending, Slice};
+use crate::serve::inbox::Inbox;
+use crate::serve::plugin::{Plugin, checked, refuse};
 
 /// A handler that is linked into the binary: request records in (they may be changed in place), effect records out. The benchmark
 /// uses it to tell what the sandbox costs.
@@ -327,11 +327,11 @@ mod tests {
     use wasmtime::component::Component;
 
     use super::*;
-    use crate::contract::CONTRACT;
     use crate::host::{Context, Linkers};
-    use crate::inbox::Signal;
+    use crate::load::contract::CONTRACT;
     use crate::options::PluginOptions;
-    use crate::worker::at_once;
+    use crate::serve::inbox::Signal;
+    use crate::serve::worker::at_once;
 
     /// A gate where nobody is, which keeps the codes it is told, 0 for a reply.
     #[derive(Default)]
@@ -399,7 +399,7 @@ mod tests {
 
     /// A slot whose plugin has one import that panics.
     fn slot(text: &str, interface: &str, function: &str) -> (Slot, Arc<Gate>) {
-        let engine = crate::engine::engine().unwrap();
+        let engine = crate::call::engine::engine().unwrap();
         let mut linkers = Linkers::new(&engine).unwrap();
         linkers.sync.allow_shadowing(true);
         let mut instance = linkers.sync.instance(&format!("duet:plugin/{interface}@{CONTRACT}")).unwrap();
@@ -433,12 +433,12 @@ mod tests {
     #[test]
     fn a_panic_in_any_import_is_a_fault_of_one_message() {
         let fault = ErrorCode::PLUGIN_FAULT.0;
-        let text = include_str!("../../testkit/fixtures/single/single.wat");
+        let text = include_str!("../../../testkit/fixtures/single/single.wat");
         for (route, interface, function) in SINGLE {
             let (mut slot, gate) = slot(text, interface, function);
             assert_eq!(answers(&mut slot, &gate, &[211, route, 211, 211, 211, route, 211]), [0, fault, 0, 0, 0, fault, 0], "{function}");
         }
-        let text = include_str!("../../testkit/fixtures/gate/gate.wat");
+        let text = include_str!("../../../testkit/fixtures/gate/gate.wat");
         let gateway = GATEWAY.map(|function| ("gateway", function));
         let sessions = SESSIONS.map(|function| ("sessions", function));
         for ((interface, function), route) in gateway.into_iter().chain(sessions).zip(300..) {
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn a_log_that_panics_over_a_fault_costs_nothing_more_than_the_fault() {
         // The import that panics is not called.
-        let (mut slot, gate) = slot(include_str!("../../testkit/fixtures/single/single.wat"), "random", "number");
+        let (mut slot, gate) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "random", "number");
         tracing::subscriber::with_default(Broken, || {
             for _ in 0..3 {
                 assert_eq!(answers(&mut slot, &gate, &[211, 207]), [0, ErrorCode::PLUGIN_FAULT.0]);
@@ -481,7 +481,7 @@ mod tests {
 
     #[test]
     fn a_panic_while_an_instance_starts_is_a_fault_of_each_message_that_needs_one() {
-        let (mut slot, gate) = slot(include_str!("../../testkit/fixtures/single/single.wat"), "config", "get");
+        let (mut slot, gate) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "config", "get");
         assert_eq!(answers(&mut slot, &gate, &[211, 211]), [ErrorCode::PLUGIN_FAULT.0; 2]);
     }
 }
