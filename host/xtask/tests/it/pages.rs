@@ -58,6 +58,17 @@ fn every_link_between_files_leads_to_a_file_and_a_heading() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+#[test]
+fn every_source_file_that_a_page_names_is_there() {
+    let is_there = |path: &str| ["", "host"].iter().any(|top| tree::root().join(top).join(path).exists());
+    let mut gone = Vec::new();
+    for (from, text) in pages() {
+        let named = prose(&text).flat_map(|line| line.split('`').skip(1).step_by(2)).filter(|word| word.contains("/src/"));
+        gone.extend(named.filter(|path| !is_there(path)).map(|path| format!("{from}: {path}")));
+    }
+    assert!(gone.is_empty(), "moved or renamed: {gone:#?}");
+}
+
 /// The links of a page that stay in the repository.
 fn links(from: &str, text: &str) -> Vec<Link> {
     let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
