@@ -11,13 +11,13 @@ use duet_session::Lost;
 use duet_transport::{Reader, in_time};
 use futures_util::FutureExt;
 
-use crate::CloseReason;
 use crate::connection::Connection;
 use crate::gateway::Shared;
 use crate::outbox::Sending;
 use crate::place::Place;
 use crate::task::{End, serve};
 use crate::throttle::Throttle;
+use crate::{CloseReason, Refusal};
 
 /// How long the last requests and events of a connection may wait for room in a plugin's queue.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -146,7 +146,12 @@ async fn finish(shared: &Shared, connection: &Connection, owner: u64, cause: Clo
     }
     let all = poll_fn(|cx| if connection.hand_on(owner, &*shared.dispatch, cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
     if in_time(Instant::now() + LAST_WORDS, all).await.is_none() {
-        tracing::warn!(conn = %connection.id, "the last requests or events of a connection found no room within {LAST_WORDS:?}");
+        let (messages, events) = connection.forget_waiting();
+        shared.connections.stats().refuse_all(Refusal::NoRoom, messages + events);
+        tracing::warn!(
+            conn = %connection.id, uid = connection.uid().map_or(0, |uid| uid.0), messages, events,
+            "lost: a connection ended, and what it left found no room in the queues of plugins within {LAST_WORDS:?} (runtime.queue_*)"
+        );
     }
     cause
 }

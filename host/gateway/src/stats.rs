@@ -62,6 +62,8 @@ refusals! {
     Retained = "retained";
     /// A packet to a slow client: dropped, or replaced by a later one, as its route or channel says.
     Overflow = "overflow";
+    /// A message or an event of a connection that had ended: the queue of its plugin stayed full.
+    NoRoom = "no_room";
 }
 
 /// What a gate has seen since it was started.
@@ -100,8 +102,13 @@ impl Stats {
     }
 
     pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.refuse_all(refusal, 1);
+    }
+
+    /// The same for so many at once.
+    pub(crate) fn refuse_all(&self, refusal: Refusal, count: u64) {
         if let Some(counter) = self.refused.get(refusal as usize) {
-            counter.fetch_add(1, Ordering::Relaxed);
+            counter.fetch_add(count, Ordering::Relaxed);
         }
     }
 

@@ -174,6 +174,15 @@ impl Connection {
         self.task.wake();
     }
 
+    /// Gives up what nobody has got: so many messages and so many events.
+    pub(crate) fn forget_waiting(&self) -> (u64, u64) {
+        let waiting = std::mem::take(&mut self.waiting.list.lock().requests);
+        waiting.iter().fold((0, 0), |(messages, events), request| match request.kind.is_event() {
+            true => (messages, events + 1),
+            false => (messages + 1, events),
+        })
+    }
+
     /// Gives what nobody has got yet to another connection, behind what waits there.
     pub(crate) fn move_waiting(&self, to: &Self) {
         let waiting = std::mem::take(&mut self.waiting.list.lock().requests);

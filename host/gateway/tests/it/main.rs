@@ -22,6 +22,7 @@ mod events;
 mod flow;
 mod half_closed;
 mod limits;
+mod lost;
 mod panics;
 mod pipelines;
 mod places;
