@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that has to hold before a change goes in.
 
+mod deny;
 mod packages;
 mod steps;
 
@@ -31,6 +32,7 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
         run(cargo(&place.root).args(["fmt", "--all", "--check"]))
     });
     steps.step("tidy", || run(cargo(&place.root).args(["test", "--quiet", "--package", "xtask"])));
+    deny::test_dependencies(place, install, &mut steps);
     let built = steps.step("plugins in Rust", || build_guests(place, install));
     steps.step("lints", || {
         toolchain::need_component(place, "clippy", "clippy", install)?;
