@@ -26,7 +26,7 @@ pub struct Origin {
     pub kind: RequestKind,
 }
 
-/// What is to happen. Who is gone is skipped.
+/// What is to happen. A target that no longer exists is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Answers the request.

@@ -86,7 +86,7 @@ fn kick(cx: &mut Cx<'_>, who: Target, code: u32, text: &WasmStr) -> Answer {
     })
 }
 
-/// How many the message of an effect goes to; 0 if it is none. Who is gone counts, too: looking it up costs the gate as much.
+/// How many the message of an effect goes to; 0 if it is none. Targets that no longer exist count too: looking them up costs the gate just as much.
 pub(crate) fn receivers(directory: &dyn Directory, action: &Action<'_>) -> usize {
     match action {
         Action::Push { .. } => 1,
