@@ -7,7 +7,7 @@ use crate::format::{ByteOrder, Carrier, Format, HEARTBEAT_BIT, Profile, SIZE_BYT
 /// The heartbeat of due-client-ts: its size is big endian whatever the byte order of the codec is.
 ///
 /// A little-endian `due2` format accepts exactly these five bytes, on both carriers. That takes nothing from other clients: read
-/// little endian the size is 16 MiB, and no packet with the heartbeat bit is longer than nine bytes behind its size field.
+/// little endian the size is 16 MiB, and no packet with the heartbeat bit is longer than nine bytes after its size field.
 const FOREIGN_HEARTBEAT: [u8; 5] = [0, 0, 0, 1, HEARTBEAT_BIT];
 /// What its size field is when read little endian.
 const FOREIGN_SIZE: u32 = 0x0100_0000;
@@ -64,7 +64,7 @@ pub enum DecodeError {
     /// A heartbeat carries nothing, or eight bytes of time.
     #[error("heartbeat carries {bytes} bytes instead of 0 or 8")]
     Heartbeat {
-        /// Bytes behind the header.
+        /// Bytes after the header.
         bytes: usize,
     },
 }
@@ -92,7 +92,7 @@ impl Format {
     /// Reads one whole packet: with its size field on a stream, what one message holds on ws.
     ///
     /// # Errors
-    /// What is wrong with the packet. The packets behind it are not affected.
+    /// What is wrong with the packet. The packets after it are not affected.
     #[inline]
     pub fn decode<'a>(&self, carrier: Carrier, packet: &'a [u8]) -> Result<Packet<'a>, DecodeError> {
         if !self.has_size(carrier) {
@@ -116,7 +116,7 @@ impl Format {
         Some((self.byte_order.u16(*code), str::from_utf8(message).ok()?))
     }
 
-    /// Reads what is behind the size field.
+    /// Reads what follows the size field.
     #[inline]
     fn decode_content<'a>(&self, content: &'a [u8]) -> Result<Packet<'a>, DecodeError> {
         let Some((&header, rest)) = content.split_first() else {

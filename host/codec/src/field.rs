@@ -37,7 +37,7 @@ impl Width {
         }
     }
 
-    /// The number at the start of `input`, sign-extended, and what is behind it. An absent field is 0.
+    /// The number at the start of `input`, sign-extended, and what follows it. An absent field is 0.
     #[inline]
     pub(crate) fn read(self, order: ByteOrder, input: &[u8]) -> Option<(i32, &[u8])> {
         match self {

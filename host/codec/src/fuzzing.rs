@@ -1,4 +1,4 @@
-//! Bodies of the fuzz targets, which the tests run over the stored corpus, too.
+//! Bodies of the fuzz targets. The tests also run them over the stored corpus.
 //!
 //! Each takes any bytes and fails by an assertion. The first byte or two choose the settings.
 

@@ -26,7 +26,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     let file = &arguments.file;
     let (own, mut problems) = match drop_folder::own_settings(&settings, file) {
         Ok(own) => (own, Vec::new()),
-        // The file itself may be wrong, too: it is looked at with the settings that there are.
+        // The file itself may be wrong as well: it is checked with whatever settings there are.
         Err(mistakes) => (settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy()), vec![mistakes.to_string()]),
     };
     let loader = Loader::new(Arc::new(wiring::runtime(&settings)?), Arc::<Connections>::default())?;

@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::settings::Settings;
 
-/// What is open beside sockets of clients and listeners: the log, epoll, event and signal descriptors of the threads, plugins while they
+/// What is open besides sockets of clients and listeners: the log, epoll, event and signal descriptors of the threads, plugins while they
 /// are loaded.
 const OTHERS: usize = 64;
 

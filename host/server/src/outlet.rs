@@ -105,7 +105,7 @@ impl Shared {
         let mut batch = Vec::new();
         loop {
             let dropped = self.take(&mut batch);
-            // The buffer is empty now, so the notice stands where the lines are missing: behind this batch.
+            // The buffer is empty now, so the notice stands where the lines are missing: after this batch.
             if dropped > 0 {
                 notice(dropped);
             }
@@ -113,7 +113,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines, and says how many did not fit behind them.
+    /// Waits for lines, and says how many more did not fit.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
         batch.clear();
         let mut buffer = self.lock();

@@ -53,7 +53,7 @@ pub(crate) fn print(lines: impl Display) -> Result<(), OutputError> {
 /// Prints lines of a server, which goes on if they are not taken.
 pub(crate) fn announce(lines: impl Display) {
     let lines = lines.to_string();
-    // A pipe that nobody reads may hold this thread for ever, and nobody waits for it.
+    // A pipe that nobody reads may hold this thread up indefinitely, and nobody waits for it.
     let printing = std::thread::Builder::new().name("duet-stdout".to_owned()).spawn(move || print(lines).inspect_err(warn));
     drop(printing.inspect_err(warn));
 }

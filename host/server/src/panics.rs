@@ -38,7 +38,7 @@ pub(crate) fn thread(name: &'static str, work: impl FnMut() + Send + 'static) ->
     Ok(thread.spawn(move || until_done(work, |panic| report(name, panic)))?.thread().clone())
 }
 
-/// Saying it may panic, too, if that was the log.
+/// Saying so may panic as well, if it was the log that did.
 fn report(what: &str, panic: &str) {
     drop(contained(|| tracing::error!("{what} panicked, and the server goes on: {panic}")));
 }

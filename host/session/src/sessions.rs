@@ -173,7 +173,7 @@ mod tests {
         for count in 1..=200_000_usize {
             sessions.open(ConnId(count as u64));
             if count >= 100_000 {
-                // A table fills at most 7 of 8 of its places, and each has a byte beside the entry.
+                // A table fills at most 7 of 8 of its places, and each has a byte besides the entry.
                 let places = sessions.book.capacity() / 7 * 8;
                 worst = worst.max(places * (size_of::<(ConnId, Standing)>() + 1) / count);
             }

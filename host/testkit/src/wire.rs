@@ -84,12 +84,12 @@ impl Wire {
         self.carrier == Carrier::Tcp || !self.seed
     }
 
-    /// The size field of a packet with so many bytes behind it.
+    /// The size field of a packet with so many bytes after it.
     pub fn size(self, bytes: u32) -> [u8; 4] {
         if self.little && !self.seed { bytes.to_le_bytes() } else { bytes.to_be_bytes() }
     }
 
-    /// A packet with this behind its size field, if it has one.
+    /// A packet with this after its size field, if it has one.
     pub fn packet(self, content: &[u8]) -> Vec<u8> {
         let size = self.size(u32::try_from(content.len()).expect("a packet below 4 GiB"));
         let size = if self.has_size() { size.as_slice() } else { &[] };

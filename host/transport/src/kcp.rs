@@ -5,14 +5,14 @@
 //! client's own first segment is left unacknowledged, so the client sends it again. An answer is at most a quarter longer than what it
 //! answers: with the headers below it that is less than a tenth, and a client whose first segment has one byte is answered as well.
 //!
-//! **Admission.** Who has proved an address is then asked for: too many sessions, or too many of the address, and nothing is kept. The client
-//! is told so in one segment, and forgotten.
+//! **Admission.** An address that has proved itself is then checked: if there are too many sessions, or too many of that address, nothing is
+//! kept. The client is told so in one segment, and forgotten.
 //!
-//! **Who comes late.** KCP has no goodbye. A client that outlives its session is never greeted again: only a client whose own segment 0 is
+//! **Latecomers.** KCP has no goodbye. A client that outlives its session is never greeted again: only a client whose own segment 0 is
 //! unacknowledged is, and only one that has received nothing but the greeting can return a cookie. Cookies that were issued before a session
 //! ended open none for the same address and conversation. Such a client hears nothing until its own heartbeat or resend limit ends it.
 //!
-//! **Who begins anew.** A client that was started again with the address and conversation of a session looks like a stranger: it has received
+//! **Restarts.** A client that was started again with the address and conversation of a session looks like a stranger: it has received
 //! nothing. It is greeted like one, with a cookie for what comes after that session. Returning it ends the session and opens another;
 //! `life.rs` tells a client that is only late from one that is new.
 //!

@@ -14,7 +14,7 @@ const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// How every header of version 1 begins, and the longest one with its line end.
 const WORD: &[u8] = b"PROXY ";
 const V1_BYTES_MAX: usize = 107;
-/// The longest part behind the first 16 bytes of version 2 that is read. Addresses take at most 216 bytes; the rest is for extensions.
+/// The longest part after the first 16 bytes of version 2 that is read. Addresses take at most 216 bytes; the rest is for extensions.
 const V2_BYTES_MAX: usize = 520;
 
 /// Why there is no header that can be trusted. The connection has to be closed.
@@ -31,7 +31,7 @@ pub enum ProxyError {
     Malformed(&'static str),
 }
 
-/// Reads the header, and not one byte behind it. Call it only for peers that may say for whom they speak.
+/// Reads the header, and not one byte beyond it. Call it only for peers that may speak for others.
 ///
 /// Gives the address of the client, or nothing if the proxy speaks for itself (a health check) or does not know.
 ///
@@ -125,7 +125,7 @@ fn v2_bytes([_, _, high, low]: [u8; 4]) -> Result<usize, ProxyError> {
     }
 }
 
-/// What stands behind the signature of version 2. Extensions are skipped.
+/// What follows the signature of version 2. Extensions are skipped.
 fn parse_v2([version, family, ..]: [u8; 4], rest: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
     let malformed = ProxyError::Malformed;
     match version {
@@ -148,7 +148,7 @@ fn parse_v2([version, family, ..]: [u8; 4], rest: &[u8]) -> Result<Option<Socket
     }
 }
 
-/// The source's port, behind the destination's address and before its port.
+/// The source's port, which stands between the destination's address and port.
 fn v2_port(rest: &[u8], address_bytes: usize) -> Result<u16, ProxyError> {
     match rest.get(address_bytes..) {
         Some([high, low, _, _, ..]) => Ok(u16::from_be_bytes([*high, *low])),

@@ -26,7 +26,7 @@ const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What is agreed to.
 #[derive(Clone, Debug)]
 pub struct WsOptions {
-    /// The path, beginning with a slash. A query behind it is not looked at.
+    /// The path, beginning with a slash. A query after it is ignored.
     pub path: String,
     /// Which pages may connect.
     pub origins: Origins,
@@ -57,7 +57,7 @@ pub struct Upgrade<S> {
 pub struct Upgraded<S> {
     /// The stream.
     pub stream: S,
-    /// What came behind the request, before anything else from the stream.
+    /// What came after the request, before anything else from the stream.
     pub ahead: Vec<u8>,
 }
 
@@ -123,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Upgrade<S> {
     }
 }
 
-/// Reads a request to its end, and gives what came behind it. It is parsed anew with every read, which its size bounds, so that what is
+/// Reads a request to its end, and returns what came after it. It is parsed again with every read, which its size bounds, so that what is
 /// no request is seen at once.
 async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Request, Vec<u8>), UpgradeError> {
     let mut bytes = vec![0; REQUEST_BYTES];

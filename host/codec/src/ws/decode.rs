@@ -121,7 +121,7 @@ impl WsDecoder {
         self.head_len > 0 || self.frame.is_some() || self.collecting.is_some()
     }
 
-    /// Frees the buffer that the last event borrowed, if any. [`WsDecoder::next`] does so, too: this is for a connection that
+    /// Frees the buffer that the last event borrowed, if any. [`WsDecoder::next`] does so as well: this is for a connection that
     /// falls idle right after an event.
     #[inline]
     pub fn release(&mut self) {

@@ -29,7 +29,7 @@ pub fn encode_masked_frame(opcode: Opcode, key: [u8; 4], payload: &[u8], out: &m
     Mask::new(key).apply(out.get_mut(start..).unwrap_or_default());
 }
 
-/// Appends the header of an unmasked frame to `out`; the payload, exactly `payload_len` bytes, is to be appended behind it. A control
+/// Appends the header of an unmasked frame to `out`; the payload, exactly `payload_len` bytes, is to be appended after it. A control
 /// frame must have at most 125 bytes.
 #[inline]
 pub fn frame_header(opcode: Opcode, payload_len: usize, out: &mut Vec<u8>) {
@@ -50,7 +50,7 @@ pub fn encode_close(code: u16, reason: &str, out: &mut Vec<u8>) {
 
 #[inline]
 fn write_header(opcode: Opcode, payload_len: usize, mask_bit: u8, out: &mut Vec<u8>) {
-    // Room for the payload, too: one allocation instead of two.
+    // Room for the payload as well: one allocation instead of two.
     out.reserve(super::head::HEAD_BYTES_MAX + payload_len);
     let first = FIN_BIT | opcode as u8;
     if payload_len < 126 {

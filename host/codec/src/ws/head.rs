@@ -97,7 +97,7 @@ impl Rules {
     }
 }
 
-/// The payload length and what is behind it. A length must be written as short as possible.
+/// The payload length and what follows it. A length must be written as short as possible.
 #[inline]
 fn read_length(short_length: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, WsError> {
     let (length, least, rest) = match short_length {

@@ -86,7 +86,7 @@ impl Channels {
             self.members.remove(name);
             return;
         }
-        // A row keeps no more than four times what it needs, or many channels that were large once would hold memory for ever.
+        // A row keeps no more than four times what it needs, or channels that were once large would hold their memory for good.
         if members.len() < members.capacity() / 4 {
             members.shrink_to(members.len() * 2);
         }

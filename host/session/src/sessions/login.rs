@@ -45,8 +45,8 @@ pub enum BindError {
 impl Sessions {
     /// Binds a connected session to an account. The caller has a plugin's word for it; there is no other way to become bound.
     ///
-    /// A session that is bound to another uid is bound anew, and its token is void. Its channels stay. A suspended session that holds
-    /// the uid gives way under either policy: nobody is there to be disturbed, and who logged in again may have lost the token.
+    /// A session that is bound to another uid is bound to the new one, and its token is void. Its channels stay. A suspended session that holds
+    /// the uid gives way under either policy: nobody is there to be disturbed, and a client that logs in again may have lost its token.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@
 //! session. For a second the session is then doubted:
 //!
 //! - A session is settled once it has seen number 2 expected: its client has received more than the greeting. What expects less is not its
-//!   client's, or late. Who returns the cookie and expects number 1 takes its place.
+//!   client's, or late. Whoever returns the cookie and expects number 1 takes its place.
 //! - Of a session that is not settled, its own client could say the same. What decides is a segment 0 after the cookie: the session's client
 //!   does not repeat a segment that was acknowledged. If none was, both are where they began, and the session just goes on.
 //!

@@ -13,7 +13,7 @@ pub struct KcpStats {
     pub bytes_in: AtomicU64,
     /// Bytes sent, without headers of UDP.
     pub bytes_out: AtomicU64,
-    /// Bytes of datagrams without a session, also those that open one, and of clients that begin anew.
+    /// Bytes of datagrams without a session, also those that open one, and those of restarted clients.
     pub unproved_bytes_in: AtomicU64,
     /// Bytes of greetings.
     pub unproved_bytes_out: AtomicU64,

@@ -46,7 +46,7 @@ impl Timers {
     /// Takes the next deadline that has passed.
     pub(super) fn due(&self, now: Instant) -> Option<(Instant, Key)> {
         let mut queue = self.lock();
-        // The driver is awake: it plans anew before it sleeps.
+        // The driver is awake: it plans again before it sleeps.
         queue.looks = Some(now);
         let Reverse((at, _)) = queue.heap.peek()?;
         if *at <= now { queue.heap.pop().map(|Reverse(entry)| entry) } else { None }

@@ -137,7 +137,7 @@ impl TlsWriter {
         pushed
     }
 
-    /// Says good-bye, once, behind everything that was written.
+    /// Says goodbye, once, after everything that was written.
     pub(crate) fn close(&self) -> io::Result<()> {
         let mut session = self.session.lock();
         session.send_close_notify();

@@ -15,7 +15,7 @@ pub(super) struct Idle {
     peers: &'static [Peer],
 }
 
-/// What a server has open beside its connections.
+/// What a server has open besides its connections.
 const OTHER_FILES: u32 = 100;
 
 /// tokio-tungstenite would need 2.6 GB for as many as 20,000, so there is no bare echo of ws.

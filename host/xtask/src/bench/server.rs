@@ -15,7 +15,7 @@ use crate::process::read;
 /// Compiling a plugin for the first time is the longest wait.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// As many open files as the system allows. Who may raise that limit gets enough for every load.
+/// As many open files as the system allows. With the right to raise that limit, there is enough for every load.
 const OPEN_FILES: &str =
     "h=$(ulimit -Hn); [ \"$h\" = unlimited ] || [ \"$h\" -ge 65536 ] || ulimit -Hn 65536 2>/dev/null; ulimit -n \"$(ulimit -Hn)\"";
 

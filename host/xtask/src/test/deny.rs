@@ -63,7 +63,7 @@ fn find(place: &Place, install: bool) -> anyhow::Result<PathBuf> {
     Ok(own)
 }
 
-/// Whether cargo-deny has put a database of advisories beside the caches of cargo, or somebody else has.
+/// Whether there is a copy of the database where cargo-deny looks for it.
 fn has_database() -> bool {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")));
     let folders = home.and_then(|home| home.join("advisory-dbs").read_dir().ok()).into_iter().flatten().flatten();

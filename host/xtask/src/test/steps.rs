@@ -1,4 +1,4 @@
-//! The steps of a test run: each is timed, and what became of all of them is told at the end.
+//! The steps of a test run: each is timed, and all outcomes are reported at the end.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
