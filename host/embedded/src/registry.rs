@@ -1,9 +1,9 @@
 //! A registry in the memory of the process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use duet_core::{PluginEntry, PublishError, Registry, RouteTable};
+use duet_core::{Mutex, PluginEntry, PublishError, Registry, RouteTable};
 
 /// Serves one process: what its plugin runtime publishes, its gateway sees at once.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ struct Plugins {
 
 impl MemoryRegistry {
     fn change<T>(&self, change: impl FnOnce(&mut Plugins) -> T) -> T {
-        let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plugins = self.plugins.lock();
         let result = change(&mut plugins);
         self.routes.store(Arc::new(RouteTable::new(&plugins.published).expecting_more(plugins.expects_more)));
         result

@@ -1,7 +1,8 @@
 //! Locks that are taken in one order, which debug builds check.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use duet_core::{Mutex, MutexGuard};
 
 /// **The order of locks.** Whoever holds one takes only those below it. Two outboxes are held at the same time only behind the book, by a
 /// resume: first the one of the session, then the one of the connection that asks for it.
@@ -38,7 +39,7 @@ impl<T> Lock<T> {
     #[inline]
     pub(crate) fn lock(&self) -> Held<'_, T> {
         let place = order::enter(self.rank);
-        Held { value: self.value.lock().unwrap_or_else(PoisonError::into_inner), _place: place }
+        Held { value: self.value.lock(), _place: place }
     }
 }
 

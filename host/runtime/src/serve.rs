@@ -10,12 +10,15 @@ pub(crate) mod worker;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use arc_swap::ArcSwap;
-use duet_core::{Directory, Dispatch, Egress, ErrorCode, Full, PluginEntry, PublishError, Registry, Request, RequestKind, Requests, Route};
+use duet_core::{
+    Directory, Dispatch, Egress, ErrorCode, Full, Mutex, MutexGuard, PluginEntry, PublishError, Registry, Request, RequestKind, Requests,
+    Route,
+};
 
 use crate::call::guest::Lane;
 use crate::load::manifest::{Handlers, Manifest};
@@ -137,7 +140,7 @@ impl Runtime {
     }
 
     fn place(&self, name: &str, manifest: &Manifest, options: PluginOptions, lane: Lane, maker: &Maker) -> Result<(), Reason> {
-        let _placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _placing = self.placing.lock();
         if self.plugins().iter().any(|p| &*p.name == name) {
             return Err(Reason::Twice);
         }
@@ -224,7 +227,7 @@ impl Runtime {
     }
 
     fn plugins(&self) -> MutexGuard<'_, Vec<Arc<Plugin>>> {
-        self.plugins.lock().unwrap_or_else(PoisonError::into_inner)
+        self.plugins.lock()
     }
 
     /// Offers requests that all go to one instance.

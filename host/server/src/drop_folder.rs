@@ -4,11 +4,12 @@ mod misses;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use duet_config::Mistakes;
+use duet_core::Mutex;
 use duet_runtime::{Loaded, Runtime};
 
 use crate::settings::{PluginSettings, Settings};
@@ -146,7 +147,7 @@ fn start_loaders(runtime: &Arc<Runtime>, settings: &Arc<Settings>, files: &[Path
 
 fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Report>, runtime: &Runtime, settings: &Settings) {
     loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let next = queue.lock().pop_front();
         let Some((number, file)) = next else { return };
         // Every file has an end, or the server would wait for it.
         let outcome = panics::survive("loading a plugin", || load_one(runtime, settings, &file)).unwrap_or(Outcome::Refused);

@@ -1,9 +1,11 @@
 //! Standard error that nobody waits for: lines go into a bounded buffer, and a thread of its own writes them.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
+
+use duet_core::{Condvar, Mutex};
 
 use crate::panics;
 
@@ -69,7 +71,7 @@ impl Outlet {
             drop(io::stderr().write_all(lines));
             return;
         };
-        let mut buffer = self.shared.lock();
+        let mut buffer = self.shared.buffer.lock();
         if buffer.waiting.len() + lines.len() > BYTES_MAX && thread::current().id() != writer {
             buffer.dropped += 1;
             return;
@@ -84,22 +86,18 @@ impl Outlet {
 
     fn flush(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
-        let mut buffer = self.shared.lock();
+        let mut buffer = self.shared.buffer.lock();
         while self.writer.is_some() && (buffer.writing || !buffer.waiting.is_empty()) && !buffer.failing {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            buffer = self.shared.changed.wait_timeout(buffer, left).unwrap_or_else(PoisonError::into_inner).0;
+            buffer = self.shared.changed.wait_timeout(buffer, left);
         }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Buffer> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Writes whatever comes. Never ends.
     fn write_all(&self, to: &mut impl Write, notice: &impl Fn(u64)) {
         let mut batch = Vec::new();
@@ -116,11 +114,11 @@ impl Shared {
     /// Waits for lines, and says how many more did not fit.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
         batch.clear();
-        let mut buffer = self.lock();
+        let mut buffer = self.buffer.lock();
         buffer.writing = false;
         self.changed.notify_all();
         while buffer.waiting.is_empty() {
-            buffer = self.changed.wait(buffer).unwrap_or_else(PoisonError::into_inner);
+            buffer = self.changed.wait(buffer);
         }
         std::mem::swap(&mut buffer.waiting, batch);
         buffer.writing = true;
@@ -134,7 +132,7 @@ impl Shared {
             let written = to.write(rest);
             let failing = !matches!(&written, Ok(bytes) if *bytes > 0);
             rest = rest.get(written.unwrap_or(0)..).unwrap_or_default();
-            let mut buffer = self.lock();
+            let mut buffer = self.buffer.lock();
             if failing != buffer.failing {
                 buffer.failing = failing;
                 self.changed.notify_all();
@@ -197,7 +195,7 @@ mod tests {
         for _ in 0..3 << 10 {
             outlet.add(&line);
         }
-        assert!(outlet.shared.lock().waiting.len() <= BYTES_MAX);
+        assert!(outlet.shared.buffer.lock().waiting.len() <= BYTES_MAX);
         let mut text = Vec::new();
         while !String::from_utf8_lossy(&text).contains(" dropped\n") {
             tell.send(Some(usize::MAX)).unwrap();
@@ -214,7 +212,7 @@ mod tests {
         let (outlet, tell, taken) = outlet();
         outlet.add(b"lost\n");
         tell.send(Some(PANIC)).unwrap();
-        while !outlet.shared.lock().waiting.is_empty() {
+        while !outlet.shared.buffer.lock().waiting.is_empty() {
             thread::yield_now();
         }
         outlet.add(b"kept\n");

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+
+use duet_core::Mutex;
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -25,8 +27,7 @@ pub fn guest(name: &str) -> PathBuf {
         assert!(path.is_file(), "{} is missing: build the plugins, or unset DUET_GUESTS", path.display());
         return path;
     }
-    let place =
-        BUILT.get_or_init(Built::default).lock().unwrap_or_else(PoisonError::into_inner).entry(package.clone()).or_default().clone();
+    let place = BUILT.get_or_init(Built::default).lock().entry(package.clone()).or_default().clone();
     place.get_or_init(|| build(&package, &file)).clone()
 }
 

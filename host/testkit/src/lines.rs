@@ -1,8 +1,10 @@
 //! The output of a process: collected by a thread, waited for with a deadline.
 
 use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use duet_core::{Condvar, Mutex};
 
 /// Everything a process has written to one of its pipes so far.
 #[derive(Clone, Debug)]
@@ -29,11 +31,11 @@ impl Lines {
             let mut reader = BufReader::new(pipe);
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
-                shared.text.lock().unwrap_or_else(PoisonError::into_inner).so_far.push_str(&String::from_utf8_lossy(&line));
+                shared.text.lock().so_far.push_str(&String::from_utf8_lossy(&line));
                 shared.changed.notify_all();
                 line.clear();
             }
-            shared.text.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+            shared.text.lock().ended = true;
             shared.changed.notify_all();
         });
         lines
@@ -41,7 +43,7 @@ impl Lines {
 
     /// The text so far.
     pub(crate) fn text(&self) -> String {
-        self.0.text.lock().unwrap_or_else(PoisonError::into_inner).so_far.clone()
+        self.0.text.lock().so_far.clone()
     }
 
     /// Waits for something in the text. `None` if it did not come in time or cannot come any more.
@@ -56,7 +58,7 @@ impl Lines {
 
     fn wait_or_end<T>(&self, timeout: Duration, find: impl Fn(&str, bool) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + timeout;
-        let mut text = self.0.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = self.0.text.lock();
         loop {
             if let Some(found) = find(&text.so_far, text.ended) {
                 return Some(found);
@@ -65,7 +67,7 @@ impl Lines {
             if text.ended || left.is_zero() {
                 return None;
             }
-            text = self.0.changed.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
+            text = self.0.changed.wait_timeout(text, left);
         }
     }
 }

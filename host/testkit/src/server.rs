@@ -4,9 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use duet_core::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -137,7 +137,7 @@ impl Server {
 
     /// Whether it still runs.
     pub fn is_alive(&self) -> bool {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().expect("its state").is_none()
+        self.child.lock().try_wait().expect("its state").is_none()
     }
 
     /// Sends SIGTERM, once.
@@ -162,7 +162,7 @@ impl Server {
 
     fn send(&self, signal: Signal) {
         // It is our child and not waited for, so the number cannot be another process's.
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = self.child.lock();
         assert!(child.try_wait().expect("its state").is_none(), "the server has ended already:\n{}", self.log());
         let pid = Pid::from_raw(i32::try_from(self.pid).expect("a process id")).expect("a process id");
         kill_process(pid, signal).expect("a signal can be sent");
@@ -175,7 +175,7 @@ impl Server {
     pub fn wait_for_exit(&self, timeout: Duration) -> ExitStatus {
         // Its standard output closes when it ends.
         assert!(self.stdout.wait_for_end(timeout), "the server has not ended within {timeout:?}:\n{}", self.log());
-        self.child.lock().unwrap_or_else(PoisonError::into_inner).wait().expect("its exit status")
+        self.child.lock().wait().expect("its exit status")
     }
 
     /// Sends SIGTERM, waits for a good end, and returns the last line of the log, which has all counters.
@@ -201,7 +201,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let child = self.child.get_mut();
         let killed = child.kill().and_then(|()| child.wait());
         if std::thread::panicking() {
             eprintln!("the server's log, at the end ({killed:?}):\n{}", tail(&self.stderr.text()));

@@ -1,8 +1,10 @@
 //! How many connections one address may have, and how fast it may open them.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
+
+use duet_core::Mutex;
 
 use self::table::{Source, Table};
 use crate::{Networks, Rate};
@@ -76,26 +78,22 @@ impl Guard {
         if self.options.exempt.contains(address) {
             return Ok(Permit { place: None });
         }
-        let at = lock(&self.table).enter(Source::of(address), &self.rate, now)?;
+        let at = self.table.lock().enter(Source::of(address), &self.rate, now)?;
         Ok(Permit { place: Some((Arc::clone(&self.table), at)) })
     }
 
     /// How many addresses are remembered.
     pub fn addresses(&self) -> usize {
-        lock(&self.table).len()
+        self.table.lock().len()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((table, at)) = &self.place {
-            lock(table).leave(*at);
+            table.lock().leave(*at);
         }
     }
-}
-
-fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -207,7 +205,7 @@ mod tests {
             drop(guard.admit(v4(n), start + Duration::from_micros(u64::from(n))).expect("idle addresses make room"));
             assert!(guard.addresses() <= 65_536);
         }
-        let bytes = lock(&guard.table).bytes();
+        let bytes = guard.table.lock().bytes();
         eprintln!("guard: 1,000,000 addresses, {} entries, {:.1} MiB", guard.addresses(), bytes as f64 / 1_048_576.0);
         assert_eq!(guard.addresses(), 65_536);
         assert!(bytes < 16 << 20, "{bytes} bytes");

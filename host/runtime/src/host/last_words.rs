@@ -1,7 +1,8 @@
 //! What a guest said before it gave up: of a trap it is the best explanation there is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use duet_core::Mutex;
 
 /// Longest explanation in bytes.
 const BYTES_MAX: usize = 1024;
@@ -21,7 +22,7 @@ impl LastWords {
         if line.is_empty() || line.starts_with("note: ") {
             return;
         }
-        let mut kept = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.line.lock();
         if kept.ends_with(':') {
             kept.push(' ');
         } else {
@@ -43,7 +44,7 @@ impl LastWords {
     /// What was said, if anything was.
     pub(crate) fn take(&self) -> Option<String> {
         self.is_something.store(false, Ordering::Relaxed);
-        let line = std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner));
+        let line = std::mem::take(&mut *self.line.lock());
         Some(line).filter(|line| !line.is_empty())
     }
 }

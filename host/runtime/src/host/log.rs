@@ -1,8 +1,9 @@
 //! Log lines of plugins: escaped, cut, and no more of them than the quota.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use duet_core::Mutex;
 use tracing::Level;
 
 /// Longest line in bytes.
@@ -50,12 +51,12 @@ impl LogQuota {
     /// Whether a line may be written now.
     fn take(&self, level: Level, now: Instant) -> bool {
         let bucket = if level == Level::ERROR { &self.errors } else { &self.lines };
-        bucket.lock().unwrap_or_else(PoisonError::into_inner).take(self.per_second, now)
+        bucket.lock().take(self.per_second, now)
     }
 
     /// Counts a dropped line. The first of a count begins the time after which it is told, whatever the plugin does until then.
     fn drop_line(&self) {
-        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped = self.dropped.lock();
         *dropped += 1;
         if *dropped > 1 {
             return;
@@ -103,7 +104,7 @@ impl Drop for LogQuota {
 }
 
 fn tell(plugin: &str, dropped: &Mutex<u64>) {
-    let dropped = std::mem::take(&mut *dropped.lock().unwrap_or_else(PoisonError::into_inner));
+    let dropped = std::mem::take(&mut *dropped.lock());
     if dropped > 0 {
         tracing::warn!(target: "plugin", plugin, dropped, "log lines above the quota were dropped; raise `log_lines_per_second` of the plugin");
     }
@@ -134,7 +135,7 @@ fn escaped(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Condvar;
+    use std::sync::{Condvar, Mutex};
     use tracing::field::{Field, Visit};
     use tracing::span;
 

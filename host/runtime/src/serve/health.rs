@@ -1,8 +1,9 @@
 //! Counts the faults of a plugin and decides when it is out of service.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use duet_core::Mutex;
 
 use crate::options::PluginOptions;
 
@@ -55,7 +56,7 @@ impl Health {
         if !self.quarantined.load(Ordering::Relaxed) {
             return false;
         }
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = self.log.lock();
         let over = log.until.is_none_or(|until| now() >= until);
         if over {
             self.quarantined.store(false, Ordering::Relaxed);
@@ -66,7 +67,7 @@ impl Health {
     /// Notes a fault; the time out of service if this one was too many.
     pub(crate) fn fault(&self, now: Instant) -> Option<Duration> {
         self.faults.fetch_add(1, Ordering::Relaxed);
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock();
         if log.until.is_some_and(|until| now > until + self.rules.window) {
             log.in_a_row = 0;
         }

@@ -1,11 +1,11 @@
 //! The bounded queue of requests that waits for one instance.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use duet_core::{Full, Requests};
+use duet_core::{Full, Mutex, Requests};
 use tokio::sync::Notify;
 
 use crate::panic::{contained, report};
@@ -75,7 +75,7 @@ impl Inbox {
     pub(crate) fn offer(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
         let (messages, bytes) = (requests.len(), requests.bytes().len());
         {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.queue.lock();
             let fits = queue.messages + messages <= self.messages_max && queue.bytes + bytes <= self.bytes_max;
             if !fits && queue.messages > 0 {
                 if queue.waiting.len() >= WAITING_MAX {
@@ -102,7 +102,7 @@ impl Inbox {
     /// again.
     pub(crate) fn take(&self, into: &mut VecDeque<Chunk>) {
         let woken = {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.queue.lock();
             std::mem::swap(&mut queue.chunks, into);
             queue.messages = 0;
             queue.bytes = 0;

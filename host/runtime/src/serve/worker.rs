@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
+
+use duet_core::{Condvar, Mutex};
 
 use crate::panic;
 use crate::serve::slot::Slot;
@@ -34,7 +36,7 @@ impl std::fmt::Debug for WorkerQueue {
 
 impl WorkerQueue {
     fn order(&self, order: impl FnOnce(&mut Orders)) {
-        order(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner));
+        order(&mut self.orders.lock());
         self.wake.notify_one();
     }
 
@@ -45,7 +47,7 @@ impl WorkerQueue {
 
     /// A number for a slot that will be installed.
     pub(crate) fn reserve(&self) -> usize {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.orders.lock();
         orders.slots += 1;
         orders.slots - 1
     }
@@ -85,9 +87,9 @@ impl Drop for Worker {
 fn run(queue: &WorkerQueue, slots: &mut Vec<Option<Slot>>, ready: &mut VecDeque<usize>) {
     loop {
         {
-            let mut orders = queue.orders.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut orders = queue.orders.lock();
             while ready.is_empty() && orders.ready.is_empty() && orders.new.is_empty() && !orders.stop {
-                orders = queue.wake.wait(orders).unwrap_or_else(PoisonError::into_inner);
+                orders = queue.wake.wait(orders);
             }
             ready.append(&mut orders.ready);
             for (number, slot) in orders.new.drain(..) {

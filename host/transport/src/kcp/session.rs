@@ -3,12 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use duet_core::grace;
+use duet_core::{Mutex, MutexGuard, grace};
 use kcp::Kcp;
 use tokio::io::ReadBuf;
 
@@ -121,7 +121,7 @@ impl Session {
 
     /// Takes in a datagram. True for the first since the last [`Session::settle`].
     pub(super) fn feed(&self, segments: &mut [u8], now: Instant) -> Result<bool, Refusal> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         self.sent.set_open(state.may_speak(now));
         let Ok(core) = &mut state.core else { return Err(Refusal::Stray) };
         let milliseconds = self.port.milliseconds(now);
@@ -140,7 +140,7 @@ impl Session {
 
     /// After the datagrams of a batch: answers them, sends what the window now allows, wakes who waits.
     pub(super) fn settle(&self, now: Instant) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_touched = false;
         let Ok(core) = &state.core else { return };
         let (readable, writable) = (core.peeksize().is_ok(), core.wait_snd() < self.waiting_max());
@@ -156,7 +156,7 @@ impl Session {
 
     /// Keeps a deadline. False once the session has ended.
     pub(super) fn tick(&self, at: Instant, now: Instant) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.timer != Some(at) {
             return true;
         }
@@ -184,7 +184,7 @@ impl Session {
 
     /// Ends the session now, if it has not ended.
     pub(super) fn end(&self, end: End) {
-        let state = self.lock();
+        let state = self.state.lock();
         if state.core.is_ok() {
             Self::finish(state, end);
         }
@@ -192,7 +192,7 @@ impl Session {
 
     /// What is sent until then is lost on the way.
     pub(super) fn hush(&self, until: Option<Instant>) {
-        self.lock().hushed_until = until;
+        self.state.lock().hushed_until = until;
     }
 
     /// The number that the client was told is expected from it: nothing of it was received while that is 0.
@@ -201,7 +201,7 @@ impl Session {
     }
 
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let State { core, rest, reader, .. } = &mut *state;
         let core = match core {
             Ok(core) => core,
@@ -224,7 +224,7 @@ impl Session {
     }
 
     pub(super) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.lingers_until.is_some() {
             return Err(End::Closed.into());
         }
@@ -249,14 +249,14 @@ impl Session {
     }
 
     pub(super) fn try_flush(&self) -> io::Result<bool> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         self.flush(&mut state, Instant::now())?;
         let core = state.core.as_ref().map_err(|end| io::Error::from(*end))?;
         Ok(core.wait_snd() == 0)
     }
 
     pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let core = state.core.as_ref().map_err(|end| io::Error::from(*end))?;
         if core.wait_snd() < self.waiting_max() {
             return Poll::Ready(Ok(()));
@@ -266,7 +266,7 @@ impl Session {
     }
 
     pub(super) fn shutdown(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.core.is_ok() && state.lingers_until.is_none() {
             let now = Instant::now();
             state.lingers_until = Some(now + self.port.options().linger);
@@ -313,10 +313,6 @@ impl Session {
         drop(state);
         drop(core);
         waiting.into_iter().flatten().for_each(Waker::wake);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use duet_core::Mutex;
 use tokio::sync::Notify;
 
 use super::session::Key;
@@ -26,7 +26,7 @@ struct Queue {
 impl Timers {
     /// Sets a deadline, and wakes the driver if it would look too late.
     pub(super) fn arm(&self, at: Instant, key: Key) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.heap.push(Reverse((at, key)));
         if queue.looks.is_none_or(|looks| at < looks) {
             queue.looks = Some(at);
@@ -37,7 +37,7 @@ impl Timers {
 
     /// When the driver has to look next, at `latest` if that is given.
     pub(super) fn plan(&self, latest: Option<Instant>) -> Option<Instant> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let first = queue.heap.peek().map(|Reverse((at, _))| *at);
         queue.looks = [first, latest].into_iter().flatten().min();
         queue.looks
@@ -45,7 +45,7 @@ impl Timers {
 
     /// Takes the next deadline that has passed.
     pub(super) fn due(&self, now: Instant) -> Option<(Instant, Key)> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         // The driver is awake: it plans again before it sleeps.
         queue.looks = Some(now);
         let Reverse((at, _)) = queue.heap.peek()?;
@@ -60,10 +60,6 @@ impl Timers {
     /// Until the driver has to look.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use duet_core::Mutex;
 use rustls::ServerConnection;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -40,8 +41,7 @@ pub struct TlsWriter {
 }
 
 /// Locked only for as long as it takes to encrypt or decrypt what is there; nobody waits for the network with it.
-#[derive(Clone, Debug)]
-struct Session(Arc<Mutex<ServerConnection>>);
+type Session = Arc<Mutex<ServerConnection>>;
 
 /// A socket as rustls writes to it.
 struct Socket<'a> {
@@ -56,8 +56,8 @@ struct Socket<'a> {
 pub(crate) fn split(stream: TlsStream) -> (TlsReader, TlsWriter) {
     let (tcp, connection) = stream.into_inner();
     let (read, write) = tcp.into_split();
-    let session = Session(Arc::new(Mutex::new(connection)));
-    (TlsReader { tcp: read, session: session.clone() }, TlsWriter { tcp: write, session, passed_on: AtomicU64::new(0) })
+    let session = Session::new(Mutex::new(connection));
+    (TlsReader { tcp: read, session: Arc::clone(&session) }, TlsWriter { tcp: write, session, passed_on: AtomicU64::new(0) })
 }
 
 impl TlsReader {
@@ -146,12 +146,6 @@ impl TlsWriter {
 
     pub(crate) fn tcp(&self) -> &TcpStream {
         self.tcp.as_ref()
-    }
-}
-
-impl Session {
-    fn lock(&self) -> MutexGuard<'_, ServerConnection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use duet_core::Mutex;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -91,14 +92,14 @@ impl TlsIdentity {
     /// [`TlsError`]; the old certificate stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         // Before reading: what changes meanwhile is seen as changed.
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = stamps(&self.certificate, &self.key);
+        *self.seen.lock() = stamps(&self.certificate, &self.key);
         self.current.store(Arc::new(read(&self.certificate, &self.key)?));
         Ok(())
     }
 
     /// Whether a file changed since both were read last, also if that failed: a bad file is not read again before it changes.
     pub fn changed(&self) -> bool {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != stamps(&self.certificate, &self.key)
+        *self.seen.lock() != stamps(&self.certificate, &self.key)
     }
 
     /// Until when the certificate in use is valid.

@@ -3,7 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+
+use duet_core::Mutex;
 
 /// Whether the caller has to do without a peer's tools: `go`, `node`, `chromium`.
 pub(crate) fn is_skipped(tool: &str) -> bool {
@@ -38,7 +40,7 @@ pub(super) fn npm_ws() -> &'static Path {
 /// A folder with its npm modules, as its lock file has them. The SDK is built along with them.
 pub(super) fn with_modules(folder: PathBuf) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = ONE_AT_A_TIME.lock();
     let changed = |path: &str| folder.join(path).metadata().and_then(|file| file.modified()).ok();
     // npm writes this file when it is done.
     if changed("node_modules/.package-lock.json") < changed("package-lock.json") {

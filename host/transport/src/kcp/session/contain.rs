@@ -16,7 +16,7 @@ impl Session {
         self.port.stats().panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(peer = %self.key.peer, "a panic ends this kcp session");
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.timer = Some(now);
         Self::finish(state, End::Dead);
         self.port.timers().arm(now, self.key);
