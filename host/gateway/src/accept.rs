@@ -14,12 +14,12 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::connection::Connection;
-use crate::gateway::Shared;
 use crate::life::live;
 use crate::outbox::OutboxLimits;
 use crate::panics::survive;
 use crate::place::Place;
 use crate::profile::Profile;
+use crate::shared::Shared;
 use crate::throttle::Throttle;
 use crate::{CloseReason, ListenerOptions, Protocol, Refusal};
 

@@ -11,9 +11,9 @@ use duet_core::{Action, ConnId, Effect, Egress, ErrorCode, Origin, Route, Seq, T
 use duet_session::Sessions;
 
 use crate::connection::Connection;
-use crate::outbox::{Cause, Overflow, Taken};
+use crate::outbox::{Cause, Taken};
 use crate::profile::Profile;
-use crate::{CloseReason, Connections, Refusal};
+use crate::{CloseReason, Connections, Overflow, Refusal};
 
 /// Memory that a thread keeps for encoding between batches.
 const SCRATCH_BYTES: usize = 256 << 10;

@@ -11,11 +11,11 @@ use duet_core::{ConnId, ErrorCode, Route, Uid};
 use duet_transport::Writer;
 
 use self::waiting::Waiting;
-use crate::CloseReason;
 use crate::flow::Flow;
 use crate::lock::{Held, Lock, Rank};
-use crate::outbox::{Cause, Flushed, Limit, Outbox, OutboxLimits, Overflow, Taken};
+use crate::outbox::{Cause, Flushed, Limit, Outbox, OutboxLimits, Taken};
 use crate::profile::Profile;
+use crate::{CloseReason, Overflow};
 
 /// A client's connection, or the session that outlives it. A task reads; whoever has something to send writes.
 #[derive(Debug)]

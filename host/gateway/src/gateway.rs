@@ -2,54 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use duet_core::{Dispatch, ErrorCode, Registry};
-use duet_transport::{BindError, Guard, KcpListener, Listener, TlsError};
+use duet_transport::{BindError, KcpListener, Listener, TlsError};
 use tokio::task::JoinSet;
 
 use crate::accept::{Door, accept, accept_kcp, kcp_admission};
 use crate::connection::Connection;
-use crate::overload::{Load, watch};
+use crate::overload::watch;
 use crate::panics::survive;
 use crate::place::Place;
 use crate::profile::Profile;
-use crate::{CloseReason, Connections, GatewayOptions, ListenerOptions, Protocol};
+use crate::shared::Shared;
+use crate::{CloseReason, Connections, ListenerOptions, Protocol};
 
 /// How often a gate that drains looks whether it is done.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
 /// Longest time between two connections that a gate which drains closes: at least a thousand go in a second.
 const CLOSING_STEP: Duration = Duration::from_millis(1);
-
-/// What the tasks of a gate share.
-pub(crate) struct Shared {
-    pub(crate) dispatch: Arc<dyn Dispatch>,
-    pub(crate) registry: Arc<dyn Registry>,
-    pub(crate) connections: Arc<Connections>,
-    pub(crate) guard: Guard,
-    pub(crate) load: Load,
-    stopping: AtomicBool,
-}
-
-impl Shared {
-    pub(crate) fn options(&self) -> &GatewayOptions {
-        &self.connections.options
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-
-    /// What every message is answered, if the gate takes nothing new.
-    pub(crate) fn closed(&self) -> Option<ErrorCode> {
-        match (self.is_stopping(), self.load.is_critical()) {
-            (true, _) => Some(ErrorCode::GOING_AWAY),
-            (false, true) => Some(ErrorCode::BUSY),
-            (false, false) => None,
-        }
-    }
-}
 
 /// Why a gate could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -133,8 +104,7 @@ impl Gateway {
         registry: Arc<dyn Registry>,
     ) -> Result<Self, OpenError> {
         connections.set_registry(Arc::clone(&registry));
-        let guard = Guard::new(connections.options.guard.clone());
-        let shared = Arc::new(Shared { dispatch, registry, connections, guard, load: Load::default(), stopping: AtomicBool::new(false) });
+        let shared = Arc::new(Shared::new(connections, dispatch, registry));
         let mut opened: Vec<(Socket, Door)> = Vec::new();
         for (at, listener) in listeners.iter().enumerate() {
             let profile = Arc::new(Profile::new(listener));
@@ -158,7 +128,7 @@ impl Gateway {
         if let Some(marks) = shared.options().memory {
             let shared = Arc::clone(&shared);
             accepting.spawn(async move {
-                while survive("watching memory", shared.connections.stats(), watch(&shared, marks)).await.is_none() {}
+                while survive("watching memory", shared.connections.stats(), watch(&shared.load, marks)).await.is_none() {}
             });
         }
         Ok(Self { shared, accepting, addresses })
@@ -173,7 +143,7 @@ impl Gateway {
     /// after `timeout` is cut off. Returns how many connections were.
     pub async fn drain(mut self, timeout: Duration) -> usize {
         let deadline = Instant::now() + timeout;
-        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.shared.stop();
         self.accepting.shutdown().await;
         let stats = self.shared.connections.stats();
         let done = async |done: &dyn Fn() -> bool| {

@@ -9,10 +9,10 @@ use duet_core::{ConnId, ErrorCode, Request, RequestKind, Requests, Route, RouteT
 use duet_session::Heartbeat;
 
 use crate::connection::Connection;
-use crate::outbox::{Cause, Overflow};
+use crate::outbox::Cause;
 use crate::resume::SessionAnswer;
 use crate::throttle::{Throttle, Verdict};
-use crate::{CloseReason, Connections, Refusal};
+use crate::{CloseReason, Connections, Overflow, Refusal};
 
 /// The receiving side of a connection: what is left over of the last read.
 #[derive(Debug)]

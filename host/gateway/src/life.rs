@@ -12,9 +12,9 @@ use duet_transport::{Reader, in_time};
 use futures_util::FutureExt;
 
 use crate::connection::Connection;
-use crate::gateway::Shared;
 use crate::outbox::Sending;
 use crate::place::Place;
+use crate::shared::Shared;
 use crate::task::{End, serve};
 use crate::throttle::Throttle;
 use crate::{CloseReason, Refusal};

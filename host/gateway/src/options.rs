@@ -11,7 +11,6 @@ use duet_session::{DuplicateLogin, SessionLimits, Timeouts};
 use duet_transport::{GuardOptions, KcpOptions, Networks, Rate, TlsIdentity, WsOptions};
 
 use crate::CloseReason;
-use crate::outbox::Overflow;
 
 /// Limits of a gate.
 #[derive(Clone, Debug)]
@@ -65,6 +64,18 @@ pub struct RoutePolicy {
     pub body_bytes_max: Option<usize>,
     /// What is done with messages to clients that do not read.
     pub overflow: Overflow,
+}
+
+/// What is done with a packet for a client that does not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// Its connection is closed once the queue is full.
+    #[default]
+    Close,
+    /// A packet that finds the queue full is dropped.
+    DropNewest,
+    /// A packet takes the place of the one of the same route that still waits. One that finds the queue full is dropped.
+    KeepLatest,
 }
 
 /// The stages of overload.

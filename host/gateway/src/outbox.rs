@@ -12,8 +12,8 @@ use duet_core::Route;
 use duet_transport::Writer;
 
 pub(crate) use self::resumption::Stuck;
-use crate::CloseReason;
 use crate::retained::Retained;
+use crate::{CloseReason, Overflow};
 
 pub(crate) use self::room::{Cause, Limit, Load, OutboxLimits};
 
@@ -73,18 +73,6 @@ pub(crate) enum Flushed {
     All,
     /// The client has to read first.
     Blocked,
-}
-
-/// What is done with a packet for a client that does not read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overflow {
-    /// Its connection is closed once the queue is full.
-    #[default]
-    Close,
-    /// A packet that finds the queue full is dropped.
-    DropNewest,
-    /// A packet takes the place of the one of the same route that still waits. One that finds the queue full is dropped.
-    KeepLatest,
 }
 
 /// What became of a packet.

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::MemoryMarks;
-use crate::gateway::Shared;
 
 /// How often memory is measured. A read of /proc takes some 10 us.
 const STEP: Duration = Duration::from_millis(100);
@@ -31,7 +30,7 @@ impl Load {
 }
 
 /// Keeps [`Load`] up to date until it is dropped.
-pub(crate) async fn watch(shared: &Shared, marks: MemoryMarks) {
+pub(crate) async fn watch(load: &Load, marks: MemoryMarks) {
     // Open from the start: when connections have taken all file descriptors, memory is watched all the same.
     let statm = File::open("/proc/self/statm").ok();
     loop {
@@ -40,7 +39,7 @@ pub(crate) async fn watch(shared: &Shared, marks: MemoryMarks) {
             return;
         };
         let level = u8::from(bytes > marks.high) + u8::from(bytes > marks.critical);
-        let before = shared.load.0.swap(level, Ordering::Relaxed);
+        let before = load.0.swap(level, Ordering::Relaxed);
         if level != before {
             let mib = bytes >> 20;
             match level {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use duet_transport::{Permit, Refusal};
 
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 /// One of `connections_max`, and one of those that its address may have. A suspended session has neither: its client needs them to come
 /// back.

@@ -15,9 +15,9 @@ use tokio::io::ReadBuf;
 use tokio::time::Sleep;
 
 use crate::connection::Connection;
-use crate::gateway::Shared;
 use crate::inbound::{Fatal, Harvest, Inbound};
 use crate::outbox::{Flushed, Load, Sending};
+use crate::shared::Shared;
 use crate::throttle::Throttle;
 use crate::{CloseReason, Refusal};
 

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use duet_core::Route;
 
-use super::{Cause, Chunk, Outbox, Overflow, Sending, Taken};
-use crate::CloseReason;
+use super::{Cause, Chunk, Outbox, Sending, Taken};
 use crate::retained::{Gap, Retained};
+use crate::{CloseReason, Overflow};
 
 /// Why a session cannot go on with another socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
