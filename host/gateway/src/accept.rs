@@ -13,12 +13,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::connection::Connection;
 use crate::life::live;
 use crate::outbox::OutboxLimits;
 use crate::panics::survive;
 use crate::place::Place;
 use crate::profile::Profile;
+use crate::session::Session;
 use crate::shared::Shared;
 use crate::throttle::Throttle;
 use crate::{CloseReason, ListenerOptions, Protocol, Refusal};
@@ -77,7 +77,7 @@ struct Handshake(Arc<Shared>);
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.0.connections.stats().leave_handshake();
+        self.0.sessions.stats().leave_handshake();
     }
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn accept(mut listener: Listener, door: Arc<Door>) {
             let (stream, peer) = listener.accept().await;
             meet(stream, peer, &door);
         };
-        survive("accepting connections", door.shared.connections.stats(), step).await;
+        survive("accepting connections", door.shared.sessions.stats(), step).await;
     }
 }
 
@@ -119,11 +119,11 @@ pub(crate) fn kcp_admission(profile: &Profile, shared: &Arc<Shared>) -> KcpAdmis
 pub(crate) async fn accept_kcp(mut listener: KcpListener<Place>, door: Door) {
     loop {
         let step = async {
-            let session = listener.accept().await;
-            let stream = Stream { reader: Reader::Kcp(session.reader), writer: Writer::Kcp(session.writer) };
-            start(stream, session.peer, &door, session.admitted);
+            let kcp = listener.accept().await;
+            let stream = Stream { reader: Reader::Kcp(kcp.reader), writer: Writer::Kcp(kcp.writer) };
+            start(stream, kcp.peer, &door, kcp.admitted);
         };
-        survive("accepting kcp sessions", door.shared.connections.stats(), step).await;
+        survive("accepting kcp sessions", door.shared.sessions.stats(), step).await;
     }
 }
 
@@ -140,8 +140,8 @@ fn meet(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>) {
         start(stream.into(), peer, door, place);
         return;
     }
-    if !shared.connections.stats().enter_handshake(shared.options().handshakes_max) {
-        shared.connections.stats().refuse(Refusal::Handshakes);
+    if !shared.sessions.stats().enter_handshake(shared.options().handshakes_max) {
+        shared.sessions.stats().refuse(Refusal::Handshakes);
         turn_away(stream, door);
         return;
     }
@@ -149,7 +149,7 @@ fn meet(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>) {
     let door = Arc::clone(door);
     // A task of its own, so that the connection's task does not carry the handshake's memory.
     tokio::spawn(async move {
-        let stats = door.shared.connections.stats();
+        let stats = door.shared.sessions.stats();
         let mut place = place;
         let Some(shaken) = survive("a handshake", stats, shake_hands(stream, peer, trusted, &door, &mut place)).await else {
             stats.close(CloseReason::Internal);
@@ -172,7 +172,7 @@ fn meet(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>) {
 
 /// A place for one more connection, if there is one and its address may have it.
 fn enter(shared: &Arc<Shared>, address: Option<IpAddr>) -> Option<Place> {
-    let stats = shared.connections.stats();
+    let stats = shared.sessions.stats();
     let Some(mut place) = Place::take(shared) else {
         stats.close(CloseReason::TooManyConnections);
         return None;
@@ -188,7 +188,7 @@ fn enter(shared: &Arc<Shared>, address: Option<IpAddr>) -> Option<Place> {
 }
 
 fn refused(shared: &Shared, refusal: GuardRefusal) {
-    shared.connections.stats().refuse(match refusal {
+    shared.sessions.stats().refuse(match refusal {
         GuardRefusal::TooManyOfAddress => Refusal::AddressConnections,
         GuardRefusal::TooFast => Refusal::AddressRate,
         GuardRefusal::TableFull => Refusal::AddressTable,
@@ -275,7 +275,7 @@ fn start(stream: Stream, address: SocketAddr, door: &Door, place: Place) {
     let options = shared.options();
     let limits = OutboxLimits::new(options, door.profile.format.packet_bytes_max());
     let throttle = (!options.guard.exempt.contains(address.ip())).then(|| Box::new(Throttle::new(options.rates, Instant::now())));
-    let id = shared.connections.next_id();
-    let connection = Arc::new(Connection::new(id, Arc::clone(&door.profile), address, stream.writer, limits));
-    tokio::spawn(live(connection, stream.reader, throttle, place));
+    let id = shared.sessions.next_id();
+    let session = Arc::new(Session::new(id, Arc::clone(&door.profile), address, stream.writer, limits));
+    tokio::spawn(live(session, stream.reader, throttle, place));
 }

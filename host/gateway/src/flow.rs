@@ -9,7 +9,7 @@ use futures_util::task::AtomicWaker;
 /// Nobody waits for requests to be done.
 const NEVER: usize = usize::MAX;
 
-/// Wakes the task of a connection, and counts its requests. Apart from the connection, because what is in flight holds it: the socket must
+/// Wakes the task of a connection, and counts its requests. Apart from the session, because what is in flight holds it: the socket must
 /// not stay open for that.
 #[derive(Debug)]
 pub(crate) struct Flow {
@@ -25,7 +25,7 @@ impl Flow {
         Self { waker: AtomicWaker::new(), in_flight: AtomicUsize::new(0), wanted: AtomicUsize::new(NEVER) }
     }
 
-    /// Whom to wake from now on. Only the owner of the connection may ask, under the lock of its queue.
+    /// Whom to wake from now on. Only the owner of the session may ask, under the lock of its queue.
     pub(crate) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }

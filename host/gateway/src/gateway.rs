@@ -9,13 +9,13 @@ use duet_transport::{BindError, KcpListener, Listener, TlsError};
 use tokio::task::JoinSet;
 
 use crate::accept::{Door, accept, accept_kcp, kcp_admission};
-use crate::connection::Connection;
 use crate::overload::watch;
 use crate::panics::survive;
 use crate::place::Place;
 use crate::profile::Profile;
+use crate::session::Session;
 use crate::shared::Shared;
-use crate::{CloseReason, Connections, ListenerOptions, Protocol};
+use crate::{CloseReason, ListenerOptions, Protocol, Sessions};
 
 /// How often a gate that drains looks whether it is done.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
@@ -99,12 +99,12 @@ impl Gateway {
     /// [`OpenError`] of the first listener that cannot be opened.
     pub fn open(
         listeners: &[ListenerOptions],
-        connections: Arc<Connections>,
+        sessions: Arc<Sessions>,
         dispatch: Arc<dyn Dispatch>,
         registry: Arc<dyn Registry>,
     ) -> Result<Self, OpenError> {
-        connections.set_registry(Arc::clone(&registry));
-        let shared = Arc::new(Shared::new(connections, dispatch, registry));
+        sessions.set_registry(Arc::clone(&registry));
+        let shared = Arc::new(Shared::new(sessions, dispatch, registry));
         let mut opened: Vec<(Socket, Door)> = Vec::new();
         for (at, listener) in listeners.iter().enumerate() {
             let profile = Arc::new(Profile::new(listener));
@@ -128,7 +128,7 @@ impl Gateway {
         if let Some(marks) = shared.options().memory {
             let shared = Arc::clone(&shared);
             accepting.spawn(async move {
-                while survive("watching memory", shared.connections.stats(), watch(&shared.load, marks)).await.is_none() {}
+                while survive("watching memory", shared.sessions.stats(), watch(&shared.load, marks)).await.is_none() {}
             });
         }
         Ok(Self { shared, accepting, addresses })
@@ -145,13 +145,13 @@ impl Gateway {
         let deadline = Instant::now() + timeout;
         self.shared.stop();
         self.accepting.shutdown().await;
-        let stats = self.shared.connections.stats();
+        let stats = self.shared.sessions.stats();
         let done = async |done: &dyn Fn() -> bool| {
             while !done() && Instant::now() < deadline {
                 tokio::time::sleep(DRAIN_STEP).await;
             }
         };
-        done(&|| self.shared.dispatch.is_idle() && self.shared.connections.are_answered()).await;
+        done(&|| self.shared.dispatch.is_idle() && self.shared.sessions.are_answered()).await;
         self.close_all(deadline).await;
         done(&|| stats.alive() == 0).await;
         // The last events.
@@ -164,17 +164,17 @@ impl Gateway {
     /// Asks every client to come back later, each at another time.
     async fn close_all(&self, deadline: Instant) {
         let options = self.shared.options();
-        let all = self.shared.connections.all();
+        let all = self.shared.sessions.all();
         let spread = options.drain_spread.min(CLOSING_STEP.saturating_mul(u32::try_from(all.len()).unwrap_or(u32::MAX)));
         let begun = Instant::now();
         let share = |time: Duration, at: usize| time.mul_f64(at as f64 / all.len().max(1) as f64);
-        for (at, connection) in all.iter().enumerate() {
+        for (at, session) in all.iter().enumerate() {
             let due = begun + share(spread, at);
             if due > Instant::now() && due < deadline {
                 tokio::time::sleep_until(due.into()).await;
             }
             let later = share(options.reconnect_spread, shuffled(at, all.len()));
-            ask_back(connection, later);
+            ask_back(session, later);
         }
     }
 }
@@ -184,9 +184,9 @@ const fn shuffled(at: usize, len: usize) -> usize {
     if len == 0 { 0 } else { at.wrapping_mul(0x9e37_79b1) % len }
 }
 
-fn ask_back(connection: &Connection, later: Duration) {
+fn ask_back(session: &Session, later: Duration) {
     let text = format!("{}; retry-after-ms={}", ErrorCode::GOING_AWAY.text(), later.as_millis());
-    connection.close(CloseReason::GoingAway, &text);
+    session.close(CloseReason::GoingAway, &text);
 }
 
 impl std::fmt::Debug for Gateway {

@@ -8,11 +8,11 @@ use duet_codec::{Cut, DecodeError, Packet, WsDecoder, WsEvent};
 use duet_core::{ConnId, ErrorCode, Request, RequestKind, Requests, Route, RouteTable, Seq, Uid};
 use duet_session::Heartbeat;
 
-use crate::connection::Connection;
 use crate::outbox::Cause;
 use crate::resume::SessionAnswer;
+use crate::session::Session;
 use crate::throttle::{Throttle, Verdict};
-use crate::{CloseReason, Connections, Overflow, Refusal};
+use crate::{CloseReason, Overflow, Refusal, Sessions};
 
 /// The receiving side of a connection: what is left over of the last read.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(crate) enum Inbound {
 /// What one read comes to.
 #[derive(Debug)]
 pub(crate) struct Harvest<'a> {
-    pub(crate) connections: &'a Connections,
-    pub(crate) connection: &'a Arc<Connection>,
+    pub(crate) sessions: &'a Sessions,
+    pub(crate) session: &'a Arc<Session>,
     pub(crate) routes: &'a RouteTable,
     pub(crate) throttle: Option<&'a mut Throttle>,
     /// What is answered to everything, if the gate takes nothing new.
@@ -47,8 +47,8 @@ pub(crate) struct Harvest<'a> {
     pub(crate) is_fresh: bool,
     /// Messages for plugins or refused, without those about the session.
     pub(crate) messages: u64,
-    /// The connection whose session goes on with this socket.
-    pub(crate) resumed: Option<Arc<Connection>>,
+    /// The session that goes on with this socket.
+    pub(crate) resumed: Option<Arc<Session>>,
 }
 
 /// The connection has to end.
@@ -90,7 +90,7 @@ impl Inbound {
 }
 
 fn take_stream(partial: &mut Vec<u8>, mut input: &[u8], harvest: &mut Harvest<'_>) -> Result<(), Fatal> {
-    let format = harvest.connection.profile.format;
+    let format = harvest.session.profile.format;
     // The packet that was begun grows by what came for it, never by what it claims.
     while !partial.is_empty() {
         match format.cut(partial)? {
@@ -166,7 +166,7 @@ impl Harvest<'_> {
 
     #[inline]
     fn packet(&mut self, packet: &[u8]) -> Result<(), Fatal> {
-        let profile = &self.connection.profile;
+        let profile = &self.session.profile;
         self.packets += 1;
         match profile.format.decode(profile.carrier, packet)? {
             Packet::Empty => {}
@@ -193,7 +193,7 @@ impl Harvest<'_> {
         }
         let (code, cause) = match self.routes.get(route) {
             _ if self.closed.is_some() => (self.closed.unwrap_or(ErrorCode::BUSY), self.shed()),
-            _ if self.connection.profile.sessions.route == Some(route) => {
+            _ if self.session.profile.sessions.route == Some(route) => {
                 self.session(route, seq, body);
                 return Ok(());
             }
@@ -219,42 +219,42 @@ impl Harvest<'_> {
     }
 
     fn is_too_long(&self, route: Route, body: &[u8]) -> bool {
-        let routes = &self.connections.options.routes;
+        let routes = &self.sessions.options.routes;
         !routes.is_empty() && routes.get(&route).and_then(|policy| policy.body_bytes_max).is_some_and(|max| body.len() > max)
     }
 
     fn refuse(&mut self, route: Route, seq: Seq, code: ErrorCode, cause: Option<Refusal>) {
         if let Some(cause) = cause {
-            self.connections.stats.refuse(cause);
+            self.sessions.stats.refuse(cause);
         }
-        let connection = self.resumed.as_ref().unwrap_or(self.connection);
+        let session = self.resumed.as_ref().unwrap_or(self.session);
         // Nobody counts what is about the session.
-        let counts = connection.profile.sessions.route != Some(route);
+        let counts = session.profile.sessions.route != Some(route);
         self.messages += u64::from(counts);
         if !counts {
-            self.answers_count += connection.profile.session_error(route, seq, code, code.text(), &mut self.answers);
+            self.answers_count += session.profile.session_error(route, seq, code, code.text(), &mut self.answers);
             return;
         }
-        if !connection.retains() {
-            self.answers_count += connection.profile.error(route, seq, code, text(code), &mut self.answers);
+        if !session.retains() {
+            self.answers_count += session.profile.error(route, seq, code, text(code), &mut self.answers);
             return;
         }
         // The client counts it, so it has to be among those that are kept.
         let mut packet = Vec::new();
-        if connection.profile.error(route, seq, code, text(code), &mut packet) > 0 {
-            connection.add(&Bytes::from(packet), route, Overflow::Close, Cause::Asked);
-            connection.flush();
-            self.connections.bound_retained();
+        if session.profile.error(route, seq, code, text(code), &mut packet) > 0 {
+            session.add(&Bytes::from(packet), route, Overflow::Close, Cause::Asked);
+            session.flush();
+            self.sessions.bound_retained();
         }
     }
 
     /// A packet about the session. What came before it in this read is answered first.
     fn session(&mut self, route: Route, seq: Seq, body: &[u8]) {
-        let connection = self.resumed.as_ref().unwrap_or(self.connection);
-        connection.send(&std::mem::take(&mut self.answers), std::mem::take(&mut self.answers_count));
+        let session = self.resumed.as_ref().unwrap_or(self.session);
+        session.send(&std::mem::take(&mut self.answers), std::mem::take(&mut self.answers_count));
         // With requests on their way it would be unclear whose they are.
         let may_resume = self.requests.is_empty();
-        match self.connections.session_request(connection, seq, body, may_resume) {
+        match self.sessions.session_request(session, seq, body, may_resume) {
             Ok(SessionAnswer::Issued) => self.messages = 0,
             Ok(SessionAnswer::Acknowledged) => {}
             Ok(SessionAnswer::Resumed(resumed)) => {
@@ -262,7 +262,7 @@ impl Harvest<'_> {
                 self.resumed = Some(resumed);
             }
             Err(error) => {
-                let (profile, text) = (&self.connection.profile, error.to_string());
+                let (profile, text) = (&self.session.profile, error.to_string());
                 self.answers_count += profile.session_error(route, seq, error.code(), &text, &mut self.answers);
             }
         }

@@ -1,6 +1,6 @@
 //! Owns the connections of clients: reads and cuts, routes, writes and closes; knows who is bound to which uid and in which channel.
 //!
-//! It knows no plugin. Requests leave by [`duet_core::Dispatch`], effects come back through [`Connections`], which is the
+//! It knows no plugin. Requests leave by [`duet_core::Dispatch`], effects come back through [`Sessions`], which is the
 //! [`duet_core::Egress`] and the [`duet_core::Directory`] of this process.
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
@@ -9,7 +9,6 @@ mod accept;
 mod apply;
 mod close;
 mod connection;
-mod connections;
 mod flow;
 mod gateway;
 mod inbound;
@@ -23,14 +22,15 @@ mod place;
 mod profile;
 mod resume;
 mod retained;
+mod session;
+mod sessions;
 mod shared;
 mod stats;
-mod task;
 mod throttle;
 
 pub use self::accept::PARTINGS_MAX;
 pub use self::close::CloseReason;
-pub use self::connections::Connections;
 pub use self::gateway::{Gateway, OpenError};
 pub use self::options::{GatewayOptions, ListenerOptions, MemoryMarks, Overflow, Protocol, Rates, RoutePolicy, SessionOptions};
+pub use self::sessions::Sessions;
 pub use self::stats::{Refusal, Stats};

@@ -11,65 +11,59 @@ use duet_session::Lost;
 use duet_transport::{Reader, in_time};
 use futures_util::FutureExt;
 
-use crate::connection::Connection;
+use crate::connection::{End, serve};
 use crate::outbox::Sending;
 use crate::place::Place;
+use crate::session::Session;
 use crate::shared::Shared;
-use crate::task::{End, serve};
 use crate::throttle::Throttle;
 use crate::{CloseReason, Refusal};
 
-/// How long the last requests and events of a connection may wait for room in a plugin's queue.
+/// How long the last requests and events of a session may wait for room in a plugin's queue.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// The whole life of a connection: the task of one socket. Whatever panics in it ends this one session as any other cause would.
-pub(crate) async fn live(connection: Arc<Connection>, socket: Reader, throttle: Option<Box<Throttle>>, mut place: Place) {
+pub(crate) async fn live(session: Arc<Session>, socket: Reader, throttle: Option<Box<Throttle>>, mut place: Place) {
     let shared = Arc::clone(&place.shared);
-    let first = Arc::clone(&connection);
-    let life = AssertUnwindSafe(spend(connection, socket, throttle, &shared, &mut place)).catch_unwind().await;
+    let first = Arc::clone(&session);
+    let life = AssertUnwindSafe(spend(session, socket, throttle, &shared, &mut place)).catch_unwind().await;
     let reason = match life {
         Ok(reason) => reason,
         Err(panic) => {
-            let connection = first.heir();
-            shared.connections.panicked(connection.id, &*panic);
-            let end = finish(&shared, connection, first.id.0, CloseReason::Internal);
+            let session = first.heir();
+            shared.sessions.panicked(session.id, &*panic);
+            let end = finish(&shared, session, first.id.0, CloseReason::Internal);
             AssertUnwindSafe(end).catch_unwind().await.unwrap_or_else(|panic| {
-                shared.connections.panicked(connection.id, &*panic);
+                shared.sessions.panicked(session.id, &*panic);
                 CloseReason::Internal
             })
         }
     };
-    shared.connections.stats().close(reason);
+    shared.sessions.stats().close(reason);
     tracing::debug!(conn = %first.id, peer = %first.address(), reason = reason.name(), "connection ended");
     drop(place);
 }
 
 /// Serves a connection, and waits for its client if it is lost. Returns why it ended.
-async fn spend(
-    connection: Arc<Connection>,
-    socket: Reader,
-    throttle: Option<Box<Throttle>>,
-    shared: &Shared,
-    place: &mut Place,
-) -> CloseReason {
-    shared.connections.insert(&connection);
+async fn spend(session: Arc<Session>, socket: Reader, throttle: Option<Box<Throttle>>, shared: &Shared, place: &mut Place) -> CloseReason {
+    shared.sessions.insert(&session);
     if shared.is_stopping() {
         // Its handshake ended after everybody was asked to leave.
-        connection.close(CloseReason::GoingAway, "");
+        session.close(CloseReason::GoingAway, "");
     }
-    let End { reason, connection, owner } = serve(connection, socket, throttle, shared).await;
-    let cause = match lose(shared, &connection, owner, reason) {
+    let End { reason, session, owner } = serve(session, socket, throttle, shared).await;
+    let cause = match lose(shared, &session, owner, reason) {
         Next::Elsewhere => None,
         Next::End(cause) => Some(cause),
         Next::Wait(until) => {
             place.suspend();
-            wait(shared, &connection, owner, until).await
+            wait(shared, &session, owner, until).await
         }
     };
     match cause {
         // What waits goes on with the session.
         None => CloseReason::Resumed,
-        Some(cause) => finish(shared, &connection, owner, cause).await,
+        Some(cause) => finish(shared, &session, owner, cause).await,
     }
 }
 
@@ -83,37 +77,37 @@ enum Next {
 }
 
 /// Notes in the book that the connection is lost, if it is.
-fn lose(shared: &Shared, connection: &Connection, owner: u64, reason: CloseReason) -> Next {
-    let mut book = shared.connections.book();
-    if !connection.is_owned_by(owner) {
+fn lose(shared: &Shared, session: &Session, owner: u64, reason: CloseReason) -> Next {
+    let mut book = shared.sessions.book();
+    if !session.is_owned_by(owner) {
         return Next::Elsewhere;
     }
-    let mut outbox = connection.outbox();
+    let mut outbox = session.outbox();
     // What the server ends does not come back, even if its socket failed in the end.
     let cause = match outbox.state() {
         Sending::Closing(why) | Sending::Closed(why) if !why.is_loss() => why,
         _ => reason,
     };
-    let waits = cause.is_loss() && connection.has_room_for_event() && matches!(book.lose(connection.id), Lost::Suspended { .. });
+    let waits = cause.is_loss() && session.has_room_for_event() && matches!(book.lose(session.id), Lost::Suspended { .. });
     if !waits {
         return Next::End(cause);
     }
     // Bound -> Suspended, before anybody can resume it.
     outbox.suspend();
-    shared.connections.event(connection, RequestKind::Suspend, connection.uid(), cause.name());
-    Next::Wait(Instant::now() + connection.profile.sessions.resume_timeout)
+    shared.sessions.event(session, RequestKind::Suspend, session.uid(), cause.name());
+    Next::Wait(Instant::now() + session.profile.sessions.resume_timeout)
 }
 
 /// Waits for the client of a suspended session, and hands on what is left meanwhile. `None` if it came back.
-async fn wait(shared: &Shared, connection: &Connection, owner: u64, until: Instant) -> Option<CloseReason> {
+async fn wait(shared: &Shared, session: &Session, owner: u64, until: Instant) -> Option<CloseReason> {
     let changed = poll_fn(|cx| {
-        connection.hand_on(owner, &*shared.dispatch, cx.waker());
+        session.hand_on(owner, &*shared.dispatch, cx.waker());
         // The owner changes under this lock: a task that is no longer the owner never takes the place of the new one's waker.
-        let outbox = connection.outbox();
-        if !connection.is_owned_by(owner) {
+        let outbox = session.outbox();
+        if !session.is_owned_by(owner) {
             return Poll::Ready(None);
         }
-        connection.task.register(cx.waker());
+        session.task.register(cx.waker());
         match outbox.state() {
             Sending::Closing(reason) | Sending::Closed(reason) => Poll::Ready(Some(reason)),
             Sending::Open => Poll::Pending,
@@ -122,34 +116,34 @@ async fn wait(shared: &Shared, connection: &Connection, owner: u64, until: Insta
     if let Some(end) = in_time(until, changed).await {
         return end;
     }
-    let mut book = shared.connections.book();
-    connection.is_owned_by(owner).then(|| {
-        book.end(connection.id);
+    let mut book = shared.sessions.book();
+    session.is_owned_by(owner).then(|| {
+        book.end(session.id);
         CloseReason::Expired
     })
 }
 
 /// The end of a session, told behind its last message. Only the first time: a panic in the middle of it comes here again.
-async fn finish(shared: &Shared, connection: &Connection, owner: u64, cause: CloseReason) -> CloseReason {
+async fn finish(shared: &Shared, session: &Session, owner: u64, cause: CloseReason) -> CloseReason {
     {
-        let mut book = shared.connections.book();
-        if !connection.is_owned_by(owner) {
+        let mut book = shared.sessions.book();
+        if !session.is_owned_by(owner) {
             // If this panicked while it handed something on, the new owner waits for that.
-            connection.task.wake();
+            session.task.wake();
             return CloseReason::Resumed;
         }
-        book.end(connection.id);
-        connection.outbox().hang_up(cause);
-        if shared.connections.remove(connection.id) {
-            shared.connections.event(connection, RequestKind::Disconnect, connection.uid(), cause.name());
+        book.end(session.id);
+        session.outbox().hang_up(cause);
+        if shared.sessions.remove(session.id) {
+            shared.sessions.event(session, RequestKind::Disconnect, session.uid(), cause.name());
         }
     }
-    let all = poll_fn(|cx| if connection.hand_on(owner, &*shared.dispatch, cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
+    let all = poll_fn(|cx| if session.hand_on(owner, &*shared.dispatch, cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
     if in_time(Instant::now() + LAST_WORDS, all).await.is_none() {
-        let (messages, events) = connection.forget_waiting();
-        shared.connections.stats().refuse_all(Refusal::NoRoom, messages + events);
+        let (messages, events) = session.forget_waiting();
+        shared.sessions.stats().refuse_all(Refusal::NoRoom, messages + events);
         tracing::warn!(
-            conn = %connection.id, uid = connection.uid().map_or(0, |uid| uid.0), messages, events,
+            conn = %session.id, uid = session.uid().map_or(0, |uid| uid.0), messages, events,
             "lost: a connection ended, and what it left found no room in the queues of plugins within {LAST_WORDS:?} (runtime.queue_*)"
         );
     }

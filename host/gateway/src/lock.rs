@@ -5,14 +5,14 @@ use std::ops::{Deref, DerefMut};
 use duet_core::{Mutex, MutexGuard};
 
 /// **The order of locks.** Whoever holds one takes only those below it. Two outboxes are held at the same time only behind the book, by a
-/// resume: first the one of the session, then the one of the connection that asks for it.
+/// resume: first the one that is resumed, then the one of the session that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
-    /// The book of sessions. Who owns a connection changes only under it.
+    /// The book of sessions. Who owns a session changes only under it.
     Book,
     /// What one client is sent.
     Outbox,
-    /// Events and address of a connection.
+    /// Events and address of a session.
     Last,
 }
 

@@ -15,7 +15,7 @@ use crate::CloseReason;
 /// Limits of a gate.
 #[derive(Clone, Debug)]
 pub struct GatewayOptions {
-    /// Connections at a time, those that still shake hands included. One more is told `busy` and closed.
+    /// Sessions at a time, those that still shake hands included. One more is told `busy` and closed.
     pub connections_max: usize,
     /// Handshakes (PROXY, TLS, WebSocket) at a time. One more is told `busy` and closed.
     pub handshakes_max: usize,

@@ -17,7 +17,7 @@ use crate::{CloseReason, Overflow};
 
 pub(crate) use self::room::{Cause, Limit, Load, OutboxLimits};
 
-/// The sending side of a connection. Empty and without memory of its own as long as the client reads.
+/// The sending side of a session. Empty and without memory of its own as long as the client reads.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// `None` while the session is suspended.
@@ -38,7 +38,7 @@ pub(crate) struct Outbox {
     state: Sending,
     /// Packets were added since the last flush.
     added: bool,
-    /// The socket took no more at the last flush. The connection's task tries again when it does.
+    /// The socket took no more at the last flush. The task of the connection tries again when it does.
     blocked: bool,
     /// Sent packets that may have to be sent again, if the client asked for it.
     retained: Option<Box<Retained>>,

@@ -8,7 +8,7 @@ use duet_core::ConnId;
 use duet_core::panic::text;
 use futures_util::FutureExt;
 
-use crate::{Connections, Stats};
+use crate::{Sessions, Stats};
 
 /// Pause of a loop after a step that panicked, so that one that always does takes no whole core.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -26,7 +26,7 @@ pub(crate) async fn survive<T>(what: &str, stats: &Stats, step: impl Future<Outp
     }
 }
 
-impl Connections {
+impl Sessions {
     /// Logs and counts a panic in what served one connection, which the caller ends.
     pub(crate) fn panicked(&self, conn: ConnId, panic: &(dyn Any + Send)) {
         self.stats.panic();

@@ -19,7 +19,7 @@ pub(crate) struct Place {
 impl Place {
     /// A place, if there is one.
     pub(crate) fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let is_free = shared.connections.stats().enter(shared.options().connections_max);
+        let is_free = shared.sessions.stats().enter(shared.options().connections_max);
         is_free.then(|| Self { shared: Arc::clone(shared), permit: None, is_suspended: false })
     }
 
@@ -34,7 +34,7 @@ impl Place {
 
     /// Gives the place back before the session ends: its socket is gone, and a client that comes back brings a place of its own.
     pub(crate) fn suspend(&mut self) {
-        let stats = self.shared.connections.stats();
+        let stats = self.shared.sessions.stats();
         // Never counted nowhere: a gate that stops waits for both.
         stats.suspend();
         stats.leave();
@@ -45,7 +45,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let stats = self.shared.connections.stats();
+        let stats = self.shared.sessions.stats();
         if self.is_suspended { stats.leave_suspended() } else { stats.leave() }
     }
 }

@@ -6,10 +6,10 @@ use duet_core::{ErrorCode, RequestKind, Seq};
 use duet_session::{IssueError, ResumeError, Token};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::connection::Connection;
 use crate::outbox::Stuck;
 use crate::retained::{Gap, Retained};
-use crate::{CloseReason, Connections, Refusal};
+use crate::session::Session;
+use crate::{CloseReason, Refusal, Sessions};
 
 /// Longest question in bytes; the longest sensible one has about 80.
 const QUESTION_BYTES_MAX: usize = 256;
@@ -93,14 +93,14 @@ impl SessionError {
     }
 }
 
-impl Connections {
-    /// Answers a packet on the session route. Returns the connection whose session goes on with this socket.
+impl Sessions {
+    /// Answers a packet on the session route. Returns the session that goes on with this socket, if one does.
     ///
     /// # Errors
     /// What the client is told.
     pub(crate) fn session_request(
         &self,
-        asking: &Arc<Connection>,
+        asking: &Arc<Session>,
         seq: Seq,
         body: &[u8],
         may_resume: bool,
@@ -116,28 +116,28 @@ impl Connections {
         }
     }
 
-    fn issue(&self, connection: &Connection, seq: Seq) -> Result<SessionAnswer, SessionError> {
+    fn issue(&self, session: &Session, seq: Seq) -> Result<SessionAnswer, SessionError> {
         let token = fresh()?;
-        let answer = answer(connection, seq, Some(&token), 0)?;
-        let sessions = &connection.profile.sessions;
+        let answer = answer(session, seq, Some(&token), 0)?;
+        let sessions = &session.profile.sessions;
         let retained = Retained::new(sessions.resume_packets, sessions.resume_bytes, self.stats.kept.clone());
         {
             // The token and what is kept for it come and go together, both locks held.
             let mut book = self.book();
-            book.issue(connection.id, &token)?;
+            book.issue(session.id, &token)?;
             // Both sides count from the answer on: nothing may come between.
-            let mut outbox = connection.outbox();
-            connection.set_retains(true);
+            let mut outbox = session.outbox();
+            session.set_retains(true);
             outbox.retain(answer, retained);
         }
-        connection.flush();
+        session.flush();
         Ok(SessionAnswer::Issued)
     }
 
     /// Gives the socket of a connection to a session. Everything that can be in the way is found before anything is changed.
-    fn resume(&self, by: &Arc<Connection>, token: &str, received: u64, seq: Seq) -> Result<Arc<Connection>, SessionError> {
+    fn resume(&self, by: &Arc<Session>, token: &str, received: u64, seq: Seq) -> Result<Arc<Session>, SessionError> {
         let token = Token::from_hex(token.as_bytes()).ok_or(ResumeError::Refused)?;
-        // Their answers would go to a connection that is no more.
+        // Their answers would go to a session that is no more.
         if by.task.in_flight() > 0 {
             return Err(SessionError::Unanswered);
         }
@@ -182,7 +182,7 @@ pub(crate) enum SessionAnswer {
     /// What the client has is forgotten.
     Acknowledged,
     /// This session goes on with the socket.
-    Resumed(Arc<Connection>),
+    Resumed(Arc<Session>),
 }
 
 fn question(body: &[u8]) -> Result<Question, SessionError> {
@@ -202,13 +202,13 @@ fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Opti
 }
 
 /// Forgets what the client has.
-fn acknowledge(connection: &Connection, received: u64, seq: Seq) -> Result<SessionAnswer, SessionError> {
-    let answer = answer(connection, seq, None, connection.taken())?;
-    match connection.outbox().retained().map(|retained| retained.acknowledge(received)) {
+fn acknowledge(session: &Session, received: u64, seq: Seq) -> Result<SessionAnswer, SessionError> {
+    let answer = answer(session, seq, None, session.taken())?;
+    match session.outbox().retained().map(|retained| retained.acknowledge(received)) {
         Some(Err(Gap::NeverSent(sent))) => return Err(SessionError::NeverSent { received, sent }),
         Some(Ok(()) | Err(Gap::Forgotten(_))) | None => {}
     }
-    connection.send(&answer, 1);
+    session.send(&answer, 1);
     Ok(SessionAnswer::Acknowledged)
 }
 
@@ -218,13 +218,13 @@ fn fresh() -> Result<Token, SessionError> {
     Ok(Token::new(bytes))
 }
 
-fn answer(connection: &Connection, seq: Seq, token: Option<&Token>, received: u64) -> Result<Vec<u8>, SessionError> {
-    let sessions = &connection.profile.sessions;
+fn answer(session: &Session, seq: Seq, token: Option<&Token>, received: u64) -> Result<Vec<u8>, SessionError> {
+    let sessions = &session.profile.sessions;
     let ttl_ms = u64::try_from(sessions.resume_timeout.as_millis()).unwrap_or(u64::MAX);
     let answer = Answer { token: token.map(|token| token.hex().to_string()), ttl_ms, received };
     let mut packet = Vec::new();
     let encoded = match (serde_json::to_vec(&answer), sessions.route) {
-        (Ok(body), Some(route)) => connection.profile.message(route, seq, &body, &mut packet).is_ok(),
+        (Ok(body), Some(route)) => session.profile.message(route, seq, &body, &mut packet).is_ok(),
         _ => false,
     };
     // With the least body_bytes_max that may be set it is too long.

@@ -7,26 +7,26 @@ use duet_core::{Dispatch, ErrorCode, Registry};
 use duet_transport::Guard;
 
 use crate::overload::Load;
-use crate::{Connections, GatewayOptions};
+use crate::{GatewayOptions, Sessions};
 
 /// A gate as its tasks see it.
 pub(crate) struct Shared {
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) registry: Arc<dyn Registry>,
-    pub(crate) connections: Arc<Connections>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) guard: Guard,
     pub(crate) load: Load,
     stopping: AtomicBool,
 }
 
 impl Shared {
-    pub(crate) fn new(connections: Arc<Connections>, dispatch: Arc<dyn Dispatch>, registry: Arc<dyn Registry>) -> Self {
-        let guard = Guard::new(connections.options.guard.clone());
-        Self { dispatch, registry, connections, guard, load: Load::default(), stopping: AtomicBool::new(false) }
+    pub(crate) fn new(sessions: Arc<Sessions>, dispatch: Arc<dyn Dispatch>, registry: Arc<dyn Registry>) -> Self {
+        let guard = Guard::new(sessions.options.guard.clone());
+        Self { dispatch, registry, sessions, guard, load: Load::default(), stopping: AtomicBool::new(false) }
     }
 
     pub(crate) fn options(&self) -> &GatewayOptions {
-        &self.connections.options
+        &self.sessions.options
     }
 
     /// From now on nothing new is taken.

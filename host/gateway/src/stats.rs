@@ -112,7 +112,7 @@ impl Stats {
         }
     }
 
-    /// Connections that ended for a reason.
+    /// Sessions that ended for a reason.
     pub fn closed(&self, reason: CloseReason) -> u64 {
         self.closed.get(reason as usize).map_or(0, |c| c.load(Ordering::Relaxed))
     }
@@ -122,7 +122,7 @@ impl Stats {
         self.refused.get(refusal as usize).map_or(0, |c| c.load(Ordering::Relaxed))
     }
 
-    /// Connections that were accepted.
+    /// Sessions that were accepted.
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
@@ -136,7 +136,7 @@ impl Stats {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Connections that are open, those that still shake hands included. Suspended sessions are not.
+    /// Sessions that are open, those that still shake hands included. Suspended sessions are not.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }

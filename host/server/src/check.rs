@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use duet_client::Shown;
-use duet_gateway::Connections;
+use duet_gateway::Sessions;
 use duet_runtime::{CompileLimits, Loaded, Loader, compile_here};
 
 use crate::cli::{CheckArguments, CompileArguments};
@@ -29,7 +29,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
         // The file itself may be wrong as well: it is checked with whatever settings there are.
         Err(mistakes) => (settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy()), vec![mistakes.to_string()]),
     };
-    let loader = Loader::new(Arc::new(wiring::runtime(&settings)?), Arc::<Connections>::default())?;
+    let loader = Loader::new(Arc::new(wiring::runtime(&settings)?), Arc::<Sessions>::default())?;
     let checked = loader.check(file, wiring::plugin(&own));
     if let Err(error) = &checked {
         problems.extend(error.reasons().iter().map(|reason| format!("{}: {reason}", Shown(&file.to_string_lossy()))));

@@ -42,17 +42,17 @@ fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime,
         .context("starting the I/O threads")?;
     let drained = io.block_on(async {
         let dispatch = Arc::<Runtime>::clone(&started.runtime) as _;
-        let gateway = Gateway::open(&started.listeners, Arc::clone(&started.connections), dispatch, Arc::clone(&started.registry))?;
+        let gateway = Gateway::open(&started.listeners, Arc::clone(&started.sessions), dispatch, Arc::clone(&started.registry))?;
         announce(&started, &gateway, io_threads, begun);
         tokio::select! {
             () = signals.stopped(1) => {}
             never = certificates::watch(&started.listeners, signals.hangups()) => match never {},
-            never = refusals::watch(started.connections.stats()) => match never {},
+            never = refusals::watch(started.sessions.stats()) => match never {},
         }
         let deadline = Instant::now() + started.settings.drain_timeout;
         anyhow::Ok(drain(&started, gateway, signals).await.then_some(deadline))
     })?;
-    let Started { runtime, connections, .. } = started;
+    let Started { runtime, sessions, .. } = started;
     runtime.withdraw_all();
     let done = if let Some(deadline) = drained {
         // The tasks hold the plugins; these can only stop in good order once they are gone.
@@ -67,7 +67,7 @@ fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime,
     if !done {
         tracing::warn!("stopped in the middle of calls, by drain_timeout or a second signal");
     }
-    let stats = connections.stats();
+    let stats = sessions.stats();
     let closed: Vec<String> =
         CloseReason::ALL.iter().filter(|r| stats.closed(**r) > 0).map(|r| format!("{}={}", r.name(), stats.closed(*r))).collect();
     tracing::info!(accepted = stats.accepted(), closed = closed.join(" "), refused = refusals::all(stats), "stopped");
@@ -87,8 +87,8 @@ fn announce(started: &Started, gateway: &Gateway, io_threads: usize, begun: Inst
 
 /// Whether all that was under way came to its end, before `drain_timeout` and a second signal.
 async fn drain(started: &Started, gateway: Gateway, signals: &Signals) -> bool {
-    let Started { settings, connections, runtime, .. } = started;
-    let (open, timeout) = (connections.stats().open(), settings.drain_timeout);
+    let Started { settings, sessions, runtime, .. } = started;
+    let (open, timeout) = (sessions.stats().open(), settings.drain_timeout);
     tracing::info!(connections = open, ?timeout, "stopping: no new connections, finishing what is in flight");
     let loader = runtime.loader();
     loader.stop();

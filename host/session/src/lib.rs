@@ -3,13 +3,13 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
 
-mod session;
-mod sessions;
+mod book;
+mod deadlines;
 mod timeouts;
 
-pub use self::session::{Event, Session, State};
-pub use self::sessions::{
-    BindError, Bound, ChannelError, Counts, DuplicateLogin, Ended, IssueError, Lost, ResumeError, Resumed, SessionLimits, SessionState,
-    Sessions, Token,
+pub use self::book::{
+    BindError, Book, Bound, ChannelError, Counts, DuplicateLogin, Ended, IssueError, Lost, ResumeError, Resumed, SessionLimits,
+    SessionState, Token,
 };
+pub use self::deadlines::{Deadlines, Event, State};
 pub use self::timeouts::{Due, Heartbeat, Timeouts};

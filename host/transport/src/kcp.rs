@@ -1,24 +1,25 @@
 //! A listener for KCP: a byte stream over UDP that clients open without asking, and servers only after a proof.
 //!
 //! **Proof of address.** A first datagram makes no state. It is answered with one segment: number 0, a cookie as its timestamp, the greeting
-//! as its data. A client of any KCP library acknowledges that segment and thereby returns the cookie; only then is there a session. The
+//! as its data. A client of any KCP library acknowledges that segment and thereby returns the cookie; only then is there a connection. The
 //! client's own first segment is left unacknowledged, so the client sends it again. An answer is at most a quarter longer than what it
 //! answers: with the headers below it that is less than a tenth, and a client whose first segment has one byte is answered as well.
 //!
-//! **Admission.** An address that has proved itself is then checked: if there are too many sessions, or too many of that address, nothing is
+//! **Admission.** An address that has proved itself is then checked: if there are too many connections, or too many of that address, nothing is
 //! kept. The client is told so in one segment, and forgotten.
 //!
-//! **Latecomers.** KCP has no goodbye. A client that outlives its session is never greeted again: only a client whose own segment 0 is
-//! unacknowledged is, and only one that has received nothing but the greeting can return a cookie. Cookies that were issued before a session
+//! **Latecomers.** KCP has no goodbye. A client that outlives its connection is never greeted again: only a client whose own segment 0 is
+//! unacknowledged is, and only one that has received nothing but the greeting can return a cookie. Cookies that were issued before a connection
 //! ended open none for the same address and conversation. Such a client hears nothing until its own heartbeat or resend limit ends it.
 //!
-//! **Restarts.** A client that was started again with the address and conversation of a session looks like a stranger: it has received
-//! nothing. It is greeted like one, with a cookie for what comes after that session. Returning it ends the session and opens another;
+//! **Restarts.** A client that was started again with the address and conversation of a connection looks like a stranger: it has received
+//! nothing. It is greeted like one, with a cookie for what comes after that connection. Returning it ends the connection and opens another;
 //! `life.rs` tells a client that is only late from one that is new.
 //!
-//! **Bounds.** A session holds at most two receive windows (in order and out of order) and two send windows. Without unacknowledged data it
+//! **Bounds.** A connection holds at most two receive windows (in order and out of order) and two send windows. Without unacknowledged data it
 //! has no timer.
 
+mod connection;
 mod cookie;
 mod driver;
 mod ended;
@@ -26,7 +27,6 @@ mod halves;
 mod life;
 mod port;
 mod segment;
-mod session;
 mod stats;
 mod timers;
 
@@ -48,12 +48,12 @@ pub use self::stats::KcpStats;
 use crate::BindError;
 use crate::listener::{Transport, bound};
 
-/// Proved sessions that wait for [`KcpListener::accept`]. Further clients have to try again.
+/// Proved connections that wait for [`KcpListener::accept`]. Further clients have to try again.
 const ACCEPTED_MAX: usize = 256;
-/// What is asked of the kernel for the one socket of all sessions; it may give less.
+/// What is asked of the kernel for the one socket of all connections; it may give less.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
-/// How sessions behave. The client has options of its own; the two need not be equal.
+/// How connections behave. The client has options of its own; the two need not be equal.
 #[derive(Clone, Copy, Debug)]
 pub struct KcpOptions {
     /// Longest datagram that is sent, in bytes, 50 to 1,500. 1,400 fits through tunnels.
@@ -64,7 +64,7 @@ pub struct KcpOptions {
     pub interval: Duration,
     /// A segment is resent at once when this many later ones were acknowledged. 0: never.
     pub resend: u32,
-    /// No congestion control: a lost datagram does not slow the session down.
+    /// No congestion control: a lost datagram does not slow the connection down.
     pub nc: bool,
     /// Most segments in flight. As many again may wait.
     pub send_window: u16,
@@ -74,16 +74,16 @@ pub struct KcpOptions {
     pub ack_no_delay: bool,
     /// Small writes that wait are joined into full segments.
     pub stream: bool,
-    /// Most sessions, those that linger included. Further clients are not admitted.
+    /// Most connections, those that linger included. Further clients are not admitted.
     pub sessions_max: usize,
-    /// A session is dead when data was unacknowledged and nothing was heard for so long.
+    /// A connection is dead when data was unacknowledged and nothing was heard for so long.
     pub dead_link: Duration,
-    /// How long a session that was shut down still resends and acknowledges.
+    /// How long a connection that was shut down still resends and acknowledges.
     pub linger: Duration,
 }
 
 impl Default for KcpOptions {
-    /// For games. 128 segments of 1,376 bytes in flight are 1.7 MB/s for each player at 100 ms, and bound a hostile session to 0.8 MB.
+    /// For games. 128 segments of 1,376 bytes in flight are 1.7 MB/s for each player at 100 ms, and bound a hostile connection to 0.8 MB.
     fn default() -> Self {
         Self {
             mtu: 1400,
@@ -102,7 +102,7 @@ impl Default for KcpOptions {
     }
 }
 
-/// Who may have a session, and what others are told. `T` is what those who may hold meanwhile.
+/// Who may have a connection, and what others are told. `T` is what those who may hold meanwhile.
 pub struct KcpAdmission<T> {
     /// The first that each client receives: one whole packet that clients ignore, such as a heartbeat. It has to be short: it is not sent
     /// if it makes the answer more than a quarter longer than the client's first datagram.
@@ -113,9 +113,9 @@ pub struct KcpAdmission<T> {
     pub admit: Box<dyn FnMut(SocketAddr) -> Option<T> + Send>,
 }
 
-/// A session whose client has proved its address and was admitted.
+/// A connection whose client has proved its address and was admitted.
 #[derive(Debug)]
-pub struct KcpSession<T> {
+pub struct KcpConnection<T> {
     /// What the client sends.
     pub reader: KcpReader,
     /// What the client gets.
@@ -126,10 +126,10 @@ pub struct KcpSession<T> {
     pub admitted: T,
 }
 
-/// A UDP port on which KCP is spoken. Sessions outlive it.
+/// A UDP port on which KCP is spoken. Connections outlive it.
 pub struct KcpListener<T> {
     port: Arc<Port>,
-    accepted: mpsc::Receiver<KcpSession<T>>,
+    accepted: mpsc::Receiver<KcpConnection<T>>,
 }
 
 impl<T: Send + 'static> KcpListener<T> {
@@ -161,10 +161,10 @@ impl<T> KcpListener<T> {
         self.port.local_addr()
     }
 
-    /// The next session. Safe to drop while it waits.
-    pub async fn accept(&mut self) -> KcpSession<T> {
+    /// The next connection. Safe to drop while it waits.
+    pub async fn accept(&mut self) -> KcpConnection<T> {
         match self.accepted.recv().await {
-            Some(session) => session,
+            Some(connection) => connection,
             // The driver ends before its listener only if the runtime is going away, and this task with it.
             None => std::future::pending().await,
         }
@@ -177,7 +177,7 @@ impl<T> KcpListener<T> {
 }
 
 impl<T> Drop for KcpListener<T> {
-    /// No further sessions; those that exist go on.
+    /// No further connections; those that exist go on.
     fn drop(&mut self) {
         self.accepted.close();
         self.port.timers().wake();

@@ -19,7 +19,7 @@ mod upgrade;
 pub use self::bucket::{Rate, TokenBucket};
 pub use self::deadline::in_time;
 pub use self::guard::{Guard, GuardOptions, Permit, Refusal};
-pub use self::kcp::{KcpAdmission, KcpListener, KcpOptions, KcpReader, KcpSession, KcpStats, KcpWriter};
+pub use self::kcp::{KcpAdmission, KcpConnection, KcpListener, KcpOptions, KcpReader, KcpStats, KcpWriter};
 pub use self::listener::{BindError, Listener};
 pub use self::networks::{NetworkError, Networks};
 pub use self::origins::{Origin, OriginError, Origins};

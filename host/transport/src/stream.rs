@@ -96,7 +96,7 @@ impl Reader {
     }
 
     /// Whether the kernel has something for this connection that nobody has been told of yet: bytes, or the end. Not known for KCP, whose
-    /// datagrams arrive for all sessions of a listener together.
+    /// datagrams arrive for all connections of a listener together.
     pub fn has_arrived(&self) -> bool {
         let tcp = match self {
             Self::Tcp(tcp) => tcp.as_ref(),

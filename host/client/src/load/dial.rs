@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::kcp::{KcpSession, Loss};
+use super::kcp::{KcpConnection, Loss};
 use crate::endpoint::{Endpoint, Transport};
 use crate::options::KcpOptions;
 
@@ -71,10 +71,10 @@ impl KcpDialler {
 }
 
 impl Dial for KcpDialler {
-    type Line = KcpSession;
+    type Line = KcpConnection;
 
-    fn dial(&mut self) -> io::Result<Dialled<KcpSession>> {
-        let line = KcpSession::open(self.address, &KcpOptions::default(), self.loss, self.opened)?;
+    fn dial(&mut self) -> io::Result<Dialled<KcpConnection>> {
+        let line = KcpConnection::open(self.address, &KcpOptions::default(), self.loss, self.opened)?;
         self.opened += 1;
         Ok(Dialled { line, received: Vec::new() })
     }

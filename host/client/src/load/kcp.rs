@@ -28,7 +28,7 @@ pub struct Loss {
 }
 
 /// A session.
-pub(super) struct KcpSession {
+pub(super) struct KcpConnection {
     kcp: Kcp<Output>,
     socket: UdpSocket,
     begun: Instant,
@@ -51,7 +51,7 @@ struct Dice {
     threshold: u64,
 }
 
-impl KcpSession {
+impl KcpConnection {
     /// Opens the socket of session number `index`; nobody is told.
     pub(super) fn open(address: SocketAddr, options: &KcpOptions, loss: Loss, index: usize) -> io::Result<Self> {
         let any: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
@@ -79,7 +79,7 @@ impl KcpSession {
     }
 }
 
-impl Line for KcpSession {
+impl Line for KcpConnection {
     // What is read comes segment by segment.
     const SHORT_READ_IS_LAST: bool = false;
     const HAS_TIMERS: bool = true;
@@ -126,13 +126,13 @@ impl Line for KcpSession {
     }
 }
 
-impl Read for KcpSession {
+impl Read for KcpConnection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.kcp.recv(buffer).map_err(io::Error::from)
     }
 }
 
-impl Write for KcpSession {
+impl Write for KcpConnection {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         if self.kcp.wait_snd() >= usize::from(self.kcp.snd_wnd()) {
             return Err(ErrorKind::WouldBlock.into());

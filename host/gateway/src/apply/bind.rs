@@ -1,4 +1,4 @@
-//! Binding a connection to a uid, and how often a plugin may.
+//! Binding a session to a uid, and how often a plugin may.
 
 use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, RequestKind, Uid};
 use duet_session::BindError;
@@ -7,11 +7,11 @@ use super::{Application, bit};
 use crate::Refusal;
 
 impl Application<'_> {
-    /// Binds a connection. If that is refused, the later effects of the same request are dropped.
+    /// Binds a session. If that is refused, the later effects of the same request are dropped.
     pub(super) fn bind(&mut self, origin: Origin, conn: ConnId, uid: Uid, out: &mut Vec<u8>) {
         let Err(error) = self.try_bind(origin, conn, uid) else { return };
         self.refused |= bit(origin);
-        self.connections.stats.refuse(error.refusal());
+        self.sessions.stats.refuse(error.refusal());
         match error.refusal() {
             Refusal::Bind => tracing::warn!(%conn, %uid, kind = origin.kind.name(), route = %origin.route, "not bound: {error}"),
             _ => tracing::debug!(%conn, %uid, "not bound: {error}"),
@@ -24,9 +24,9 @@ impl Application<'_> {
     }
 
     fn try_bind(&mut self, origin: Origin, conn: ConnId, uid: Uid) -> Result<(), NotBound> {
-        let connections = self.connections;
-        let connection = connections.find(conn).ok_or(BindError::Gone)?;
-        let mut book = connections.book();
+        let sessions = self.sessions;
+        let session = sessions.find(conn).ok_or(BindError::Gone)?;
+        let mut book = sessions.book();
         // Each is an event that waits for plugins. Their number is bounded by that of the requests, and no event leads to another like it.
         if book.uid_of(conn) != Some(uid) {
             if origin.kind == RequestKind::Bind {
@@ -35,29 +35,29 @@ impl Application<'_> {
             if self.bound & bit(origin) != 0 {
                 return Err(NotBound::Again);
             }
-            if !connection.has_room_for_event() {
+            if !session.has_room_for_event() {
                 return Err(NotBound::Events);
             }
         }
-        let bound = book.bind(conn, uid, connection.profile.sessions.duplicate_login)?;
+        let bound = book.bind(conn, uid, session.profile.sessions.duplicate_login)?;
         if bound.changed {
             self.bound |= bit(origin);
-            connections.event(&connection, RequestKind::Bind, Some(uid), "");
+            sessions.event(&session, RequestKind::Bind, Some(uid), "");
             // A token of the login before is void, and so is what was kept for it.
             if bound.previous.is_some() {
-                connection.release();
+                session.release();
             }
-            connection.set_uid(Some(uid));
+            session.set_uid(Some(uid));
         }
         // Under the lock of the book, or the old one could resume another session before it is closed.
         if let Some(old) = bound.replaced {
-            connections.replace(old);
+            sessions.replace(old);
         }
         Ok(())
     }
 }
 
-/// Why a connection is not bound.
+/// Why a session is not bound.
 #[derive(Debug, thiserror::Error)]
 enum NotBound {
     #[error(transparent)]

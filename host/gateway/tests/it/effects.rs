@@ -61,7 +61,7 @@ fn everybody_who_is_meant_gets_a_message_once_and_in_order() {
             assert_eq!(receive(client), (0, 9, 0, body.as_bytes().to_vec()));
         }
     }
-    let directory = &gate.echo.connections;
+    let directory = &gate.echo.sessions;
     assert_eq!(directory.member_count("room"), 1);
     assert_eq!(directory.members("room", 10), [conns[4]]);
     assert_eq!(directory.member_count("empty"), 0);
@@ -101,9 +101,9 @@ fn a_second_login_replaces_the_first() {
     assert!(ended(&mut old));
     assert_eq!(receive(&mut new).3, b"in");
     gate.echo.wait_for(&format!("disconnect {first} uid 9 replaced"));
-    assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(second));
+    assert_eq!(gate.echo.sessions.conn_of(Uid(9)), Some(second));
     drop(old);
-    wait_until("the end", || gate.echo.connections.stats().closed(CloseReason::Replaced) == 1);
+    wait_until("the end", || gate.echo.sessions.stats().closed(CloseReason::Replaced) == 1);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_second_login_is_refused_with_all_that_follows_if_the_listener_says_so() {
     assert_eq!(receive(&mut new).3, b"next");
     assert_eq!(receive(&mut old).3, b"before");
     assert_eq!(receive(&mut old).3, b"later");
-    assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(first));
+    assert_eq!(gate.echo.sessions.conn_of(Uid(9)), Some(first));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn refused_logins_of_one_call_each_take_back_what_follows() {
         Effect { origin, action }
     };
     let conns = [others[0].1, others[1].1];
-    gate.echo.connections.apply(&[
+    gate.echo.sessions.apply(&[
         of(0, Action::Bind(conns[0], Uid(9))),
         of(1, Action::Bind(conns[1], Uid(9))),
         of(0, Action::Subscribe(Target::Conn(conns[0]), "secret")),
@@ -149,7 +149,7 @@ fn refused_logins_of_one_call_each_take_back_what_follows() {
     for (client, _) in &mut others {
         assert_eq!(receive(client).3, b"next");
     }
-    assert_eq!(gate.echo.connections.member_count("secret"), 0);
+    assert_eq!(gate.echo.sessions.member_count("secret"), 0);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_kicked_client_gets_what_was_sent_before_and_the_reason() {
     assert_eq!(receive_error(&mut client), (0, 0, 1001, "cheater".to_owned()));
     assert!(ended(&mut client));
     gate.echo.wait_for(&format!("disconnect {conn} uid 9 kicked"));
-    assert_eq!(gate.echo.connections.presence(Uid(9)), Presence::Offline);
+    assert_eq!(gate.echo.sessions.presence(Uid(9)), Presence::Offline);
     gate.act(second, &[kick(Target::Conn(second), true)]);
     gate.echo.wait_for(&format!("disconnect {second} kicked"));
     assert!(!matches!(std::io::Read::read(&mut other, &mut [0; 16]), Ok(1..)), "nothing more is sent");

@@ -9,7 +9,7 @@ use crate::{Gate, ended, receive, receive_error, send};
 fn apply(gate: &Gate, kind: RequestKind, conn: ConnId, actions: impl Iterator<Item = Action<'static>>) {
     let origin = Origin { conn, route: Route(1), seq: Seq(77), index: 0, kind };
     let effects: Vec<_> = actions.map(|action| Effect { origin, action }).collect();
-    gate.echo.connections.apply(&effects);
+    gate.echo.sessions.apply(&effects);
 }
 
 fn binds(gate: &Gate, conn: ConnId) -> Vec<String> {
@@ -26,7 +26,7 @@ fn a_request_binds_once_and_what_follows_a_second_bind_is_dropped() {
     let more = [Action::Bind(second, Uid(10)), Action::Subscribe(Target::Conn(conn), "second"), Action::Reply(b"in")];
     apply(&gate, RequestKind::Message, conn, all.into_iter().chain(more));
     assert_eq!(receive_error(&mut client), (1, 77, ErrorCode::HANDLER.0, "a request binds at most once".to_owned()));
-    let directory = &gate.echo.connections;
+    let directory = &gate.echo.sessions;
     assert_eq!((directory.conn_of(Uid(9)), directory.conn_of(Uid(10))), (Some(conn), None));
     assert_eq!((directory.member_count("first"), directory.member_count("second")), (1, 0));
     assert_eq!(directory.stats().refused(Refusal::Bind), 1);
@@ -64,8 +64,8 @@ fn events_that_wait_for_a_plugin_are_bounded_and_none_is_lost() {
         }
     }
     let bound = refused.expect("there is a limit") - 1;
-    assert_eq!(gate.echo.connections.uid_of(conn), Some(Uid(100 + bound)), "the last that was noted");
-    assert_eq!(gate.echo.connections.stats().refused(Refusal::Bind), 1_000 - bound as u64);
+    assert_eq!(gate.echo.sessions.uid_of(conn), Some(Uid(100 + bound)), "the last that was noted");
+    assert_eq!(gate.echo.sessions.stats().refused(Refusal::Bind), 1_000 - bound as u64);
     // A loss that could not be told is the end, which always can.
     gate.act(conn, &[Action::Reply(b"")]);
     drop(client);

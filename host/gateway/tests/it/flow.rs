@@ -63,5 +63,5 @@ fn a_drained_gate_says_goodbye_and_is_empty() {
     assert_eq!((extcode, route), (1, 0));
     assert_eq!(format().decode_error(&body), Some((10, "going away; retry-after-ms=0")));
     assert_eq!(client.read(&mut [0; 1]).expect("end"), 0);
-    assert_eq!(gate.echo.connections.stats().closed(CloseReason::GoingAway), 1);
+    assert_eq!(gate.echo.sessions.stats().closed(CloseReason::GoingAway), 1);
 }

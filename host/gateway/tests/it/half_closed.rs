@@ -25,7 +25,7 @@ fn requests_before_the_end_of_the_clients_side_are_answered() {
         }
         assert!(ended(&mut client));
     }
-    wait_until("all ends", || gate.echo.connections.stats().closed(CloseReason::ClientLeft) == 100);
+    wait_until("all ends", || gate.echo.sessions.stats().closed(CloseReason::ClientLeft) == 100);
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn messages_above_the_rate_are_answered_busy_and_a_flood_ends() {
     assert_eq!(answers.iter().filter(|extcode| **extcode == 0).count(), 10);
     assert_eq!(receive_error(&mut client), (0, 0, ErrorCode::BUSY.0, "busy".to_owned()));
     assert!(ended(&mut client));
-    let stats = gate.echo.connections.stats();
+    let stats = gate.echo.sessions.stats();
     drop(client);
     wait_until("the end", || stats.closed(CloseReason::Flood) == 1);
     assert_eq!(stats.refused(Refusal::MessageRate), 90);
@@ -43,7 +43,7 @@ fn bytes_above_the_rate_come_later_and_all_of_them() {
     for seq in 1..=20 {
         assert_eq!(receive(&mut client), (0, 1, seq, vec![7; 8000]));
     }
-    assert!(gate.echo.connections.stats().refused(Refusal::ByteRate) > 0);
+    assert!(gate.echo.sessions.stats().refused(Refusal::ByteRate) > 0);
 }
 
 #[test]
@@ -54,10 +54,10 @@ fn an_address_has_only_so_many_connections_and_others_have_theirs() {
     let mut more = gate.connect();
     assert_eq!(receive_error(&mut more).2, ErrorCode::BUSY.0);
     assert!(ended(&mut more));
-    assert_eq!(gate.echo.connections.stats().refused(Refusal::AddressConnections), 1);
+    assert_eq!(gate.echo.sessions.stats().refused(Refusal::AddressConnections), 1);
     drop(held);
     gate.echo.wait("three ends", |state| (state.log.iter().filter(|l| l.starts_with("disconnect")).count() == 3).then_some(()));
-    wait_until("the free places", || gate.echo.connections.stats().open() == 0);
+    wait_until("the free places", || gate.echo.sessions.stats().open() == 0);
     gate.client();
 }
 
@@ -107,8 +107,8 @@ fn a_slow_reader_keeps_its_connection_if_the_route_says_so() {
         assert!(numbers.is_sorted() && numbers.len() < count as usize, "{} packets", numbers.len());
         assert_eq!(numbers.last() == Some(&(count - 1)), newest, "{:?}", numbers.last());
     }
-    assert!(gate.echo.connections.stats().refused(Refusal::Overflow) > 0);
-    assert_eq!(gate.echo.connections.stats().closed(CloseReason::SlowReader), 0);
+    assert!(gate.echo.sessions.stats().refused(Refusal::Overflow) > 0);
+    assert_eq!(gate.echo.sessions.stats().closed(CloseReason::SlowReader), 0);
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn requests_and_events_that_find_no_room_after_the_end_are_counted_and_logged() 
     client.write_all(&packets).expect("write");
     gate.echo.wait("an offer that is not taken", |state| state.waiting.as_ref().map(drop));
     gate.act(conn, &[Action::Kick { who: Target::Conn(conn), code: ErrorCode::KICKED, text: "", at_once: true }]);
-    let stats = gate.echo.connections.stats();
+    let stats = gate.echo.sessions.stats();
     wait_until("the loss", || stats.refused(Refusal::NoRoom) > 0);
     assert_eq!(stats.refused(Refusal::NoRoom), 4, "three messages and the event that tells of the end");
     let line = || WARNINGS.lock().expect("warnings").iter().find(|line| line.contains("no room")).cloned();

@@ -13,7 +13,7 @@ use duet_core::{
     Action, ConnId, Dispatch, Effect, Egress, Full, Origin, PluginEntry, PublishError, Registry, RequestKind, Requests, Route, RouteEntry,
     RouteTable, Seq,
 };
-use duet_gateway::{Connections, Gateway, GatewayOptions, ListenerOptions, Protocol, Rates};
+use duet_gateway::{Gateway, GatewayOptions, ListenerOptions, Protocol, Rates, Sessions};
 use duet_session::{Heartbeat, Timeouts};
 use duet_transport::{GuardOptions, Rate};
 
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Echoes messages and keeps events; takes nothing while it is full.
 #[derive(Default)]
 struct Echo {
-    connections: Arc<Connections>,
+    sessions: Arc<Sessions>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -96,7 +96,7 @@ impl Echo {
             })
         };
         let effects: Vec<_> = requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
-        self.connections.apply(&effects);
+        self.sessions.apply(&effects);
     }
 
     /// Waits until the state is as wanted.
@@ -238,10 +238,10 @@ impl Gate {
         let mut listener = ListenerOptions::new(Protocol::Tcp, "127.0.0.1:0".parse().expect("address"), format(), timeouts());
         change(&mut listener);
         let runtime = tokio::runtime::Runtime::new().expect("runtime");
-        let echo = Arc::new(Echo { connections: Arc::new(Connections::new(options)), ..Echo::default() });
+        let echo = Arc::new(Echo { sessions: Arc::new(Sessions::new(options)), ..Echo::default() });
         let routes = Arc::new(Routes::default());
         let gateway = runtime.block_on(async {
-            Gateway::open(&[listener], Arc::clone(&echo.connections), Arc::clone(&echo) as _, Arc::clone(&routes) as _).expect("port")
+            Gateway::open(&[listener], Arc::clone(&echo.sessions), Arc::clone(&echo) as _, Arc::clone(&routes) as _).expect("port")
         });
         Self { echo, routes, gateway: Some(gateway), runtime }
     }
@@ -266,7 +266,7 @@ impl Gate {
     fn act(&self, conn: ConnId, actions: &[Action<'_>]) {
         let origin = Origin { conn, route: Route(1), seq: Seq(77), index: 0, kind: RequestKind::Message };
         let effects: Vec<_> = actions.iter().map(|action| Effect { origin, action: *action }).collect();
-        self.echo.connections.apply(&effects);
+        self.echo.sessions.apply(&effects);
     }
 }
 

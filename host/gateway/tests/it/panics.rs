@@ -15,9 +15,9 @@ use crate::{Gate, ended, format, receive, send, wait_until};
 
 /// Nothing is left of a session whose task panicked, and others are served.
 fn is_cleaned_up(gate: &Gate, uid: i64, conn: ConnId) {
-    let stats = gate.echo.connections.stats();
+    let stats = gate.echo.sessions.stats();
     wait_until("the end", || stats.closed(CloseReason::Internal) == 1);
-    let directory = &gate.echo.connections;
+    let directory = &gate.echo.sessions;
     assert_eq!((directory.presence(Uid(uid)), directory.uid_of(conn), directory.address(conn)), (Presence::Offline, None, None));
     wait_until("the free place", || stats.open() == 0);
     assert_eq!((directory.counts().connections, directory.counts().suspended), (0, 0));
@@ -35,7 +35,7 @@ fn a_panic_in_the_task_of_a_connection_ends_it_with_all_it_had() {
     send(&mut client, 1, 1, b"fault");
     gate.echo.wait_for(&format!("disconnect {conn} uid 9 internal"));
     is_cleaned_up(&gate, 9, conn);
-    assert_eq!((gate.echo.connections.member_count("room"), gate.echo.connections.stats().panics()), (0, 1));
+    assert_eq!((gate.echo.sessions.member_count("room"), gate.echo.sessions.stats().panics()), (0, 1));
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_panic_right_behind_a_resume_ends_the_session_that_was_resumed() {
     let (client, conn, token) = logged_in(&gate, 9);
     drop(client);
     gate.echo.wait_for(&format!("suspend {conn}"));
-    wait_until("the free place", || gate.echo.connections.stats().open() == 0);
+    wait_until("the free place", || gate.echo.sessions.stats().open() == 0);
     gate.echo.state.lock().expect("state").faulty = Some((b"fault", ConnId(0)));
     let mut client = gate.connect();
     let mut both = Vec::new();
@@ -69,7 +69,7 @@ fn a_panic_while_the_end_is_told_leaves_nothing_either() {
 #[test]
 fn a_panic_while_a_connection_begins_does_not_end_the_listener() {
     let gate = Gate::open();
-    let stats = gate.echo.connections.stats();
+    let stats = gate.echo.sessions.stats();
     for count in 1..=2 {
         gate.routes.panics.store(1, Ordering::SeqCst);
         let mut client = gate.connect();
@@ -129,7 +129,7 @@ fn a_panic_while_effects_are_applied_ends_the_connection_it_was_for_and_the_othe
     assert_eq!(numbers(&mut other, 2), [1, 2]);
     gate.echo.wait_for(&format!("disconnect {conn} uid 9 internal"));
     assert!(!matches!(std::io::Read::read(&mut client, &mut [0; 1]), Ok(1..)), "it is closed");
-    assert_eq!(gate.echo.connections.stats().panics(), 1);
+    assert_eq!(gate.echo.sessions.stats().panics(), 1);
     send(&mut other, 2, 5, b"still here");
     assert_eq!(receive(&mut other).3, b"still here");
     assert!(resume(&gate, &"0".repeat(32), 0).is_err());

@@ -38,7 +38,7 @@ fn sending(socket: &TcpStream, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
 /// Nobody was closed.
 fn assert_all_open(gate: &Gate) {
     for reason in [CloseReason::SlowReader, CloseReason::WriteTimeout, CloseReason::PacketTimeout, CloseReason::Lost] {
-        assert_eq!(gate.echo.connections.stats().closed(reason), 0, "{reason:?}");
+        assert_eq!(gate.echo.sessions.stats().closed(reason), 0, "{reason:?}");
     }
 }
 
@@ -171,7 +171,7 @@ fn what_follows_a_large_call_closes_nobody_who_reads() {
         (0..68).for_each(|_| assert_eq!(receive(&mut client).3, body));
         assert_eq!(receive(&mut client).3, b"and this");
         // Only the first client does not read; it may be closed.
-        assert!(gate.echo.connections.stats().closed(CloseReason::SlowReader) <= 1);
+        assert!(gate.echo.sessions.stats().closed(CloseReason::SlowReader) <= 1);
     }
 }
 
@@ -185,7 +185,7 @@ fn a_client_that_does_not_read_is_sent_one_large_call_and_no_more() {
     wait_until("the end", || {
         gate.act(pushing, &vec![push(conn, &body); 68]);
         calls += 1;
-        gate.echo.connections.stats().closed(CloseReason::SlowReader) == 1
+        gate.echo.sessions.stats().closed(CloseReason::SlowReader) == 1
     });
     // The sockets may take the first.
     assert!(calls <= 4, "{calls} calls of 4 MB");
@@ -198,7 +198,7 @@ fn a_client_whose_queue_is_full_of_what_may_be_dropped_is_still_read() {
     let (_, pushing) = gate.client();
     let (mut client, conn) = gate.client();
     let body = vec![7; 10_000];
-    let dropped = || gate.echo.connections.stats().refused(Refusal::Overflow);
+    let dropped = || gate.echo.sessions.stats().refused(Refusal::Overflow);
     wait_until("a full queue", || {
         gate.act(pushing, &[push(conn, &body)]);
         dropped() > 100
@@ -222,7 +222,7 @@ fn what_others_push_to_a_client_that_does_not_read_closes_it_whatever_it_asked_f
         // Until the sockets are full and the queue of 128 KiB as well.
         gate.act(pushing, &[push(conn, &body)]);
         calls += 1;
-        gate.echo.connections.stats().closed(CloseReason::SlowReader) == 1
+        gate.echo.sessions.stats().closed(CloseReason::SlowReader) == 1
     });
     assert!(calls < 1_000, "{calls} calls");
 }
@@ -236,7 +236,7 @@ fn a_client_that_pushes_to_itself_and_does_not_read_is_bounded_too() {
     wait_until("the end", || {
         gate.act(conn, &[push(conn, &body)]);
         calls += 1;
-        gate.echo.connections.stats().closed(CloseReason::SlowReader) == 1
+        gate.echo.sessions.stats().closed(CloseReason::SlowReader) == 1
     });
     // 64 x 128 KiB are 140 of them; the rest is in the sockets.
     assert!((140..1_000).contains(&calls), "{calls} calls");

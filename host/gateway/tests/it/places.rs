@@ -17,7 +17,7 @@ fn lost(gate: &Gate, uids: std::ops::Range<i64>) -> Vec<String> {
         token
     };
     let tokens = all.into_iter().map(lose).collect();
-    wait_until("the free places", || gate.echo.connections.stats().open() == 0);
+    wait_until("the free places", || gate.echo.sessions.stats().open() == 0);
     tokens
 }
 
@@ -26,13 +26,13 @@ fn suspended_sessions_leave_the_places_to_clients_that_come_back() {
     let gate = Gate::with(GatewayOptions { connections_max: 3, ..generous() }, |_| {});
     let tokens = lost(&gate, 1..4);
     let mut back: Vec<_> = tokens.iter().map(|token| resume(&gate, token, 0).expect("resumed").0).collect();
-    assert_eq!(gate.echo.connections.stats().open(), 3);
+    assert_eq!(gate.echo.sessions.stats().open(), 3);
     let mut more = gate.connect();
     assert_eq!(receive_error(&mut more).2, ErrorCode::BUSY.0);
     assert!(ended(&mut more));
     // The places are theirs as if nothing had happened.
     back.clear();
-    wait_until("the free places", || gate.echo.connections.stats().open() == 0);
+    wait_until("the free places", || gate.echo.sessions.stats().open() == 0);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_loss_above_suspended_max_ends_its_session_and_a_resume_makes_room() {
     gate.echo.wait_for(&format!("disconnect {conn} uid 2 client_left"));
     let back = resume(&gate, &tokens[0], 0).expect("resumed");
     lost_again(&gate, 3);
-    assert_eq!(gate.echo.connections.presence(Uid(1)), Presence::Connected);
+    assert_eq!(gate.echo.sessions.presence(Uid(1)), Presence::Connected);
     drop(back);
 }
 

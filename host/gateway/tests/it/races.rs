@@ -33,11 +33,11 @@ fn pipelines(client: TcpStream) -> JoinHandle<Vec<u32>> {
 
 /// Clients with a login that pipeline, once they do.
 fn pipelining(gate: &Gate, uids: std::ops::Range<i64>) -> Vec<(i64, ConnId, JoinHandle<Vec<u32>>)> {
-    let refused = |least| wait_until("the questions", || gate.echo.connections.stats().refused(Refusal::Resume) >= least);
+    let refused = |least| wait_until("the questions", || gate.echo.sessions.stats().refused(Refusal::Resume) >= least);
     let start = |uid| {
         let (client, conn, _) = logged_in(gate, uid);
         let clients = (uid, conn, pipelines(client));
-        refused(gate.echo.connections.stats().refused(Refusal::Resume) + 50);
+        refused(gate.echo.sessions.stats().refused(Refusal::Resume) + 50);
         clients
     };
     uids.map(start).collect()
@@ -52,7 +52,7 @@ fn no_kick_misses_a_client_that_pipelines_bogus_resumes() {
             let kick = Action::Kick { who: Target::Uid(Uid(uid)), code: ErrorCode::KICKED, text: "", at_once: uid % 2 == 0 };
             gate.act(conn, &[kick]);
             gate.echo.wait_for(&format!("disconnect {conn} uid {uid} kicked"));
-            assert_eq!(gate.echo.connections.presence(Uid(uid)), Presence::Offline);
+            assert_eq!(gate.echo.sessions.presence(Uid(uid)), Presence::Offline);
             client.join().expect("no panic");
         }
     }
@@ -64,7 +64,7 @@ fn no_login_elsewhere_misses_a_client_that_pipelines_bogus_resumes() {
     for (uid, conn, client) in pipelining(&gate, 1..9) {
         let (_other, second, _) = logged_in(&gate, uid);
         gate.echo.wait_for(&format!("disconnect {conn} uid {uid} replaced"));
-        assert_eq!(gate.echo.connections.conn_of(Uid(uid)), Some(second));
+        assert_eq!(gate.echo.sessions.conn_of(Uid(uid)), Some(second));
         client.join().expect("no panic");
     }
 }
@@ -103,5 +103,5 @@ fn tokens_asked_for_while_the_login_comes_and_goes_belong_to_a_login() {
     reads.join().expect("no panic");
     // Nothing is kept for a session without a login, so what follows is not counted, and nobody can resume it.
     gate.act(conn, &[Action::Push { to: Target::Conn(conn), route: Route(9), body: b"x" }]);
-    assert_eq!(gate.echo.connections.stats().kept_bytes(), 0);
+    assert_eq!(gate.echo.sessions.stats().kept_bytes(), 0);
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 
 use duet_core::{ConnId, Directory, ErrorCode};
-use duet_gateway::{Connections, Gateway, ListenerOptions, MemoryMarks, OpenError, Protocol, Refusal};
+use duet_gateway::{Gateway, ListenerOptions, MemoryMarks, OpenError, Protocol, Refusal, Sessions};
 use duet_transport::{GuardOptions, KcpOptions, Networks, TlsIdentity, WsOptions};
 
 use crate::{Echo, Gate, GatewayOptions, PATIENCE, Routes, ended, generous, receive_error, send, timeouts, wait_until};
@@ -58,7 +58,7 @@ fn one_connection_too_many_is_told_busy_even_if_it_has_sent_already() {
     for _ in 0..ROUNDS {
         busy(&mut eager(&gate, b""));
     }
-    assert_eq!(gate.echo.connections.stats().open(), 0);
+    assert_eq!(gate.echo.sessions.stats().open(), 0);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn addresses_memory_and_handshakes_that_are_full_are_told_as_well() {
     let rate = Gate::with(GatewayOptions { guard: slow, ..generous() }, |_| {});
     let memory = Gate::with(GatewayOptions { memory: Some(MemoryMarks { high: 1, critical: u64::MAX }), ..generous() }, |_| {});
     for (gate, refusal) in [(&address, Refusal::AddressConnections), (&rate, Refusal::AddressRate), (&memory, Refusal::Memory)] {
-        let stats = gate.echo.connections.stats();
+        let stats = gate.echo.sessions.stats();
         if refusal == Refusal::Memory {
             // Memory is looked at from time to time.
             wait_until("the first refusal", || {
@@ -113,7 +113,7 @@ fn addresses_memory_and_handshakes_that_are_full_are_told_as_well() {
     for _ in 0..ROUNDS {
         assert!(read_all(&mut eager(&handshakes, format!("{UPGRADE}\r\n").as_bytes())).starts_with(b"HTTP/1.1 503 "));
     }
-    assert_eq!(handshakes.echo.connections.stats().refused(Refusal::Handshakes), ROUNDS as u64);
+    assert_eq!(handshakes.echo.sessions.stats().refused(Refusal::Handshakes), ROUNDS as u64);
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn a_client_behind_a_proxy_is_told_in_its_own_protocol() {
         assert!(read_all(&mut eager(&web, request.as_bytes())).starts_with(b"HTTP/1.1 503 "));
     }
     for gate in [tcp, web] {
-        wait_until("the places are free", || gate.echo.connections.stats().open() == 0);
-        assert_eq!(gate.echo.connections.stats().refused(Refusal::AddressConnections), ROUNDS as u64);
+        wait_until("the places are free", || gate.echo.sessions.stats().open() == 0);
+        assert_eq!(gate.echo.sessions.stats().refused(Refusal::AddressConnections), ROUNDS as u64);
     }
 }
 
@@ -165,7 +165,7 @@ fn a_refused_address_leaves_no_kcp_session_behind_and_is_told_busy() {
         assert_eq!(last[12..16], 1_u32.to_le_bytes());
         assert_eq!(last[24..length], *b"\0\0\0\x0b\x01\0\0\0\0\0\x05busy");
     }
-    let stats = gate.echo.connections.stats();
+    let stats = gate.echo.sessions.stats();
     assert_eq!((stats.open(), stats.refused(Refusal::AddressConnections)), (1, 18));
 }
 
@@ -173,7 +173,7 @@ fn a_refused_address_leaves_no_kcp_session_behind_and_is_told_busy() {
 fn first_address(gate: &Gate) -> SocketAddr {
     let id = |line: &String| line.strip_prefix("connect ")?.parse().ok();
     let id = gate.echo.wait("a connect", |state| state.log.iter().find_map(id));
-    gate.echo.connections.address(ConnId(id)).expect("an address")
+    gate.echo.sessions.address(ConnId(id)).expect("an address")
 }
 
 /// A client of KCP that has proved its address.
@@ -202,8 +202,8 @@ fn both_families_can_have_the_same_port_in_one_gate_and_alone_ipv6_takes_both() 
             ListenerOptions::new(kind(), address, crate::format(), timeouts())
         };
         let open = |listeners: &[ListenerOptions]| {
-            let echo = Arc::new(Echo { connections: Arc::new(Connections::new(generous())), ..Echo::default() });
-            Gateway::open(listeners, Arc::clone(&echo.connections), echo as _, Arc::new(Routes::default()))
+            let echo = Arc::new(Echo { sessions: Arc::new(Sessions::new(generous())), ..Echo::default() });
+            Gateway::open(listeners, Arc::clone(&echo.sessions), echo as _, Arc::new(Routes::default()))
         };
         // The last one leaves a port of udp a moment after it was drained.
         let open_when_free = |listeners: &[ListenerOptions]| {

@@ -47,7 +47,7 @@ fn while_nobody_is_connected_overflow_policies_hold_for_what_is_kept() {
     push(&gate, conn, 102);
     got.clear();
     assert_eq!(numbers(&mut client, 1), [102]);
-    assert!(gate.echo.connections.stats().refused(Refusal::Overflow) > 1900);
+    assert!(gate.echo.sessions.stats().refused(Refusal::Overflow) > 1900);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_the_client_has_is_forgotten_when_it_says_so() {
     assert_eq!((numbers(&mut back, 2), taken), (vec![8, 9], 1));
     assert_eq!(receive(&mut back).3, b"one");
     assert_eq!(acknowledge(&mut back, 11), 1);
-    assert_eq!(gate.echo.connections.stats().kept_bytes(), 0);
+    assert_eq!(gate.echo.sessions.stats().kept_bytes(), 0);
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn all_sessions_together_keep_no_more_than_the_gate_allows() {
         let body = [n.to_le_bytes().as_slice(), &[0; 5_000]].concat();
         gate.act(first, &[Action::Push { to: Target::Conn(first), route: Route(9), body: &body }]);
         receive(&mut heavy);
-        assert!(gate.echo.connections.stats().kept_bytes() <= 100_000);
+        assert!(gate.echo.sessions.stats().kept_bytes() <= 100_000);
     }
-    assert!(gate.echo.connections.stats().refused(Refusal::Retained) > 0);
+    assert!(gate.echo.sessions.stats().refused(Refusal::Retained) > 0);
     let (code, text) = resume_on(gate.connect(), &token_of_heavy, 0).expect_err("it kept the most");
     assert!(code == 11 && text.starts_with("session gone: received = 0, but packets are kept from number "), "{text}");
     resume(&gate, &token_of_heavy, 25).expect("it misses nothing");
@@ -110,11 +110,11 @@ fn another_login_and_a_logout_end_the_token_and_all_that_is_kept_for_it() {
         let (mut client, conn, old) = logged_in(&gate, 9);
         push(&gate, conn, 7);
         numbers(&mut client, 1);
-        assert!(gate.echo.connections.stats().kept_bytes() > 0);
+        assert!(gate.echo.sessions.stats().kept_bytes() > 0);
         gate.act(conn, &[change(conn, 20)]);
         push(&gate, conn, 8);
         assert_eq!(numbers(&mut client, 1), [8]);
-        assert_eq!(gate.echo.connections.stats().kept_bytes(), 0, "and nothing is kept from now on");
+        assert_eq!(gate.echo.sessions.stats().kept_bytes(), 0, "and nothing is kept from now on");
         assert_eq!(resume(&gate, &old, 2).expect_err("void"), 11);
         if is_logout {
             gate.act(conn, &[Action::Bind(conn, Uid(9))]);

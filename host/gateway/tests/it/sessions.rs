@@ -73,7 +73,7 @@ fn a_lost_client_gets_what_it_missed_and_nothing_twice() {
     gate.echo.wait("the message", |state| (state.log.last()? == &format!("message {conn} uid 9")).then_some(()));
     drop(client);
     gate.echo.wait_for(&format!("suspend {conn} uid 9"));
-    assert_eq!(gate.echo.connections.presence(Uid(9)), Presence::Suspended);
+    assert_eq!(gate.echo.sessions.presence(Uid(9)), Presence::Suspended);
     gate.act(conn, &[Action::Publish { channel: "room", route: Route(9), body: &10_u32.to_le_bytes() }]);
     let (mut client, second, taken) = resume(&gate, &token, 4).expect("resumed");
     assert_eq!(taken, 1, "the server took one message");
@@ -89,7 +89,7 @@ fn a_lost_client_gets_what_it_missed_and_nothing_twice() {
     assert!(ended(&mut client), "it was taken over");
     push(&gate, conn, 99);
     assert_eq!(numbers(&mut third, 1), [99]);
-    assert_eq!(gate.echo.connections.counts().bound, 1);
+    assert_eq!(gate.echo.sessions.counts().bound, 1);
     let log = gate.echo.log();
     let of_session: Vec<&str> =
         log.iter().filter(|l| l.split(' ').nth(1) == Some(&conn.to_string())).map(|l| l.split(' ').next().expect("kind")).collect();
@@ -103,8 +103,8 @@ fn a_session_nobody_comes_back_to_ends() {
     drop(client);
     gate.echo.wait_for(&format!("disconnect {conn} uid 9 expired"));
     assert_eq!(resume(&gate, &token, 0).expect_err("expired"), ErrorCode::SESSION_GONE.0);
-    assert_eq!(gate.echo.connections.presence(Uid(9)), Presence::Offline);
-    assert_eq!(gate.echo.connections.stats().refused(Refusal::Resume), 1);
+    assert_eq!(gate.echo.sessions.presence(Uid(9)), Presence::Offline);
+    assert_eq!(gate.echo.sessions.stats().refused(Refusal::Resume), 1);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_resume_that_cannot_be_says_why_and_leaves_the_session_as_it_was() {
             send(&mut client, SESSION, 6, body.as_bytes());
             assert_eq!(receive_error(&mut client).2, 2, "{body}");
         }
-        assert_eq!(gate.echo.connections.uid_of(conn), Some(Uid(9)));
+        assert_eq!(gate.echo.sessions.uid_of(conn), Some(Uid(9)));
         // The right client can still resume it.
         let (mut back, ..) = resume(&gate, &token, 1).expect("the token is not used up");
         assert_eq!(numbers(&mut back, 5), [1, 2, 3, 4, 5]);
@@ -247,7 +247,7 @@ fn a_login_elsewhere_ends_a_suspended_session_under_either_policy() {
         gate.echo.wait_for(&format!("suspend {conn}"));
         let (_client, second, _) = logged_in(&gate, 9);
         gate.echo.wait_for(&format!("disconnect {conn} uid 9 replaced"));
-        assert_eq!(gate.echo.connections.conn_of(Uid(9)), Some(second));
+        assert_eq!(gate.echo.sessions.conn_of(Uid(9)), Some(second));
         assert_eq!(resume(&gate, &token, 0).expect_err("void"), ErrorCode::SESSION_GONE.0);
     }
 }
@@ -305,7 +305,7 @@ fn of_many_who_resume_at_once_one_wins() {
     });
     let [(mut client, ..)] = <[_; 1]>::try_from(won).map_err(|won| won.len()).expect("exactly one winner");
     assert_eq!(numbers(&mut client, 1), [7]);
-    assert_eq!(gate.echo.connections.stats().refused(Refusal::Resume), many as u64 - 1);
+    assert_eq!(gate.echo.sessions.stats().refused(Refusal::Resume), many as u64 - 1);
     eprintln!("resume: {many} connections with one token, 1 winner");
 }
 
@@ -318,7 +318,7 @@ fn a_drain_ends_suspended_sessions_at_once() {
     let gateway = gate.gateway.take().expect("open");
     assert_eq!(gate.runtime.block_on(gateway.drain(Duration::from_secs(10))), 0);
     gate.echo.wait_for(&format!("disconnect {conn} uid 9 going_away"));
-    assert_eq!(gate.echo.connections.stats().closed(CloseReason::GoingAway), 1);
+    assert_eq!(gate.echo.sessions.stats().closed(CloseReason::GoingAway), 1);
 }
 
 #[test]

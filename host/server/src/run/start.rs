@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use duet_core::Registry;
 use duet_embedded::MemoryRegistry;
-use duet_gateway::{Connections, ListenerOptions};
+use duet_gateway::{ListenerOptions, Sessions};
 use duet_runtime::{Instances, PluginOptions, Runtime};
 use tokio::sync::oneshot;
 
@@ -25,7 +25,7 @@ pub(super) struct Started {
     pub(super) settings: Arc<Settings>,
     pub(super) listeners: Vec<ListenerOptions>,
     pub(super) registry: Arc<dyn Registry>,
-    pub(super) connections: Arc<Connections>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) folder: Folder,
 }
@@ -90,17 +90,17 @@ fn prepare(arguments: &RunArguments) -> anyhow::Result<Result<Started, ExitCode>
         tracing::warn!("{warning}");
     }
     let registry: Arc<dyn Registry> = Arc::<MemoryRegistry>::default();
-    let connections = Arc::new(Connections::new(wiring::gateway(&settings)?));
+    let sessions = Arc::new(Sessions::new(wiring::gateway(&settings)?));
     let runtime = Runtime::new(
         wiring::runtime(&settings)?,
         Arc::clone(&registry),
-        Arc::<Connections>::clone(&connections) as _,
-        Arc::<Connections>::clone(&connections) as _,
+        Arc::<Sessions>::clone(&sessions) as _,
+        Arc::<Sessions>::clone(&sessions) as _,
     )?;
     if arguments.native_echo {
         serve_native_echo(&runtime)?;
     }
-    Ok(Ok(Started { settings, listeners, registry, connections, runtime, folder: Folder::default() }))
+    Ok(Ok(Started { settings, listeners, registry, sessions, runtime, folder: Folder::default() }))
 }
 
 fn serve_native_echo(runtime: &Runtime) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use duet_core::{ConnId, Presence, Uid};
 use duet_session::{
-    BindError, Bound, ChannelError, Counts, DuplicateLogin, IssueError, Lost, ResumeError, SessionLimits, SessionState, Sessions, Token,
+    BindError, Book, Bound, ChannelError, Counts, DuplicateLogin, IssueError, Lost, ResumeError, SessionLimits, SessionState, Token,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -87,7 +87,7 @@ fn limits() -> impl Strategy<Value = SessionLimits> {
 
 /// The book and the model side by side, and what follows from the answers of the book alone.
 struct History<'a> {
-    book: Sessions,
+    book: Book,
     model: Model,
     /// Whom a plugin said a session belongs to.
     granted: BTreeMap<ConnId, Uid>,
@@ -302,7 +302,7 @@ fn whatever_happens_the_book_is_what_the_model_says() {
     let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&(limits(), prop::collection::vec((any::<bool>(), steps()), STEPS)), |(limits, steps)| {
         let mut history = History {
-            book: Sessions::new(limits),
+            book: Book::new(limits),
             model: Model { limits, rows: Vec::new() },
             granted: BTreeMap::new(),
             given: BTreeMap::new(),

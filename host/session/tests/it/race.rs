@@ -4,7 +4,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use duet_core::{ConnId, Presence, Uid};
-use duet_session::{DuplicateLogin, ResumeError, Resumed, SessionLimits, SessionState, Sessions, Token};
+use duet_session::{Book, DuplicateLogin, ResumeError, Resumed, SessionLimits, SessionState, Token};
 
 const THREADS: u64 = 8;
 const CONNECTIONS: u64 = 1_000;
@@ -18,8 +18,8 @@ fn token(number: u64) -> Token {
 }
 
 /// Every connection comes with the token 0 and would get a token of its own number. Returns who succeeded.
-fn race(suspended: bool) -> (Sessions, Vec<(u64, Resumed)>) {
-    let mut book = Sessions::new(SessionLimits { channels_per_session: 1, channel_bytes: 1, suspended_max: 1 });
+fn race(suspended: bool) -> (Book, Vec<(u64, Resumed)>) {
+    let mut book = Book::new(SessionLimits { channels_per_session: 1, channel_bytes: 1, suspended_max: 1 });
     book.open(IT);
     book.bind(IT, Uid(10), DuplicateLogin::Reject).unwrap();
     book.issue(IT, &token(0)).unwrap();

@@ -1,4 +1,4 @@
-//! The one task of a listener: receives datagrams for all sessions, keeps their deadlines, and lets in who has proved an address.
+//! The one task of a listener: receives datagrams for all connections, keeps their deadlines, and lets in who has proved an address.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::connection::{Connection, End, Key};
 use super::cookie::Cookies;
 use super::ended::Ended;
 use super::halves::halves;
 use super::life::{Life, Whose};
 use super::port::Port;
 use super::segment::{self, HEAD_BYTES, Head, Opening, PUSH};
-use super::session::{End, Key, Session};
 use super::stats::{Refusal, add};
-use super::{KcpAdmission, KcpSession};
+use super::{KcpAdmission, KcpConnection};
 use crate::listener::canonical;
 
 /// Datagrams that are read before deadlines are looked at again.
@@ -25,7 +25,7 @@ const BATCH: usize = 64;
 /// Longest datagram that is taken, more than any network that a client is in lets through.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
-/// Owns the sessions of a port.
+/// Owns the connections of a port.
 pub(super) struct Driver<T> {
     port: Arc<Port>,
     cookies: Cookies,
@@ -33,18 +33,18 @@ pub(super) struct Driver<T> {
     lives: HashMap<Key, Life>,
     lives_begun: u64,
     ended: Ended,
-    accepted: mpsc::Sender<KcpSession<T>>,
-    /// Sessions that received something in this batch.
-    touched: Vec<Arc<Session>>,
+    accepted: mpsc::Sender<KcpConnection<T>>,
+    /// Connections that received something in this batch.
+    touched: Vec<Arc<Connection>>,
 }
 
 impl<T> Driver<T> {
-    pub(super) fn new(port: Arc<Port>, cookies: Cookies, admission: KcpAdmission<T>, accepted: mpsc::Sender<KcpSession<T>>) -> Self {
+    pub(super) fn new(port: Arc<Port>, cookies: Cookies, admission: KcpAdmission<T>, accepted: mpsc::Sender<KcpConnection<T>>) -> Self {
         let ended = Ended::new(port.options().sessions_max);
         Self { port, cookies, admission, lives: HashMap::new(), lives_begun: 0, ended, accepted, touched: Vec::new() }
     }
 
-    /// Runs until the listener and all sessions are gone.
+    /// Runs until the listener and all connections are gone.
     pub(super) async fn run(mut self) {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
         let mut expects_replies = false;
@@ -64,7 +64,7 @@ impl<T> Driver<T> {
                 received
             });
             expects_replies = catch_unwind(turn).unwrap_or_else(|_| {
-                // It was about a datagram or a deadline of no session, which is gone.
+                // It was about a datagram or a deadline of no connection, which is gone.
                 add(&self.port.stats().panics, 1);
                 tracing::error!("the driver of a kcp port panicked and goes on");
                 true
@@ -74,8 +74,8 @@ impl<T> Driver<T> {
 
     fn keep_deadlines(&mut self, now: Instant) {
         while let Some((at, key)) = self.port.timers().due(now) {
-            if let Some(session) = self.lives.get(&key).map(Life::session)
-                && !session.contain(|| session.tick(at, now)).unwrap_or(true)
+            if let Some(connection) = self.lives.get(&key).map(Life::connection)
+                && !connection.contain(|| connection.tick(at, now)).unwrap_or(true)
             {
                 self.forget(key, now);
             }
@@ -102,8 +102,8 @@ impl<T> Driver<T> {
                 self.port.stats().refused(refusal);
             }
         }
-        for session in self.touched.drain(..) {
-            session.contain(|| session.settle(Instant::now()));
+        for connection in self.touched.drain(..) {
+            connection.contain(|| connection.settle(Instant::now()));
         }
         received
     }
@@ -116,16 +116,16 @@ impl<T> Driver<T> {
         if first.expected > 1
             && let Some(life) = self.lives.get_mut(&key).filter(|life| life.is_certain(now))
         {
-            Self::feed(&mut self.touched, life.session(), segments, now)?;
+            Self::feed(&mut self.touched, life.connection(), segments, now)?;
             life.settle();
             return Ok(());
         }
         self.meet(key, &first, segments, length, now)
     }
 
-    fn feed(touched: &mut Vec<Arc<Session>>, session: &Arc<Session>, segments: &mut [u8], now: Instant) -> Result<(), Refusal> {
-        if session.contain(|| session.feed(segments, now)).unwrap_or(Ok(false))? {
-            touched.push(Arc::clone(session));
+    fn feed(touched: &mut Vec<Arc<Connection>>, connection: &Arc<Connection>, segments: &mut [u8], now: Instant) -> Result<(), Refusal> {
+        if connection.contain(|| connection.feed(segments, now)).unwrap_or(Ok(false))? {
+            touched.push(Arc::clone(connection));
         }
         Ok(())
     }
@@ -138,11 +138,11 @@ impl<T> Driver<T> {
         let proof = opening.proof.filter(|head| self.cookies.check(key, after, head.timestamp, now));
         if let Some(life) = self.lives.get_mut(&key) {
             match life.whose(first, &opening, proof.as_ref(), now) {
-                Whose::Own => return Self::feed(&mut self.touched, life.session(), segments, now),
+                Whose::Own => return Self::feed(&mut self.touched, life.connection(), segments, now),
                 Whose::Stranger => add(&self.port.stats().unproved_bytes_in, length),
                 Whose::Unclear => return Err(Refusal::Stray),
                 Whose::Rival => {
-                    life.session().end(End::Superseded);
+                    life.connection().end(End::Superseded);
                     self.forget(key, now);
                     // If the old place is not given back in time, the client asks again by resending.
                     return self.open(key, first, segments, now);
@@ -162,7 +162,7 @@ impl<T> Driver<T> {
         }
     }
 
-    /// Opens the session of a client that has said this of what it received and takes.
+    /// Opens the connection of a client that has said this of what it received and takes.
     fn open(&mut self, key: Key, client: &Head, segments: &mut [u8], now: Instant) -> Result<(), Refusal> {
         // A client that finds no room here tries again by itself, very soon.
         let place = self.accepted.try_reserve().map_err(|_| Refusal::Full)?;
@@ -171,13 +171,13 @@ impl<T> Driver<T> {
         }
         let peer = canonical(key.peer);
         let admitted = (self.admission.admit)(peer).ok_or(Refusal::Admission)?;
-        let session = Session::open(key, Arc::clone(&self.port), client, now).map_err(|_| Refusal::Full)?;
-        let session = Arc::new(session);
-        let (reader, writer) = halves(&session);
-        place.send(KcpSession { reader, writer, peer, admitted });
-        let fed = Self::feed(&mut self.touched, &session, segments, now);
+        let connection = Connection::open(key, Arc::clone(&self.port), client, now).map_err(|_| Refusal::Full)?;
+        let connection = Arc::new(connection);
+        let (reader, writer) = halves(&connection);
+        place.send(KcpConnection { reader, writer, peer, admitted });
+        let fed = Self::feed(&mut self.touched, &connection, segments, now);
         self.lives_begun += 1;
-        self.lives.insert(key, Life::new(session, self.lives_begun));
+        self.lives.insert(key, Life::new(connection, self.lives_begun));
         self.port.stats().sessions.store(self.lives.len(), Ordering::Relaxed);
         add(&self.port.stats().sessions_opened, 1);
         fed
@@ -203,7 +203,7 @@ impl<T> Driver<T> {
     }
 }
 
-/// Sends a segment of this number and time without a session. True if it went out.
+/// Sends a segment of this number and time without a connection. True if it went out.
 fn say(port: &Port, key: Key, (number, timestamp): (u32, u32), data: &[u8]) -> bool {
     let window = port.options().receive_window;
     let mut answer = Vec::with_capacity(HEAD_BYTES + data.len());
@@ -215,7 +215,7 @@ fn say(port: &Port, key: Key, (number, timestamp): (u32, u32), data: &[u8]) -> b
 impl<T> Drop for Driver<T> {
     /// Nobody is left waiting for a driver that is gone.
     fn drop(&mut self) {
-        self.lives.values().for_each(|life| life.session().end(End::Closed));
+        self.lives.values().for_each(|life| life.connection().end(End::Closed));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::session::Key;
+use super::connection::Key;
 
 /// The last lives of addresses and conversations, each with the slot of cookies in which it ended.
 #[derive(Debug)]

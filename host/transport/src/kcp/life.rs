@@ -1,29 +1,29 @@
-//! One session among those of an address and conversation, and whether it is still its client that is heard.
+//! One connection among those of an address and conversation, and whether it is still its client that is heard.
 //!
-//! **Whose datagram is it?** A client that was started again with the address and conversation of a session begins with a segment 0 and
-//! expects number 0. So do datagrams of the session's own client that come late. Both are greeted, with a cookie for what comes after this
-//! session. For a second the session is then doubted:
+//! **Whose datagram is it?** A client that was started again with the address and conversation of a connection begins with a segment 0 and
+//! expects number 0. So do datagrams of the connection's own client that come late. Both are greeted, with a cookie for what comes after this
+//! connection. For a second the connection is then doubted:
 //!
-//! - A session is settled once it has seen number 2 expected: its client has received more than the greeting. What expects less is not its
+//! - A connection is settled once it has seen number 2 expected: its client has received more than the greeting. What expects less is not its
 //!   client's, or late. Whoever returns the cookie and expects number 1 takes its place.
-//! - Of a session that is not settled, its own client could say the same. What decides is a segment 0 after the cookie: the session's client
-//!   does not repeat a segment that was acknowledged. If none was, both are where they began, and the session just goes on.
+//! - Of a connection that is not settled, its own client could say the same. What decides is a segment 0 after the cookie: the connection's client
+//!   does not repeat a segment that was acknowledged. If none was, both are where they began, and the connection just goes on.
 //!
-//! Neither is possible without an answer to a datagram that only the owner of the address receives. A doubted session sends nothing: what it
+//! Neither is possible without an answer to a datagram that only the owner of the address receives. A doubted connection sends nothing: what it
 //! resends would be taken for the new one's. And as long as it is not settled it takes nothing, for it would acknowledge what it never had.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::connection::Connection;
 use super::segment::{Head, Opening};
-use super::session::Session;
 
-/// How long a session is doubted after a greeting: a round trip, and the first resends of a client.
+/// How long a connection is doubted after a greeting: a round trip, and the first resends of a client.
 const DOUBT: Duration = Duration::from_secs(1);
 
-/// A session among those that its address and conversation have had.
+/// A connection among those that its address and conversation have had.
 pub(super) struct Life {
-    session: Arc<Session>,
+    connection: Arc<Connection>,
     number: u64,
     /// Its client has received more than the greeting.
     is_settled: bool,
@@ -35,7 +35,7 @@ pub(super) struct Life {
 
 /// Whose datagram it is.
 pub(super) enum Whose {
-    /// The session's.
+    /// The connection's.
     Own,
     /// Perhaps of one that begins anew: it has to prove itself.
     Stranger,
@@ -47,12 +47,12 @@ pub(super) enum Whose {
 
 impl Life {
     /// The life of this number, which is not 0.
-    pub(super) const fn new(session: Arc<Session>, number: u64) -> Self {
-        Self { session, number, is_settled: false, doubted_until: None, has_rival: false }
+    pub(super) const fn new(connection: Arc<Connection>, number: u64) -> Self {
+        Self { connection, number, is_settled: false, doubted_until: None, has_rival: false }
     }
 
-    pub(super) const fn session(&self) -> &Arc<Session> {
-        &self.session
+    pub(super) const fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
 
     /// Whether a datagram that expects number 2 or more is of its client.
@@ -60,7 +60,7 @@ impl Life {
         self.is_settled || self.doubted_until.is_none_or(|until| until <= now)
     }
 
-    /// What cookies are good for: those that were issued before the session was settled are not good after it.
+    /// What cookies are good for: those that were issued before the connection was settled are not good after it.
     pub(super) const fn successor(&self) -> u64 {
         self.number * 2 + self.is_settled as u64
     }
@@ -69,13 +69,13 @@ impl Life {
     pub(super) fn settle(&mut self) {
         self.is_settled = true;
         if self.doubted_until.take().is_some() {
-            self.session.hush(None);
+            self.connection.hush(None);
         }
     }
 
     /// Whose any other datagram is. `proof` is good.
     pub(super) fn whose(&mut self, first: &Head, opening: &Opening, proof: Option<&Head>, now: Instant) -> Whose {
-        let received = self.session.expected().cast_signed();
+        let received = self.connection.expected().cast_signed();
         let begins = opening.begins.is_some();
         // After 2^31 segments numbers may soon be 0 again.
         if received < 0 {
@@ -95,7 +95,7 @@ impl Life {
         };
         if matches!(whose, Whose::Stranger) || proof.is_some() {
             self.doubted_until = Some(now + DOUBT);
-            self.session.hush(self.doubted_until);
+            self.connection.hush(self.doubted_until);
         }
         whose
     }

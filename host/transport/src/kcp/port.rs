@@ -1,4 +1,4 @@
-//! The UDP socket and what all of its sessions share.
+//! The UDP socket and what all of its connections share.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use super::KcpOptions;
 use super::stats::{KcpStats, add};
 use super::timers::Timers;
 
-/// What a listener, its driver and its sessions have in common.
+/// What a listener, its driver and its connections have in common.
 #[derive(Debug)]
 pub(super) struct Port {
     socket: UdpSocket,

@@ -123,7 +123,7 @@ impl Opening {
     }
 }
 
-/// What a session knows about the numbers and timestamps that may come.
+/// What a connection knows about the numbers and timestamps that may come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) conv: u32,

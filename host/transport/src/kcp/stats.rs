@@ -13,29 +13,29 @@ pub struct KcpStats {
     pub bytes_in: AtomicU64,
     /// Bytes sent, without headers of UDP.
     pub bytes_out: AtomicU64,
-    /// Bytes of datagrams without a session, also those that open one, and those of restarted clients.
+    /// Bytes of datagrams without a connection, also those that open one, and those of restarted clients.
     pub unproved_bytes_in: AtomicU64,
     /// Bytes of greetings.
     pub unproved_bytes_out: AtomicU64,
     /// Datagrams that the socket did not take, which KCP sends again.
     pub unsent: AtomicU64,
-    /// Sessions now, those that linger included.
+    /// Connections now, those that linger included.
     pub sessions: AtomicUsize,
-    /// Sessions opened.
+    /// Connections opened.
     pub sessions_opened: AtomicU64,
-    /// Sessions whose client stopped acknowledging.
+    /// Connections whose client stopped acknowledging.
     pub sessions_dead: AtomicU64,
-    /// Panics of the driver. One that was busy with a session ended it.
+    /// Panics of the driver. One that was busy with a connection ended it.
     pub panics: AtomicU64,
-    /// Datagrams that are not KCP, or not possible in their session.
+    /// Datagrams that are not KCP, or not possible in their connection.
     pub refused_malformed: AtomicU64,
     /// Parity and out-of-band frames of clients with error correction, which are not used.
     pub ignored_frames: AtomicU64,
-    /// Datagrams without a session that neither begin one nor return a good cookie.
+    /// Datagrams without a connection that neither begin one nor return a good cookie.
     pub refused_stray: AtomicU64,
     /// First datagrams whose answer would be too long for them.
     pub refused_short: AtomicU64,
-    /// Good cookies for which there was no room: too many sessions, too many to accept, or the listener is gone.
+    /// Good cookies for which there was no room: too many connections, too many to accept, or the listener is gone.
     pub refused_full: AtomicU64,
     /// Good cookies of clients that were not admitted.
     pub refused_admission: AtomicU64,

@@ -1,4 +1,4 @@
-//! Deadlines of sessions in one heap. Any thread sets them, the driver keeps them.
+//! Deadlines of connections in one heap. Any thread sets them, the driver keeps them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,9 +7,9 @@ use std::time::Instant;
 use duet_core::Mutex;
 use tokio::sync::Notify;
 
-use super::session::Key;
+use super::connection::Key;
 
-/// The deadlines of a port. A session that has moved its deadline ignores the old one when it comes.
+/// The deadlines of a port. A connection that has moved its deadline ignores the old one when it comes.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     queue: Mutex<Queue>,

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use duet_transport::{KcpAdmission, KcpListener, KcpOptions, KcpReader, KcpSession, KcpStats, KcpWriter};
+use duet_transport::{KcpAdmission, KcpConnection, KcpListener, KcpOptions, KcpReader, KcpStats, KcpWriter};
 use tokio::io::ReadBuf;
 
 /// What each client receives first: a heartbeat.
@@ -26,7 +26,7 @@ pub(super) fn listen(options: KcpOptions) -> KcpListener<()> {
 
 /// The halves of the next session, and whose it is.
 pub(super) async fn accept<T: Send + 'static>(listener: &mut KcpListener<T>) -> (KcpReader, KcpWriter, SocketAddr) {
-    let KcpSession { reader, writer, peer, .. } = soon(listener.accept()).await;
+    let KcpConnection { reader, writer, peer, .. } = soon(listener.accept()).await;
     (reader, writer, peer)
 }
 
@@ -36,7 +36,7 @@ pub(super) fn echo(options: KcpOptions) -> (SocketAddr, Arc<KcpStats>) {
     let (address, stats) = (listener.local_addr().unwrap(), listener.stats());
     tokio::spawn(async move {
         loop {
-            let KcpSession { mut reader, writer, .. } = listener.accept().await;
+            let KcpConnection { mut reader, writer, .. } = listener.accept().await;
             tokio::spawn(async move {
                 while let Ok(data) = read(&mut reader).await
                     && !data.is_empty()

@@ -1,6 +1,6 @@
-//! What waits for room in the queues of plugins: the requests and events of one connection, in one order.
+//! What waits for room in the queues of plugins: the requests and events of one session, in one order.
 //!
-//! It belongs to the connection and not to the task that read it: after a resume the new task hands on first what the old one left.
+//! It belongs to the session and not to the task that read it: after a resume the new task hands on first what the old one left.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,10 @@ use std::task::Waker;
 
 use duet_core::{Dispatch, Full, InFlight, Request, RequestKind, Requests, Route, Seq, Uid};
 
-use super::Connection;
+use super::Session;
 use crate::lock::{Lock, Rank};
 
-/// Events of a connection that may wait. With so many, no bind, suspension or resume is possible, which would add another; its one
+/// Events of a session that may wait. With so many, no bind, suspension or resume is possible, which would add another; its one
 /// disconnect always is.
 const EVENTS_MAX: usize = 64;
 
@@ -101,7 +101,7 @@ impl Waiting {
     }
 }
 
-impl Connection {
+impl Session {
     /// Keeps requests of one read until they are handed on, and counts the messages in it. False if the session goes on with another task:
     /// then they must not be handled, because the client was told that they did not arrive, and sends them again.
     pub(crate) fn take(&self, mut requests: Requests, messages: u64, task: u64) -> bool {
@@ -161,12 +161,12 @@ impl Connection {
         self.waiting.events() < EVENTS_MAX
     }
 
-    /// The same for a resume, which also brings the events of the connection that asks for it.
+    /// The same for a resume, which also brings the events of the session that asks for it.
     pub(crate) fn has_room_for_events_of(&self, by: &Self) -> bool {
         self.waiting.events() + by.waiting.events() < EVENTS_MAX
     }
 
-    /// Notes an event. The connection's task hands it on, behind what was read before and before what it reads later.
+    /// Notes an event. The task of its connection hands it on, behind what was read before and before what it reads later.
     pub(crate) fn event(&self, kind: RequestKind, uid: Option<Uid>, body: &str) {
         let mut event = Requests::new();
         event.push(&Request { kind, conn: self.id, uid, route: Route(0), seq: Seq(0), body: body.as_bytes() });
@@ -183,7 +183,7 @@ impl Connection {
         })
     }
 
-    /// Gives what nobody has got yet to another connection, behind what waits there.
+    /// Gives what nobody has got yet to another session, behind what waits there.
     pub(crate) fn move_waiting(&self, to: &Self) {
         let waiting = std::mem::take(&mut self.waiting.list.lock().requests);
         to.waiting.add(waiting);

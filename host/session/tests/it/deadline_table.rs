@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use duet_session::{Event, Heartbeat, Session, State, Timeouts};
+use duet_session::{Deadlines, Event, Heartbeat, State, Timeouts};
 
 /// Defines [`EVENTS`] from a match, so that an event that is not listed does not compile.
 macro_rules! events {
@@ -113,7 +113,7 @@ fn expected_half_closed(event: Event) -> [&'static str; 3] {
     }
 }
 
-fn connection(state: State, doing: Doing, t: Instant) -> Session {
+fn connection(state: State, doing: Doing, t: Instant) -> Deadlines {
     let second = Duration::from_secs(1);
     let timeouts = Timeouts {
         first_packet: second * 30,
@@ -123,7 +123,7 @@ fn connection(state: State, doing: Doing, t: Instant) -> Session {
         heartbeat: Heartbeat::Respond,
         heartbeat_interval: second * 20,
     };
-    let mut connection = Session::new(timeouts, t);
+    let mut connection = Deadlines::new(timeouts, t);
     match state {
         State::Opened => {}
         State::Active => connection.on(Event::Packet, t),
@@ -152,7 +152,7 @@ fn every_event_in_every_state_does_what_the_table_says() {
             for (state, expected) in row {
                 let mut connection = connection(state, doing, t);
                 connection.on(event, t + Duration::from_secs(1));
-                let found = match connection.next_deadline() {
+                let found = match connection.earliest() {
                     None => format!("{:?}, nothing", connection.state()),
                     Some(next) => {
                         let due = connection.due(next).unwrap();

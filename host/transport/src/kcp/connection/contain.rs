@@ -1,13 +1,13 @@
-//! What is done about a panic of the driver: it ends the one session it was busy with.
+//! What is done about a panic of the driver: it ends the one connection it was busy with.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{End, Session};
+use super::{Connection, End};
 
-impl Session {
-    /// Does something for this session. `None` after a panic, which ended the session: the driver forgets it at its next look.
+impl Connection {
+    /// Does something for this connection. `None` after a panic, which ended the connection: the driver forgets it at its next look.
     pub(in crate::kcp) fn contain<T>(&self, serve: impl FnOnce() -> T) -> Option<T> {
         catch_unwind(AssertUnwindSafe(serve)).inspect_err(|_| self.give_up()).ok()
     }

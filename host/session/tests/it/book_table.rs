@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use duet_core::{ConnId, Uid};
-use duet_session::{DuplicateLogin, SessionLimits, SessionState, Sessions, Token};
+use duet_session::{Book, DuplicateLogin, SessionLimits, SessionState, Token};
 
 /// The session in question. It is in channel `a` where that is possible; its account is 10 and its token [`MINE`].
 const IT: ConnId = ConnId(1);
@@ -192,8 +192,8 @@ fn expected(action: Action) -> [&'static str; 6] {
     }
 }
 
-fn book(before: Before) -> Sessions {
-    let mut book = Sessions::new(SessionLimits { channels_per_session: 2, channel_bytes: 4, suspended_max: 2 });
+fn book(before: Before) -> Book {
+    let mut book = Book::new(SessionLimits { channels_per_session: 2, channel_bytes: 4, suspended_max: 2 });
     for (conn, uid) in [(BOUND, 30), (AWAY, 40)] {
         book.open(conn);
         book.bind(conn, Uid(uid), DuplicateLogin::Reject).unwrap();
@@ -230,7 +230,7 @@ fn columns(state: Option<SessionState>) -> &'static [Before] {
     }
 }
 
-fn act(book: &mut Sessions, action: Action) -> String {
+fn act(book: &mut Book, action: Action) -> String {
     fn said(answer: impl Debug) -> String {
         format!("{answer:?}")
     }
@@ -321,7 +321,7 @@ fn the_table_has_every_method_of_the_book() {
     let mut methods = BTreeSet::new();
     for file in parts.chain([src.join("sessions.rs")]) {
         let text = fs::read_to_string(file).unwrap();
-        for block in text.split("\nimpl Sessions {").skip(1) {
+        for block in text.split("\nimpl Book {").skip(1) {
             let lines = block.lines().take_while(|line| *line != "}");
             let heads = lines.filter_map(|line| line.strip_prefix("    pub fn "));
             methods.extend(heads.filter_map(|head| head.split(['(', '<']).next().map(str::to_owned)));

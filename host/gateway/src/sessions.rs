@@ -1,4 +1,4 @@
-//! All connections of a gate by id, and the book of their sessions.
+//! All sessions of a gate by id, and the book of who they are.
 
 use std::cmp::Reverse;
 use std::fmt::Display;
@@ -7,31 +7,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use duet_core::{ConnId, Counts, Directory, Presence, Registry, RequestKind, Uid};
-use duet_session::Sessions;
+use duet_session::Book;
 use papaya::HashMap;
 
-use crate::connection::Connection;
 use crate::lock::{Held, Lock, Rank};
+use crate::session::Session;
 use crate::{CloseReason, GatewayOptions, Refusal, Stats};
 
-/// The connections of a gate.
-pub struct Connections {
+/// The sessions of a gate: connected, or suspended.
+pub struct Sessions {
     /// The map frees what was removed some time later. The sockets must not wait for that: only their tasks own them.
-    pub(crate) map: HashMap<ConnId, Weak<Connection>>,
+    pub(crate) map: HashMap<ConnId, Weak<Session>>,
     pub(crate) options: GatewayOptions,
     pub(crate) stats: Stats,
-    book: Lock<Sessions>,
+    book: Lock<Book>,
     last_id: AtomicU64,
     last_call: AtomicU64,
     registry: OnceLock<Arc<dyn Registry>>,
 }
 
-impl Connections {
-    /// No connections yet.
+impl Sessions {
+    /// No sessions yet.
     pub fn new(options: GatewayOptions) -> Self {
         Self {
             map: HashMap::new(),
-            book: Lock::new(Rank::Book, Sessions::new(options.sessions)),
+            book: Lock::new(Rank::Book, Book::new(options.sessions)),
             options,
             stats: Stats::default(),
             last_id: AtomicU64::new(0),
@@ -59,18 +59,18 @@ impl Connections {
         self.last_call.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(crate) fn book(&self) -> Held<'_, Sessions> {
+    pub(crate) fn book(&self) -> Held<'_, Book> {
         self.book.lock()
     }
 
-    pub(crate) fn find(&self, id: ConnId) -> Option<Arc<Connection>> {
+    pub(crate) fn find(&self, id: ConnId) -> Option<Arc<Session>> {
         self.map.pin().get(&id).and_then(Weak::upgrade)
     }
 
-    pub(crate) fn insert(&self, connection: &Arc<Connection>) {
-        self.map.pin().insert(connection.id, Arc::downgrade(connection));
-        self.book().open(connection.id);
-        self.event(connection, RequestKind::Connect, None, connection.address());
+    pub(crate) fn insert(&self, session: &Arc<Session>) {
+        self.map.pin().insert(session.id, Arc::downgrade(session));
+        self.book().open(session.id);
+        self.event(session, RequestKind::Connect, None, session.address());
     }
 
     /// False if it was not there.
@@ -78,21 +78,21 @@ impl Connections {
         self.map.pin().remove(&id).is_some()
     }
 
-    /// Notes an event of a connection, if a plugin wants it.
-    pub(crate) fn event(&self, connection: &Connection, kind: RequestKind, uid: Option<Uid>, body: impl Display) {
+    /// Notes an event of a session, if a plugin wants it.
+    pub(crate) fn event(&self, session: &Session, kind: RequestKind, uid: Option<Uid>, body: impl Display) {
         if self.registry.get().is_some_and(|registry| registry.routes().wants(kind)) {
-            connection.event(kind, uid, &body.to_string());
+            session.event(kind, uid, &body.to_string());
         }
     }
 
     /// All that are connected now.
-    pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         self.map.pin().values().filter_map(Weak::upgrade).collect()
     }
 
     /// Whether everything that clients asked for is done. One that does not read may wait for ever.
     pub(crate) fn are_answered(&self) -> bool {
-        self.all().iter().all(|connection| connection.task.in_flight() == 0 || connection.outbox().is_blocked())
+        self.all().iter().all(|session| session.task.in_flight() == 0 || session.outbox().is_blocked())
     }
 
     /// Lets the sessions that keep the most for their clients forget it, if all together keep too much. A client that misses nothing can
@@ -102,22 +102,22 @@ impl Connections {
         if self.stats.kept_bytes() <= max {
             return;
         }
-        let cost = |connection: &Arc<Connection>| connection.outbox().retained().map_or(0, |retained| retained.cost());
-        let mut most: Vec<_> = self.all().into_iter().map(|connection| (cost(&connection), connection)).collect();
+        let cost = |session: &Arc<Session>| session.outbox().retained().map_or(0, |retained| retained.cost());
+        let mut most: Vec<_> = self.all().into_iter().map(|session| (cost(&session), session)).collect();
         most.sort_unstable_by_key(|(cost, _)| Reverse(*cost));
-        for (_, connection) in most {
+        for (_, session) in most {
             // A little more than it must, so that not every call comes here.
             if self.stats.kept_bytes() <= max - max / 8 {
                 return;
             }
-            if let Some(retained) = connection.outbox().retained() {
+            if let Some(retained) = session.outbox().retained() {
                 retained.forget();
                 self.stats.refuse(Refusal::Retained);
             }
         }
     }
 
-    /// Closes a connection that a login elsewhere replaced.
+    /// Closes a session that a login elsewhere replaced.
     pub(crate) fn replace(&self, id: ConnId) {
         if let Some(old) = self.find(id) {
             old.close(CloseReason::Replaced, "");
@@ -125,13 +125,13 @@ impl Connections {
     }
 }
 
-impl Default for Connections {
+impl Default for Sessions {
     fn default() -> Self {
         Self::new(GatewayOptions::default())
     }
 }
 
-impl Directory for Connections {
+impl Directory for Sessions {
     fn presence(&self, uid: Uid) -> Presence {
         self.book().online(uid)
     }
@@ -145,7 +145,7 @@ impl Directory for Connections {
     }
 
     fn address(&self, conn: ConnId) -> Option<SocketAddr> {
-        self.find(conn).map(|connection| connection.address())
+        self.find(conn).map(|session| session.address())
     }
 
     fn counts(&self) -> Counts {
@@ -162,8 +162,8 @@ impl Directory for Connections {
     }
 }
 
-impl std::fmt::Debug for Connections {
+impl std::fmt::Debug for Sessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connections").field("open", &self.stats.open()).finish_non_exhaustive()
+        f.debug_struct("Sessions").field("open", &self.stats.open()).finish_non_exhaustive()
     }
 }

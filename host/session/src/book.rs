@@ -28,7 +28,7 @@ pub struct SessionLimits {
     pub channels_per_session: usize,
     /// Bytes in the name of a channel.
     pub channel_bytes: usize,
-    /// Sessions that may wait for their client at the same time. Above it a lost connection ends its session.
+    /// Book that may wait for their client at the same time. Above it a lost connection ends its session.
     pub suspended_max: usize,
 }
 
@@ -39,9 +39,9 @@ pub struct SessionLimits {
 ///
 /// Nothing here blocks, waits or asks what time it is. Every method takes constant time, or time for each item it returns or removes.
 #[derive(Debug)]
-pub struct Sessions {
+pub struct Book {
     limits: SessionLimits,
-    book: HashMap<ConnId, Standing>,
+    standings: HashMap<ConnId, Standing>,
     /// Indexes of the book and a count of it. Only [`Self::set`] changes the four.
     uids: HashMap<Uid, ConnId>,
     tokens: HashMap<TokenHash, ConnId>,
@@ -52,11 +52,11 @@ pub struct Sessions {
 /// How many of what there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Sessions with a connection, bound or not, also those that drain.
+    /// Book with a connection, bound or not, also those that drain.
     pub connected: usize,
     /// Of these, the ones that are bound.
     pub bound: usize,
-    /// Sessions that wait for their client.
+    /// Book that wait for their client.
     pub suspended: usize,
     /// Channels with at least one member.
     pub channels: usize,
@@ -71,20 +71,27 @@ pub struct Ended {
     pub channels: usize,
 }
 
-impl Sessions {
+impl Book {
     /// A book without sessions.
     pub fn new(limits: SessionLimits) -> Self {
-        Self { limits, book: HashMap::new(), uids: HashMap::new(), tokens: HashMap::new(), suspended: 0, channels: Channels::default() }
+        Self {
+            limits,
+            standings: HashMap::new(),
+            uids: HashMap::new(),
+            tokens: HashMap::new(),
+            suspended: 0,
+            channels: Channels::default(),
+        }
     }
 
     /// Begins an anonymous session for a connection that was just accepted. Does nothing if the id is in the book already.
     pub fn open(&mut self, conn: ConnId) {
-        self.book.entry(conn).or_insert(Standing::Anonymous);
+        self.standings.entry(conn).or_insert(Standing::Anonymous);
     }
 
     /// The state of a session. `None` if it is not in the book.
     pub fn state(&self, conn: ConnId) -> Option<SessionState> {
-        self.book.get(&conn).map(|standing| standing.state())
+        self.standings.get(&conn).map(|standing| standing.state())
     }
 
     /// The session that is bound to an account, connected or suspended.
@@ -94,12 +101,12 @@ impl Sessions {
 
     /// The account that a session is bound to, connected or suspended.
     pub fn uid_of(&self, conn: ConnId) -> Option<Uid> {
-        self.book.get(&conn).and_then(|standing| standing.uid())
+        self.standings.get(&conn).and_then(|standing| standing.uid())
     }
 
     /// Whether somebody is logged in as this account. A suspended session counts until [`Self::end`] ends it.
     pub fn online(&self, uid: Uid) -> Presence {
-        match self.uids.get(&uid).and_then(|conn| self.book.get(conn)) {
+        match self.uids.get(&uid).and_then(|conn| self.standings.get(conn)) {
             None => Presence::Offline,
             Some(standing) if standing.is_suspended() => Presence::Suspended,
             Some(_) => Presence::Connected,
@@ -111,7 +118,7 @@ impl Sessions {
     ///
     /// A suspended session has no connection to wait for; it ends at once.
     pub fn drain(&mut self, conn: ConnId) -> Option<Uid> {
-        let standing = *self.book.get(&conn)?;
+        let standing = *self.standings.get(&conn)?;
         self.channels.leave_all(conn);
         self.set(conn, (!standing.is_suspended()).then_some(Standing::Draining));
         standing.uid()
@@ -127,7 +134,7 @@ impl Sessions {
     /// How many of what there are.
     pub fn counts(&self) -> Counts {
         Counts {
-            connected: self.book.len() - self.suspended,
+            connected: self.standings.len() - self.suspended,
             bound: self.uids.len() - self.suspended,
             suspended: self.suspended,
             channels: self.channels.len(),
@@ -137,8 +144,8 @@ impl Sessions {
     /// Changes or removes an entry of the book, and the indexes with it. Returns the entry as it was.
     fn set(&mut self, conn: ConnId, to: Option<Standing>) -> Option<Standing> {
         let from = match to {
-            Some(to) => self.book.insert(conn, to),
-            None => self.book.remove(&conn),
+            Some(to) => self.standings.insert(conn, to),
+            None => self.standings.remove(&conn),
         };
         if let Some(from) = from {
             if let Some(uid) = from.uid() {
@@ -168,13 +175,13 @@ mod tests {
 
     #[test]
     fn an_anonymous_session_takes_less_than_200_bytes_whatever_the_size_of_the_table() {
-        let mut sessions = Sessions::new(SessionLimits { channels_per_session: 64, channel_bytes: 255, suspended_max: 0 });
+        let mut sessions = Book::new(SessionLimits { channels_per_session: 64, channel_bytes: 255, suspended_max: 0 });
         let mut worst = 0;
         for count in 1..=200_000_usize {
             sessions.open(ConnId(count as u64));
             if count >= 100_000 {
                 // A table fills at most 7 of 8 of its places, and each has a byte besides the entry.
-                let places = sessions.book.capacity() / 7 * 8;
+                let places = sessions.standings.capacity() / 7 * 8;
                 worst = worst.max(places * (size_of::<(ConnId, Standing)>() + 1) / count);
             }
         }

@@ -9,10 +9,10 @@ use crate::kcp::KcpOptions;
 
 const CONV: u32 = 7;
 
-/// A session whose datagrams go to a socket that nobody reads.
-fn session(port: &Arc<Port>, peer: SocketAddr) -> Session {
+/// A connection whose datagrams go to a socket that nobody reads.
+fn connection(port: &Arc<Port>, peer: SocketAddr) -> Connection {
     let client = Head { conv: CONV, command: ACK, window: 32, timestamp: 0, number: 0, expected: 1, length: 0 };
-    Session::open(Key { peer, conv: CONV }, Arc::clone(port), &client, Instant::now()).expect("options are good")
+    Connection::open(Key { peer, conv: CONV }, Arc::clone(port), &client, Instant::now()).expect("options are good")
 }
 
 async fn port(options: KcpOptions) -> (Arc<Port>, SocketAddr, UdpSocket) {
@@ -29,10 +29,10 @@ fn segment(command: u8, number: u32, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn read(session: &Session, room: usize) -> Poll<Vec<u8>> {
+fn read(connection: &Connection, room: usize) -> Poll<Vec<u8>> {
     let mut bytes = vec![0; room];
     let mut buf = ReadBuf::new(&mut bytes);
-    match session.poll_read(&mut Context::from_waker(Waker::noop()), &mut buf) {
+    match connection.poll_read(&mut Context::from_waker(Waker::noop()), &mut buf) {
         Poll::Ready(result) => Poll::Ready(result.map(|()| buf.filled().to_vec()).expect("alive")),
         Poll::Pending => Poll::Pending,
     }
@@ -41,16 +41,16 @@ fn read(session: &Session, room: usize) -> Poll<Vec<u8>> {
 #[tokio::test]
 async fn data_is_read_in_order_into_buffers_of_any_size() {
     let (port, peer, _sink) = port(KcpOptions::default()).await;
-    let session = session(&port, peer);
+    let connection = connection(&port, peer);
     let now = Instant::now();
-    assert_eq!(read(&session, 9), Poll::Pending);
+    assert_eq!(read(&connection, 9), Poll::Pending);
     for (number, data) in [(2, "defg"), (1, "c"), (3, ""), (0, "ab")] {
-        session.feed(&mut segment(PUSH, number, data.as_bytes()), now).expect("possible");
+        connection.feed(&mut segment(PUSH, number, data.as_bytes()), now).expect("possible");
     }
-    assert_eq!(read(&session, 1), Poll::Ready(b"a".to_vec()));
-    assert_eq!(read(&session, 4), Poll::Ready(b"bcde".to_vec()));
-    assert_eq!(read(&session, 9), Poll::Ready(b"fg".to_vec()));
-    assert_eq!(read(&session, 9), Poll::Pending);
+    assert_eq!(read(&connection, 1), Poll::Ready(b"a".to_vec()));
+    assert_eq!(read(&connection, 4), Poll::Ready(b"bcde".to_vec()));
+    assert_eq!(read(&connection, 9), Poll::Ready(b"fg".to_vec()));
+    assert_eq!(read(&connection, 9), Poll::Pending);
 }
 
 struct Faulty;
@@ -64,54 +64,54 @@ impl Wake for Faulty {
 #[tokio::test]
 async fn a_panic_of_the_driver_ends_the_session_it_was_busy_with_and_the_driver_forgets_it() {
     let (port, peer, _sink) = port(KcpOptions::default()).await;
-    let session = session(&port, peer);
+    let connection = connection(&port, peer);
     let now = Instant::now();
     let mut buf = [0; 9];
-    let mut poll = |waker: &Waker| session.poll_read(&mut Context::from_waker(waker), &mut ReadBuf::new(&mut buf));
+    let mut poll = |waker: &Waker| connection.poll_read(&mut Context::from_waker(waker), &mut ReadBuf::new(&mut buf));
     assert!(poll(&Arc::new(Faulty).into()).is_pending());
-    session.feed(&mut segment(PUSH, 0, b"a"), now).expect("possible");
-    assert!(session.contain(|| session.settle(now)).is_none());
+    connection.feed(&mut segment(PUSH, 0, b"a"), now).expect("possible");
+    assert!(connection.contain(|| connection.settle(now)).is_none());
     assert!(matches!(poll(Waker::noop()), Poll::Ready(Err(_))));
     let (at, key) = port.timers().due(Instant::now()).expect("a last look");
-    assert_eq!((key, session.contain(|| session.tick(at, Instant::now()))), (session.key, Some(false)));
+    assert_eq!((key, connection.contain(|| connection.tick(at, Instant::now()))), (connection.key, Some(false)));
     assert_eq!(port.stats().panics.load(Ordering::Relaxed), 1);
-    session.feed(&mut segment(PUSH, 1, b"b"), now).expect_err("it has ended");
+    connection.feed(&mut segment(PUSH, 1, b"b"), now).expect_err("it has ended");
 }
 
 #[tokio::test]
 async fn an_empty_segment_is_not_the_end() {
     let (port, peer, _sink) = port(KcpOptions::default()).await;
-    let session = session(&port, peer);
-    session.feed(&mut segment(PUSH, 0, b""), Instant::now()).expect("possible");
-    assert_eq!(read(&session, 9), Poll::Pending);
+    let connection = connection(&port, peer);
+    connection.feed(&mut segment(PUSH, 0, b""), Instant::now()).expect("possible");
+    assert_eq!(read(&connection, 9), Poll::Pending);
 }
 
 #[tokio::test]
 async fn a_message_that_never_ends_is_read_like_any_other() {
     let (port, peer, _sink) = port(KcpOptions::default()).await;
-    let session = session(&port, peer);
+    let connection = connection(&port, peer);
     let mut fragment = segment(PUSH, 0, b"part");
     fragment[5] = 255;
-    session.feed(&mut fragment, Instant::now()).expect("possible");
-    assert_eq!(read(&session, 9), Poll::Ready(b"part".to_vec()));
+    connection.feed(&mut fragment, Instant::now()).expect("possible");
+    assert_eq!(read(&connection, 9), Poll::Ready(b"part".to_vec()));
 }
 
 #[tokio::test]
 async fn a_session_without_work_has_no_timer() {
     let (port, peer, _sink) = port(KcpOptions::default()).await;
-    let session = session(&port, peer);
+    let connection = connection(&port, peer);
     let now = Instant::now();
     assert_eq!(port.timers().plan(None), None);
-    session.feed(&mut segment(PUSH, 0, b"a"), now).expect("possible");
-    session.settle(now);
+    connection.feed(&mut segment(PUSH, 0, b"a"), now).expect("possible");
+    connection.settle(now);
     assert_eq!(port.timers().plan(None), None, "acknowledged at once");
-    session.try_write(b"reply").expect("room");
+    connection.try_write(b"reply").expect("room");
     assert!(port.timers().plan(None).is_some());
-    session.feed(&mut segment(ACK, 1, b""), now).expect("possible");
-    session.settle(now);
+    connection.feed(&mut segment(ACK, 1, b""), now).expect("possible");
+    connection.settle(now);
     let later = now + Duration::from_secs(1);
     while let Some((at, _)) = port.timers().due(later) {
-        assert!(session.tick(at, later));
+        assert!(connection.tick(at, later));
     }
     assert_eq!(port.timers().plan(None), None);
 }
@@ -119,17 +119,17 @@ async fn a_session_without_work_has_no_timer() {
 #[tokio::test]
 async fn writing_stops_at_two_windows_and_goes_on_when_the_client_acknowledges() {
     let (port, peer, _sink) = port(KcpOptions { send_window: 4, ..KcpOptions::default() }).await;
-    let session = session(&port, peer);
+    let connection = connection(&port, peer);
     let data = vec![1; 100_000];
-    assert_eq!(session.try_write(&data).expect("room"), 8 * 1376);
-    assert_eq!(session.try_write(&data).expect_err("full").kind(), ErrorKind::WouldBlock);
-    assert!(session.poll_write_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(connection.try_write(&data).expect("room"), 8 * 1376);
+    assert_eq!(connection.try_write(&data).expect_err("full").kind(), ErrorKind::WouldBlock);
+    assert!(connection.poll_write_ready(&mut Context::from_waker(Waker::noop())).is_pending());
     let now = Instant::now();
-    (1..=4).for_each(|number| assert!(session.feed(&mut segment(ACK, number, b""), now).is_ok()));
-    session.settle(now);
-    assert_eq!(session.try_write(&data).expect("room"), 4 * 1376);
-    session.shutdown();
-    assert_eq!(session.try_write(&data).expect_err("shut down").kind(), ErrorKind::BrokenPipe);
+    (1..=4).for_each(|number| assert!(connection.feed(&mut segment(ACK, number, b""), now).is_ok()));
+    connection.settle(now);
+    assert_eq!(connection.try_write(&data).expect("room"), 4 * 1376);
+    connection.shutdown();
+    assert_eq!(connection.try_write(&data).expect_err("shut down").kind(), ErrorKind::BrokenPipe);
 }
 
 /// The same numbers in every run.
@@ -180,27 +180,27 @@ impl Random {
     }
 }
 
-/// Datagrams of all shapes, most of them nearly possible, for sessions that read and write a little.
+/// Datagrams of all shapes, most of them nearly possible, for connections that read and write a little.
 #[tokio::test]
 async fn no_datagram_makes_a_session_panic_or_grow_without_bound() {
     let (port, peer, _sink) = port(KcpOptions { ack_no_delay: false, nc: false, ..KcpOptions::default() }).await;
     let mut random = Random(0x5eed);
     let (mut taken, mut most) = (0, [0; 5]);
     for _ in 0..200 {
-        let session = session(&port, peer);
+        let connection = connection(&port, peer);
         let start = Instant::now();
         for _ in 0..1000 {
             let now = start + Duration::from_millis(random.below(2000) as u64);
-            taken += usize::from(session.feed(&mut random.datagram(), now).is_ok());
+            taken += usize::from(connection.feed(&mut random.datagram(), now).is_ok());
             match random.below(10) {
-                0 => drop(session.try_write(&[4; 3000])),
-                1 => drop(read(&session, 700)),
-                2 => session.settle(now),
+                0 => drop(connection.try_write(&[4; 3000])),
+                1 => drop(read(&connection, 700)),
+                2 => connection.settle(now),
                 _ => {}
             }
-            assert!(session.lock().wanting <= 131);
+            assert!(connection.lock().wanting <= 131);
         }
-        let state = session.lock();
+        let state = connection.lock();
         let core = format!("{:?}", state.core.as_ref().expect("not ended"));
         for (queue, most) in ["rcv_queue", "rcv_buf", "acklist", "snd_buf", "snd_queue"].into_iter().zip(&mut most) {
             let (_, length) = core.split_once(&format!("{queue}.len: ")).expect("shown");

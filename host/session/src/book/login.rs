@@ -5,7 +5,7 @@ use std::fmt;
 
 use duet_core::{ConnId, Presence, Uid};
 
-use super::Sessions;
+use super::Book;
 use super::state::Standing;
 
 /// What happens when somebody logs in to an account that is logged in already.
@@ -21,7 +21,7 @@ pub enum DuplicateLogin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// The session that held the uid until now. One with a connection is draining now, and the caller closes the connection; a
-    /// suspended one is gone. [`Sessions::state`] tells which.
+    /// suspended one is gone. [`Book::state`] tells which.
     pub replaced: Option<ConnId>,
     /// False if the session was bound to this uid already. Then nothing happened, and its token is still good.
     pub changed: bool,
@@ -42,7 +42,7 @@ pub enum BindError {
     AlreadyOnline(ConnId),
 }
 
-impl Sessions {
+impl Book {
     /// Binds a connected session to an account. The caller has a plugin's word for it; there is no other way to become bound.
     ///
     /// A session that is bound to another uid is bound to the new one, and its token is void. Its channels stay. A suspended session that holds
@@ -55,7 +55,7 @@ impl Sessions {
         if uid.0 <= 0 {
             return Err(BindError::BadUid);
         }
-        let previous = match self.book.get(&conn) {
+        let previous = match self.standings.get(&conn) {
             None | Some(Standing::Suspended { .. }) => return Err(BindError::Gone),
             Some(Standing::Draining) => return Err(BindError::Draining),
             Some(Standing::Anonymous) => None,
@@ -76,7 +76,7 @@ impl Sessions {
     /// Undoes a login and says whose it was; the token is void. The session is anonymous then and keeps its channels. A suspended
     /// session ends: without a login nobody could come back to it.
     pub fn unbind(&mut self, conn: ConnId) -> Option<Uid> {
-        let standing = *self.book.get(&conn)?;
+        let standing = *self.standings.get(&conn)?;
         let uid = standing.uid()?;
         if standing.is_suspended() {
             self.end(conn);

@@ -1,4 +1,4 @@
-//! One session: the protocol core behind a lock, between the driver and the two halves.
+//! One connection: the protocol core behind a lock, between the driver and the two halves.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -20,16 +20,16 @@ use output::{Output, Sent};
 mod contain;
 mod output;
 
-/// What a session is known by.
+/// What a connection is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     pub(super) peer: SocketAddr,
     pub(super) conv: u32,
 }
 
-/// One client's session.
+/// One client's connection.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Connection {
     key: Key,
     port: Arc<Port>,
     sent: Arc<Sent>,
@@ -49,9 +49,9 @@ struct State {
     heard: Instant,
     /// Nothing goes out before that.
     hushed_until: Option<Instant>,
-    /// After a shutdown: when the session is forgotten.
+    /// After a shutdown: when the connection is forgotten.
     lingers_until: Option<Instant>,
-    /// The deadline that counts; others of this session in the heap are stale.
+    /// The deadline that counts; others of this connection in the heap are stale.
     timer: Option<Instant>,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -63,7 +63,7 @@ impl State {
     }
 }
 
-/// How a session ended. Its core and what was in it are gone.
+/// How a connection ended. Its core and what was in it are gone.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
     Closed,
@@ -74,15 +74,15 @@ pub(super) enum End {
 impl From<End> for io::Error {
     fn from(end: End) -> Self {
         match end {
-            End::Closed => Self::new(ErrorKind::BrokenPipe, "the session was shut down"),
+            End::Closed => Self::new(ErrorKind::BrokenPipe, "the connection was shut down"),
             End::Dead => Self::new(ErrorKind::TimedOut, "the client stopped acknowledging"),
             End::Superseded => Self::new(ErrorKind::ConnectionReset, "the client began anew"),
         }
     }
 }
 
-impl Session {
-    /// The session of a client that has received the greeting, and says what it expects and how many segments it takes.
+impl Connection {
+    /// The connection of a client that has received the greeting, and says what it expects and how many segments it takes.
     pub(super) fn open(key: Key, port: Arc<Port>, client: &Head, now: Instant) -> io::Result<Self> {
         let options = port.options();
         let sent = Arc::new(Sent::new(Arc::clone(&port), key.peer));
@@ -93,8 +93,8 @@ impl Session {
         core.set_nodelay(options.nodelay, interval, i32::try_from(options.resend).unwrap_or(i32::MAX), options.nc);
         core.set_wndsize(options.send_window, options.receive_window);
 
-        // The greeting went out before there was a session. Here it is numbered, and acknowledged; and so is what a client has taken for
-        // its own that an earlier session resent.
+        // The greeting went out before there was a connection. Here it is numbered, and acknowledged; and so is what a client has taken for
+        // its own that an earlier connection resent.
         for number in 0..client.expected.clamp(1, u32::from(options.send_window)) {
             core.send(&[0])?;
             core.update(port.milliseconds(now))?;
@@ -119,7 +119,7 @@ impl Session {
         Ok(Self { key, port, sent, state: Mutex::new(state) })
     }
 
-    /// Takes in a datagram. True for the first since the last [`Session::settle`].
+    /// Takes in a datagram. True for the first since the last [`Connection::settle`].
     pub(super) fn feed(&self, segments: &mut [u8], now: Instant) -> Result<bool, Refusal> {
         let mut state = self.state.lock();
         self.sent.set_open(state.may_speak(now));
@@ -154,7 +154,7 @@ impl Session {
         [reader, writer].into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// Keeps a deadline. False once the session has ended.
+    /// Keeps a deadline. False once the connection has ended.
     pub(super) fn tick(&self, at: Instant, now: Instant) -> bool {
         let mut state = self.state.lock();
         if state.timer != Some(at) {
@@ -182,7 +182,7 @@ impl Session {
         }
     }
 
-    /// Ends the session now, if it has not ended.
+    /// Ends the connection now, if it has not ended.
     pub(super) fn end(&self, end: End) {
         let state = self.state.lock();
         if state.core.is_ok() {

@@ -6,7 +6,7 @@ use std::fmt;
 use duet_core::{ConnId, Presence, Uid};
 
 use super::state::Standing;
-use super::{Sessions, Token};
+use super::{Book, Token};
 
 /// What became of a session whose connection was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +54,14 @@ pub enum ResumeError {
     Refused,
 }
 
-impl Sessions {
+impl Book {
     /// Remembers the token with which a bound session can be resumed, once. An earlier one is void.
     ///
     /// # Errors
     ///
     /// See [`IssueError`].
     pub fn issue(&mut self, conn: ConnId, token: &Token) -> Result<(), IssueError> {
-        let uid = match self.book.get(&conn) {
+        let uid = match self.standings.get(&conn) {
             None | Some(Standing::Suspended { .. }) => return Err(IssueError::Gone),
             Some(Standing::Anonymous | Standing::Draining) => return Err(IssueError::NotBound),
             Some(Standing::Bound { uid, .. }) => *uid,
@@ -80,7 +80,7 @@ impl Sessions {
     /// The id says nothing about which connection was lost. After a session was resumed, the caller must not report the end of its
     /// old connection here: that would suspend it a second time, under the new one.
     pub fn lose(&mut self, conn: ConnId) -> Lost {
-        match self.book.get(&conn).copied() {
+        match self.standings.get(&conn).copied() {
             Some(Standing::Bound { uid, token: Some(token) }) if self.suspended < self.limits.suspended_max => {
                 self.set(conn, Some(Standing::Suspended { uid, token }));
                 Lost::Suspended { uid }
@@ -100,11 +100,11 @@ impl Sessions {
     ///
     /// See [`ResumeError`].
     pub fn resumable(&self, by: ConnId, token: &Token) -> Result<Resumed, ResumeError> {
-        let Some(Standing::Anonymous) = self.book.get(&by) else {
+        let Some(Standing::Anonymous) = self.standings.get(&by) else {
             return Err(ResumeError::NotAnonymous);
         };
         let conn = *self.tokens.get(&token.hash()).ok_or(ResumeError::Refused)?;
-        match self.book.get(&conn) {
+        match self.standings.get(&conn) {
             Some(Standing::Bound { uid, .. }) => Ok(Resumed { conn, uid: *uid, was: Presence::Connected }),
             Some(Standing::Suspended { uid, .. }) => Ok(Resumed { conn, uid: *uid, was: Presence::Suspended }),
             _ => Err(ResumeError::Refused),

@@ -12,7 +12,7 @@ use super::super::segment::{self, PUSH};
 #[derive(Debug)]
 pub(super) struct Output(pub(super) Arc<Sent>);
 
-/// What was sent last. Written and read under the session's lock; atomic, because the core owns the other end.
+/// What was sent last. Written and read under the connection's lock; atomic, because the core owns the other end.
 #[derive(Debug)]
 pub(super) struct Sent {
     port: Arc<Port>,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use duet_core::ConnId;
 
-use super::Sessions;
+use super::Book;
 use super::state::Standing;
 
 /// Why a session did not join a channel. Nothing changed.
@@ -19,7 +19,7 @@ pub enum ChannelError {
     TooMany,
 }
 
-impl Sessions {
+impl Book {
     /// Makes a session a member of a channel, which begins to exist with its first member. False if it is one already, which is no
     /// mistake even at the limit. A session need not be bound for it, and stays a member while it is suspended.
     ///
@@ -27,7 +27,7 @@ impl Sessions {
     ///
     /// See [`ChannelError`].
     pub fn subscribe(&mut self, conn: ConnId, channel: &str) -> Result<bool, ChannelError> {
-        if matches!(self.book.get(&conn), None | Some(Standing::Draining)) {
+        if matches!(self.standings.get(&conn), None | Some(Standing::Draining)) {
             return Err(ChannelError::Gone);
         }
         if channel.is_empty() || channel.len() > self.limits.channel_bytes {

@@ -41,9 +41,9 @@ pub enum Event {
     WriteDone,
     /// The server sent a heartbeat.
     HeartbeatSent,
-    /// Its session is bound to a uid. Does nothing if it was already.
+    /// Its deadlines is bound to a uid. Does nothing if it was already.
     Bound,
-    /// Its session is not bound any more. Does nothing if it was not.
+    /// Its deadlines is not bound any more. Does nothing if it was not.
     Unbound,
     /// Nothing is read for now: the client has to wait for the server, and no deadline of its own runs. Does nothing if it waited already.
     ReadHeld,
@@ -57,7 +57,7 @@ pub enum Event {
 
 /// The life of one connection.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub struct Deadlines {
     timeouts: Timeouts,
     state: State,
     opened: Instant,
@@ -72,7 +72,7 @@ pub struct Session {
     grace: Option<Instant>,
 }
 
-impl Session {
+impl Deadlines {
     /// A connection that was just accepted.
     pub const fn new(timeouts: Timeouts, now: Instant) -> Self {
         Self {
@@ -140,7 +140,7 @@ impl Session {
     }
 
     /// The next moment at which [`Self::due`] may answer. `None` if nothing can become due by time alone.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn earliest(&self) -> Option<Instant> {
         self.deadlines().map(|(at, _)| at).min()
     }
 
@@ -201,79 +201,79 @@ mod tests {
     #[test]
     fn a_connection_that_sends_nothing_ends_at_the_first_packet_deadline() {
         let t = Instant::now();
-        let mut session = Session::new(TIMEOUTS, t);
-        assert_eq!(session.next_deadline(), Some(secs(t, 15.0)));
-        assert_eq!(session.due(secs(t, 14.9)), None);
-        assert_eq!(session.due(secs(t, 15.0)), Some(Due::FirstPacket));
+        let mut deadlines = Deadlines::new(TIMEOUTS, t);
+        assert_eq!(deadlines.earliest(), Some(secs(t, 15.0)));
+        assert_eq!(deadlines.due(secs(t, 14.9)), None);
+        assert_eq!(deadlines.due(secs(t, 15.0)), Some(Due::FirstPacket));
     }
 
     #[test]
     fn trickled_bytes_do_not_extend_the_packet_deadline() {
         let t = Instant::now();
-        let mut session = Session::new(TIMEOUTS, t);
-        session.on(Event::PartialBegun, t);
+        let mut deadlines = Deadlines::new(TIMEOUTS, t);
+        deadlines.on(Event::PartialBegun, t);
         for i in 1..5 {
-            session.on(Event::PartialBegun, secs(t, f64::from(i)));
+            deadlines.on(Event::PartialBegun, secs(t, f64::from(i)));
         }
-        assert_eq!(session.due(secs(t, 5.0)), Some(Due::Packet));
-        session.on(Event::PartialDone, secs(t, 5.0));
-        assert_eq!(session.due(secs(t, 5.0)), None);
+        assert_eq!(deadlines.due(secs(t, 5.0)), Some(Due::Packet));
+        deadlines.on(Event::PartialDone, secs(t, 5.0));
+        assert_eq!(deadlines.due(secs(t, 5.0)), None);
     }
 
     #[test]
     fn silence_counts_from_the_last_packet_whatever_it_was() {
         let t = Instant::now();
-        let mut session = Session::new(TIMEOUTS, t);
-        session.on(Event::Packet, secs(t, 10.0));
-        assert_eq!(session.state(), State::Active);
-        assert_eq!(session.due(secs(t, 29.9)), None);
-        assert_eq!(session.due(secs(t, 30.0)), Some(Due::Silence));
+        let mut deadlines = Deadlines::new(TIMEOUTS, t);
+        deadlines.on(Event::Packet, secs(t, 10.0));
+        assert_eq!(deadlines.state(), State::Active);
+        assert_eq!(deadlines.due(secs(t, 29.9)), None);
+        assert_eq!(deadlines.due(secs(t, 30.0)), Some(Due::Silence));
     }
 
     #[test]
     fn an_interval_of_zero_switches_silence_and_ticks_off() {
         let t = Instant::now();
         let off = Timeouts { heartbeat_interval: Duration::ZERO, heartbeat: Heartbeat::Tick, ..TIMEOUTS };
-        let mut session = Session::new(off, t);
-        session.on(Event::Packet, t);
-        assert_eq!(session.next_deadline(), None);
+        let mut deadlines = Deadlines::new(off, t);
+        deadlines.on(Event::Packet, t);
+        assert_eq!(deadlines.earliest(), None);
     }
 
     #[test]
     fn a_tick_is_due_every_interval_and_never_hides_the_end() {
         let t = Instant::now();
-        let mut session = Session::new(Timeouts { heartbeat: Heartbeat::Tick, ..TIMEOUTS }, t);
-        session.on(Event::Packet, t);
-        assert_eq!(session.due(secs(t, 10.0)), Some(Due::Heartbeat));
-        session.on(Event::HeartbeatSent, secs(t, 10.0));
-        assert_eq!(session.due(secs(t, 19.9)), None);
-        assert_eq!(session.due(secs(t, 20.0)), Some(Due::Silence));
+        let mut deadlines = Deadlines::new(Timeouts { heartbeat: Heartbeat::Tick, ..TIMEOUTS }, t);
+        deadlines.on(Event::Packet, t);
+        assert_eq!(deadlines.due(secs(t, 10.0)), Some(Due::Heartbeat));
+        deadlines.on(Event::HeartbeatSent, secs(t, 10.0));
+        assert_eq!(deadlines.due(secs(t, 19.9)), None);
+        assert_eq!(deadlines.due(secs(t, 20.0)), Some(Due::Silence));
     }
 
     #[test]
     fn a_client_that_reads_a_little_now_and_then_keeps_its_connection() {
         let t = Instant::now();
-        let mut session = Session::new(Timeouts { heartbeat_interval: Duration::ZERO, ..TIMEOUTS }, t);
-        session.on(Event::Packet, t);
-        session.on(Event::WriteBlocked, t);
-        session.on(Event::WriteProgress, secs(t, 9.0));
-        session.on(Event::WriteBlocked, secs(t, 12.0));
-        assert_eq!(session.due(secs(t, 18.9)), None);
-        assert_eq!(session.due(secs(t, 19.0)), Some(Due::Write));
-        session.on(Event::WriteDone, secs(t, 18.0));
-        assert_eq!(session.due(secs(t, 60.0)), None);
+        let mut deadlines = Deadlines::new(Timeouts { heartbeat_interval: Duration::ZERO, ..TIMEOUTS }, t);
+        deadlines.on(Event::Packet, t);
+        deadlines.on(Event::WriteBlocked, t);
+        deadlines.on(Event::WriteProgress, secs(t, 9.0));
+        deadlines.on(Event::WriteBlocked, secs(t, 12.0));
+        assert_eq!(deadlines.due(secs(t, 18.9)), None);
+        assert_eq!(deadlines.due(secs(t, 19.0)), Some(Due::Write));
+        deadlines.on(Event::WriteDone, secs(t, 18.0));
+        assert_eq!(deadlines.due(secs(t, 60.0)), None);
     }
 
     #[test]
     fn a_draining_connection_ends_soon_whatever_else_happens() {
         let t = Instant::now();
-        let mut session = Session::new(TIMEOUTS, t);
-        session.on(Event::Packet, t);
-        session.on(Event::Drain, secs(t, 1.0));
-        session.on(Event::Packet, secs(t, 1.5));
-        session.on(Event::Drain, secs(t, 1.9));
-        assert_eq!(session.state(), State::Draining);
-        assert_eq!(session.due(secs(t, 2.0)), Some(Due::Closing));
+        let mut deadlines = Deadlines::new(TIMEOUTS, t);
+        deadlines.on(Event::Packet, t);
+        deadlines.on(Event::Drain, secs(t, 1.0));
+        deadlines.on(Event::Packet, secs(t, 1.5));
+        deadlines.on(Event::Drain, secs(t, 1.9));
+        assert_eq!(deadlines.state(), State::Draining);
+        assert_eq!(deadlines.due(secs(t, 2.0)), Some(Due::Closing));
     }
 
     const AUTHORIZED: Timeouts = Timeouts { authorize: Duration::from_secs(7), heartbeat_interval: Duration::ZERO, ..TIMEOUTS };
@@ -281,129 +281,129 @@ mod tests {
     #[test]
     fn a_connection_that_nobody_logs_in_on_ends_however_busy_it_is() {
         let t = Instant::now();
-        let mut session = Session::new(AUTHORIZED, t);
-        assert_eq!(session.next_deadline(), Some(secs(t, 7.0)));
+        let mut deadlines = Deadlines::new(AUTHORIZED, t);
+        assert_eq!(deadlines.earliest(), Some(secs(t, 7.0)));
         for i in 1..7 {
-            session.on(Event::Packet, secs(t, f64::from(i)));
+            deadlines.on(Event::Packet, secs(t, f64::from(i)));
         }
-        assert_eq!(session.next_deadline(), Some(secs(t, 7.0)));
-        assert_eq!(session.due(secs(t, 6.9)), None);
-        assert_eq!(session.due(secs(t, 7.0)), Some(Due::Authorize));
+        assert_eq!(deadlines.earliest(), Some(secs(t, 7.0)));
+        assert_eq!(deadlines.due(secs(t, 6.9)), None);
+        assert_eq!(deadlines.due(secs(t, 7.0)), Some(Due::Authorize));
     }
 
     #[test]
     fn a_login_ends_the_wait_and_a_logout_begins_it_anew() {
         let t = Instant::now();
-        let mut session = Session::new(AUTHORIZED, t);
-        session.on(Event::Packet, t);
-        session.on(Event::Bound, secs(t, 6.0));
-        session.on(Event::Bound, secs(t, 6.5));
-        assert_eq!(session.next_deadline(), None);
-        session.on(Event::Unbound, secs(t, 100.0));
-        assert_eq!(session.next_deadline(), Some(secs(t, 107.0)));
-        session.on(Event::Bound, secs(t, 106.0));
-        assert_eq!(session.due(secs(t, 200.0)), None);
+        let mut deadlines = Deadlines::new(AUTHORIZED, t);
+        deadlines.on(Event::Packet, t);
+        deadlines.on(Event::Bound, secs(t, 6.0));
+        deadlines.on(Event::Bound, secs(t, 6.5));
+        assert_eq!(deadlines.earliest(), None);
+        deadlines.on(Event::Unbound, secs(t, 100.0));
+        assert_eq!(deadlines.earliest(), Some(secs(t, 107.0)));
+        deadlines.on(Event::Bound, secs(t, 106.0));
+        assert_eq!(deadlines.due(secs(t, 200.0)), None);
     }
 
     #[test]
     fn a_logout_without_a_login_does_not_extend_the_wait() {
         let t = Instant::now();
-        let mut session = Session::new(AUTHORIZED, t);
-        session.on(Event::Packet, t);
-        session.on(Event::Unbound, secs(t, 6.0));
-        assert_eq!(session.due(secs(t, 7.0)), Some(Due::Authorize));
-        session.on(Event::Bound, secs(t, 7.0));
-        session.on(Event::Unbound, secs(t, 8.0));
-        session.on(Event::Unbound, secs(t, 14.0));
-        assert_eq!(session.due(secs(t, 15.0)), Some(Due::Authorize));
+        let mut deadlines = Deadlines::new(AUTHORIZED, t);
+        deadlines.on(Event::Packet, t);
+        deadlines.on(Event::Unbound, secs(t, 6.0));
+        assert_eq!(deadlines.due(secs(t, 7.0)), Some(Due::Authorize));
+        deadlines.on(Event::Bound, secs(t, 7.0));
+        deadlines.on(Event::Unbound, secs(t, 8.0));
+        deadlines.on(Event::Unbound, secs(t, 14.0));
+        assert_eq!(deadlines.due(secs(t, 15.0)), Some(Due::Authorize));
     }
 
     #[test]
     fn the_earlier_of_first_packet_and_login_is_due_first() {
         let t = Instant::now();
         let patient = Timeouts { authorize: Duration::from_secs(20), ..AUTHORIZED };
-        assert_eq!(Session::new(AUTHORIZED, t).due(secs(t, 7.0)), Some(Due::Authorize));
-        assert_eq!(Session::new(patient, t).due(secs(t, 15.0)), Some(Due::FirstPacket));
+        assert_eq!(Deadlines::new(AUTHORIZED, t).due(secs(t, 7.0)), Some(Due::Authorize));
+        assert_eq!(Deadlines::new(patient, t).due(secs(t, 15.0)), Some(Due::FirstPacket));
     }
 
     #[test]
     fn a_draining_connection_needs_no_login_any_more() {
         let t = Instant::now();
-        let mut session = Session::new(AUTHORIZED, t);
-        session.on(Event::Drain, secs(t, 6.9));
-        session.on(Event::Unbound, secs(t, 6.9));
-        assert_eq!(session.next_deadline(), Some(secs(t, 7.9)));
-        assert_eq!(session.due(secs(t, 30.0)), Some(Due::Closing));
+        let mut deadlines = Deadlines::new(AUTHORIZED, t);
+        deadlines.on(Event::Drain, secs(t, 6.9));
+        deadlines.on(Event::Unbound, secs(t, 6.9));
+        assert_eq!(deadlines.earliest(), Some(secs(t, 7.9)));
+        assert_eq!(deadlines.due(secs(t, 30.0)), Some(Due::Closing));
     }
 
     #[test]
     fn zero_switches_the_wait_for_a_login_off() {
         let t = Instant::now();
-        let mut session = Session::new(Timeouts { heartbeat_interval: Duration::ZERO, ..TIMEOUTS }, t);
-        session.on(Event::Packet, t);
-        session.on(Event::Bound, t);
-        session.on(Event::Unbound, t);
-        assert_eq!(session.next_deadline(), None);
+        let mut deadlines = Deadlines::new(Timeouts { heartbeat_interval: Duration::ZERO, ..TIMEOUTS }, t);
+        deadlines.on(Event::Packet, t);
+        deadlines.on(Event::Bound, t);
+        deadlines.on(Event::Unbound, t);
+        assert_eq!(deadlines.earliest(), None);
     }
 
     #[test]
     fn a_client_that_is_not_read_owes_nothing() {
         let t = Instant::now();
-        let mut session = Session::new(TIMEOUTS, t);
-        session.on(Event::ReadHeld, secs(t, 5.0));
-        session.on(Event::ReadHeld, secs(t, 6.0));
-        assert_eq!(session.next_deadline(), None);
-        session.on(Event::ReadOn, secs(t, 105.0));
-        session.on(Event::ReadOn, secs(t, 200.0));
-        assert_eq!(session.next_deadline(), Some(secs(t, 115.0)), "10 of 15 s are left for the first packet");
-        session.on(Event::Packet, secs(t, 110.0));
-        session.on(Event::PartialBegun, secs(t, 110.0));
-        session.on(Event::ReadHeld, secs(t, 111.0));
-        assert_eq!(session.next_deadline(), None);
-        session.on(Event::ReadOn, secs(t, 150.0));
-        assert_eq!(session.due(secs(t, 153.9)), None);
-        assert_eq!(session.due(secs(t, 154.0)), Some(Due::Packet), "4 of 5 s were left");
-        session.on(Event::PartialDone, secs(t, 154.0));
-        assert_eq!(session.next_deadline(), Some(secs(t, 169.0)), "19 of 20 s of silence were left");
+        let mut deadlines = Deadlines::new(TIMEOUTS, t);
+        deadlines.on(Event::ReadHeld, secs(t, 5.0));
+        deadlines.on(Event::ReadHeld, secs(t, 6.0));
+        assert_eq!(deadlines.earliest(), None);
+        deadlines.on(Event::ReadOn, secs(t, 105.0));
+        deadlines.on(Event::ReadOn, secs(t, 200.0));
+        assert_eq!(deadlines.earliest(), Some(secs(t, 115.0)), "10 of 15 s are left for the first packet");
+        deadlines.on(Event::Packet, secs(t, 110.0));
+        deadlines.on(Event::PartialBegun, secs(t, 110.0));
+        deadlines.on(Event::ReadHeld, secs(t, 111.0));
+        assert_eq!(deadlines.earliest(), None);
+        deadlines.on(Event::ReadOn, secs(t, 150.0));
+        assert_eq!(deadlines.due(secs(t, 153.9)), None);
+        assert_eq!(deadlines.due(secs(t, 154.0)), Some(Due::Packet), "4 of 5 s were left");
+        deadlines.on(Event::PartialDone, secs(t, 154.0));
+        assert_eq!(deadlines.earliest(), Some(secs(t, 169.0)), "19 of 20 s of silence were left");
     }
 
     #[test]
     fn who_does_not_read_is_not_excused_by_not_being_read() {
         let t = Instant::now();
-        let mut session = Session::new(AUTHORIZED, t);
-        session.on(Event::WriteBlocked, t);
-        session.on(Event::ReadHeld, t);
-        assert_eq!(session.next_deadline(), Some(secs(t, 7.0)), "and a login is due however long nothing is read");
-        session.on(Event::Bound, t);
-        assert_eq!(session.due(secs(t, 10.0)), Some(Due::Write));
+        let mut deadlines = Deadlines::new(AUTHORIZED, t);
+        deadlines.on(Event::WriteBlocked, t);
+        deadlines.on(Event::ReadHeld, t);
+        assert_eq!(deadlines.earliest(), Some(secs(t, 7.0)), "and a login is due however long nothing is read");
+        deadlines.on(Event::Bound, t);
+        assert_eq!(deadlines.due(secs(t, 10.0)), Some(Due::Write));
     }
 
     #[test]
     fn after_a_stall_a_client_has_some_time_to_be_heard() {
         let t = Instant::now();
-        let mut session = Session::new(TIMEOUTS, t);
-        session.on(Event::Packet, t);
-        assert_eq!(session.due(secs(t, 60.0)), None, "nobody has watched it for 60 s");
-        assert_eq!(session.next_deadline(), Some(secs(t, 62.0)));
-        let mut silent = session.clone();
+        let mut deadlines = Deadlines::new(TIMEOUTS, t);
+        deadlines.on(Event::Packet, t);
+        assert_eq!(deadlines.due(secs(t, 60.0)), None, "nobody has watched it for 60 s");
+        assert_eq!(deadlines.earliest(), Some(secs(t, 62.0)));
+        let mut silent = deadlines.clone();
         assert_eq!(silent.due(secs(t, 62.0)), Some(Due::Silence));
         assert_eq!(silent.due(secs(t, 90.0)), None, "stalled once more");
-        session.on(Event::Packet, secs(t, 61.0));
-        assert_eq!(session.next_deadline(), Some(secs(t, 81.0)));
+        deadlines.on(Event::Packet, secs(t, 61.0));
+        assert_eq!(deadlines.earliest(), Some(secs(t, 81.0)));
     }
 
     #[test]
     fn a_client_that_sends_no_more_is_only_waited_for_until_it_has_its_answers() {
         let t = Instant::now();
-        let mut session = Session::new(AUTHORIZED, t);
-        session.on(Event::PartialBegun, t);
-        session.on(Event::InputEnded, secs(t, 1.0));
-        assert_eq!((session.state(), session.next_deadline()), (State::HalfClosed, Some(secs(t, 31.0))));
-        session.on(Event::WriteBlocked, secs(t, 2.0));
-        assert_eq!(session.due(secs(t, 12.0)), Some(Due::Write));
-        session.on(Event::WriteDone, secs(t, 12.0));
-        session.on(Event::Drain, secs(t, 13.0));
-        session.on(Event::InputEnded, secs(t, 13.5));
-        assert_eq!(session.due(secs(t, 14.0)), Some(Due::Closing));
+        let mut deadlines = Deadlines::new(AUTHORIZED, t);
+        deadlines.on(Event::PartialBegun, t);
+        deadlines.on(Event::InputEnded, secs(t, 1.0));
+        assert_eq!((deadlines.state(), deadlines.earliest()), (State::HalfClosed, Some(secs(t, 31.0))));
+        deadlines.on(Event::WriteBlocked, secs(t, 2.0));
+        assert_eq!(deadlines.due(secs(t, 12.0)), Some(Due::Write));
+        deadlines.on(Event::WriteDone, secs(t, 12.0));
+        deadlines.on(Event::Drain, secs(t, 13.0));
+        deadlines.on(Event::InputEnded, secs(t, 13.5));
+        assert_eq!(deadlines.due(secs(t, 14.0)), Some(Due::Closing));
     }
 }

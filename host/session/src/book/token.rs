@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// A resume token: 128 random bits, which the caller brings. The book keeps only its hash, so that who reads the server's memory or
 /// a dump of it cannot resume anything.
 ///
-/// It has no `PartialEq`: tokens are never compared, see [`Sessions::resume`](crate::Sessions::resume).
+/// It has no `PartialEq`: tokens are never compared, see [`Book::resume`](crate::Book::resume).
 #[derive(Clone)]
 pub struct Token([u8; Token::BYTES]);
 
