@@ -95,6 +95,21 @@ impl Deadlines {
         self.state
     }
 
+    /// Whether the session is known to be bound.
+    pub const fn is_bound(&self) -> bool {
+        self.unbound.is_none()
+    }
+
+    /// Whether bytes are known to wait.
+    pub const fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
+    /// Whether nothing is read for now.
+    pub const fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Notes an event.
     pub fn on(&mut self, event: Event, now: Instant) {
         match event {
