@@ -1,6 +1,8 @@
 //! From effects to packets: each is encoded once for each wire format, and each client is written to once for each call.
 
 mod bind;
+mod spread;
+mod standing;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -163,6 +165,22 @@ impl Application<'_> {
         of_channel.map_or_else(|| options.routes.get(&route).map_or(Overflow::Close, |policy| policy.overflow), |(_, overflow)| *overflow)
     }
 
+    /// Does what an effect says that is not a packet for its own session.
+    fn act(&mut self, effect: &Effect<'_>, out: &mut Vec<u8>) {
+        match effect.action {
+            Action::Reply(_) | Action::Error(..) => {}
+            Action::Push { to, .. } => self.push(effect, to, out),
+            Action::Multicast { to, route, body } => self.multicast(effect, to, route, body),
+            Action::Broadcast { bound_only, route, body } => self.broadcast(effect, bound_only, route, body),
+            Action::Publish { channel, route, body } => self.publish(effect, channel, route, body),
+            Action::Subscribe(who, channel) => self.subscribe(who, channel),
+            Action::Unsubscribe(who, channel) => self.unsubscribe(who, channel),
+            Action::Bind(conn, uid) => self.bind(effect.origin, conn, uid, out),
+            Action::Unbind(who) => self.unbind(who),
+            Action::Kick { who, code, text, at_once } => self.kick(who, code, text, at_once),
+        }
+    }
+
     fn target(&self, target: Target) -> Option<Arc<Session>> {
         match target {
             Target::Conn(conn) => self.sessions.find(conn),
@@ -179,115 +197,13 @@ impl Application<'_> {
         self.sessions.find(conn)
     }
 
-    fn act(&mut self, effect: &Effect<'_>, out: &mut Vec<u8>) {
-        let sessions = self.sessions;
-        match effect.action {
-            Action::Reply(_) | Action::Error(..) => {}
-            Action::Push { to, .. } => {
-                if let Some(session) = self.target(to) {
-                    let cause = self.cause(effect, session.id);
-                    self.serve(session.id, |this| {
-                        this.send_one(&session, effect, cause, out);
-                        session.flush();
-                    });
-                }
-            }
-            Action::Multicast { to, route, body } => {
-                let mut all: Vec<_> = to.iter().collect();
-                if matches!(all.first(), Some(Target::Uid(_))) {
-                    let book = sessions.book();
-                    for target in &mut all {
-                        if let Target::Uid(uid) = *target {
-                            *target = Target::Conn(book.conn_of(uid).unwrap_or(ConnId(0)));
-                        }
-                    }
-                }
-                let map = sessions.map.pin();
-                let found = all.iter().filter_map(|target| match target {
-                    Target::Conn(conn) => map.get(conn).and_then(Weak::upgrade),
-                    Target::Uid(_) => None,
-                });
-                self.spread(effect, found, route, body, self.overflow(route, None));
-            }
-            Action::Broadcast { bound_only, route, body } => {
-                let all = sessions.all().into_iter().filter(|c| !bound_only || c.uid().is_some());
-                self.spread(effect, all, route, body, self.overflow(route, None));
-            }
-            Action::Publish { channel, route, body } => {
-                let members: Vec<ConnId> = sessions.book().members(channel).collect();
-                let map = sessions.map.pin();
-                let found = members.iter().filter_map(|conn| map.get(conn).and_then(Weak::upgrade));
-                self.spread(effect, found, route, body, self.overflow(route, Some(channel)));
-            }
-            Action::Subscribe(who, channel) => {
-                if let Some(session) = self.target(who)
-                    && let Err(error) = sessions.book().subscribe(session.id, channel)
-                {
-                    sessions.stats.refuse(Refusal::Channel);
-                    tracing::debug!(conn = %session.id, channel, "not subscribed: {error}");
-                }
-            }
-            Action::Unsubscribe(who, channel) => {
-                let Some(session) = self.target(who) else { return };
-                if channel.is_empty() {
-                    sessions.book().unsubscribe_all(session.id);
-                } else {
-                    sessions.book().unsubscribe(session.id, channel);
-                }
-            }
-            Action::Bind(conn, uid) => self.bind(effect.origin, conn, uid, out),
-            Action::Unbind(who) => {
-                // All of it under the lock of the book, so that the session never says anything else than the book.
-                let mut book = sessions.book();
-                if let Some(session) = self.target_in(&book, who) {
-                    book.unbind(session.id);
-                    session.set_uid(None);
-                    session.release();
-                    if book.state(session.id).is_none() {
-                        // It was suspended: nobody can come back to it any more.
-                        session.cut(CloseReason::Expired);
-                    }
-                }
-            }
-            Action::Kick { who, code, text, at_once } => {
-                // Under the lock of the book: a resume is over before it, or finds the token void.
-                let mut book = sessions.book();
-                let Some(session) = self.target_in(&book, who) else { return };
-                book.drain(session.id);
-                if at_once {
-                    session.cut(CloseReason::Kicked);
-                } else {
-                    session.close_with(CloseReason::Kicked, Some(code), text);
-                }
-            }
-        }
-    }
-
-    /// One message for many: encoded once for each format, written when the whole list is through.
-    fn spread(&mut self, effect: &Effect<'_>, to: impl Iterator<Item = Arc<Session>>, route: Route, body: &[u8], overflow: Overflow) {
-        let mut encoded: Vec<(Arc<Profile>, Option<Bytes>)> = Vec::new();
-        for session in to {
-            self.serve(session.id, |this| {
-                let known = encoded.iter().position(|(profile, _)| Arc::ptr_eq(profile, &session.profile));
-                let packet = match known.and_then(|at| encoded.get(at)) {
-                    Some((_, packet)) => packet.clone(),
-                    None => {
-                        let mut out = Vec::with_capacity(body.len() + 32);
-                        let count = message(&session.profile, session.id, route, Seq::PUSH, body, &mut out);
-                        let packet = (count > 0).then(|| Bytes::from(out));
-                        encoded.push((Arc::clone(&session.profile), packet.clone()));
-                        packet
-                    }
-                };
-                if let Some(packet) = packet {
-                    let taken = session.add(&packet, route, overflow, this.cause(effect, session.id));
-                    this.count(taken);
-                    if taken == Taken::Added {
-                        this.touched.push(session);
-                    }
-                }
-            });
-        }
+    fn push(&mut self, effect: &Effect<'_>, to: Target, out: &mut Vec<u8>) {
+        let Some(session) = self.target(to) else { return };
+        let cause = self.cause(effect, session.id);
+        self.serve(session.id, |this| {
+            this.send_one(&session, effect, cause, out);
+            session.flush();
+        });
     }
 }
 

@@ -86,6 +86,7 @@ impl Book {
 
     /// Begins an anonymous session for a connection that was just accepted. Does nothing if the id is in the book already.
     pub fn open(&mut self, conn: ConnId) {
+        // New -> Anonymous: a connection was accepted.
         self.standings.entry(conn).or_insert(Standing::Anonymous);
     }
 
@@ -120,6 +121,7 @@ impl Book {
     pub fn drain(&mut self, conn: ConnId) -> Option<Uid> {
         let standing = *self.standings.get(&conn)?;
         self.channels.leave_all(conn);
+        // Anonymous, Bound, Draining -> Draining; Suspended -> gone: the server ends it.
         self.set(conn, (!standing.is_suspended()).then_some(Standing::Draining));
         standing.uid()
     }
@@ -127,6 +129,7 @@ impl Book {
     /// Removes a session in any state, with whatever is left of it. `None` if it is not in the book.
     pub fn end(&mut self, conn: ConnId) -> Option<Ended> {
         let channels = self.channels.leave_all(conn);
+        // Any -> gone.
         let standing = self.set(conn, None)?;
         Some(Ended { uid: standing.uid(), channels })
     }

@@ -69,6 +69,7 @@ impl Book {
             }
             self.drain(old);
         }
+        // Anonymous, Bound -> Bound: a plugin says whose it is.
         self.set(conn, Some(Standing::Bound { uid, token: None }));
         Ok(Bound { replaced, changed: true, previous })
     }
@@ -78,6 +79,7 @@ impl Book {
     pub fn unbind(&mut self, conn: ConnId) -> Option<Uid> {
         let standing = *self.standings.get(&conn)?;
         let uid = standing.uid()?;
+        // Suspended -> gone, Bound -> Anonymous: a plugin takes it back.
         if standing.is_suspended() {
             self.end(conn);
         } else {

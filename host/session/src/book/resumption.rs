@@ -70,6 +70,7 @@ impl Book {
         if self.tokens.contains_key(&token) {
             return Err(IssueError::Repeated);
         }
+        // Bound -> Bound: from now on its client can come back.
         self.set(conn, Some(Standing::Bound { uid, token: Some(token) }));
         Ok(())
     }
@@ -82,6 +83,7 @@ impl Book {
     pub fn lose(&mut self, conn: ConnId) -> Lost {
         match self.standings.get(&conn).copied() {
             Some(Standing::Bound { uid, token: Some(token) }) if self.suspended < self.limits.suspended_max => {
+                // Bound -> Suspended: the connection is lost, and its client can come back.
                 self.set(conn, Some(Standing::Suspended { uid, token }));
                 Lost::Suspended { uid }
             }
@@ -124,6 +126,7 @@ impl Book {
         if self.tokens.contains_key(&fresh) {
             return Err(ResumeError::Refused);
         }
+        // Suspended, Bound -> Bound, and Anonymous -> gone for the one that the client asked from.
         self.end(by);
         self.set(resumed.conn, Some(Standing::Bound { uid: resumed.uid, token: Some(fresh) }));
         Ok(resumed)
