@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::format::{ByteOrder, Carrier, Format, HEARTBEAT_BIT, Profile, SIZE_BYTES};
+use crate::field::ByteOrder;
+use crate::format::{Carrier, Format, HEARTBEAT_BIT, Profile, SIZE_BYTES};
 
 /// The heartbeat of due-client-ts: its size is big endian whatever the byte order of the codec is.
 ///

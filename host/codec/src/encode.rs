@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::format::{Carrier, Format, HEADER_BYTES, HEARTBEAT_BIT, Profile, SIZE_BYTES, TIME_BYTES};
-use crate::{EXTCODE_ERROR, EXTCODE_PLAIN};
+use crate::format::{Carrier, EXTCODE_ERROR, EXTCODE_PLAIN, Format, HEADER_BYTES, HEARTBEAT_BIT, Profile, SIZE_BYTES, TIME_BYTES};
 
 /// Bytes of the code at the start of an error packet's body.
 const CODE_BYTES: usize = 2;
@@ -128,7 +127,7 @@ pub(crate) fn cut_text(text: &str, bytes_max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::ByteOrder;
+    use crate::field::ByteOrder;
 
     fn format(route_bytes: u8, seq_bytes: u8, body_bytes_max: u32) -> Format {
         Format::new(Profile::Due2, ByteOrder::Big, route_bytes, seq_bytes, body_bytes_max).unwrap()

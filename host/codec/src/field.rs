@@ -1,6 +1,14 @@
 //! Signed numbers of 0, 1, 2 or 4 bytes: the route and seq fields.
 
-use crate::format::ByteOrder;
+/// Order of the bytes of a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ByteOrder {
+    /// Most significant byte first.
+    #[default]
+    Big,
+    /// Least significant byte first.
+    Little,
+}
 
 /// How many bytes a field has on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,14 @@
 //! The settings of a wire format: profile, byte order, field widths and the size limit.
 
-use crate::field::Width;
+use crate::field::{ByteOrder, Width};
 
 /// Largest body limit a [`Format`] accepts, in bytes (16 MiB).
 pub const BODY_BYTES_LIMIT: u32 = 16 * 1024 * 1024;
+
+/// Extcode of a plain packet.
+pub const EXTCODE_PLAIN: u8 = 0;
+/// Extcode of an error packet: the body is a `u16` code, then a UTF-8 message that may be empty.
+pub const EXTCODE_ERROR: u8 = 1;
 
 /// Bytes of the size field; the field does not count itself.
 pub(crate) const SIZE_BYTES: usize = 4;
@@ -13,16 +18,6 @@ pub(crate) const HEADER_BYTES: usize = 1;
 pub(crate) const TIME_BYTES: usize = 8;
 /// Header bit that tells a heartbeat from a data packet.
 pub(crate) const HEARTBEAT_BIT: u8 = 0x80;
-
-/// Order of the bytes of a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ByteOrder {
-    /// Most significant byte first.
-    #[default]
-    Big,
-    /// Least significant byte first.
-    Little,
-}
 
 /// Which generation of clients a listener talks to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -15,10 +15,6 @@ pub mod ws;
 
 pub use decode::{Cut, DecodeError, Packet};
 pub use encode::EncodeError;
-pub use format::{BODY_BYTES_LIMIT, ByteOrder, Carrier, Format, FormatError, Profile};
+pub use field::ByteOrder;
+pub use format::{BODY_BYTES_LIMIT, Carrier, EXTCODE_ERROR, EXTCODE_PLAIN, Format, FormatError, Profile};
 pub use ws::{WsDecoder, WsError, WsEvent};
-
-/// Extcode of a plain packet.
-pub const EXTCODE_PLAIN: u8 = 0;
-/// Extcode of an error packet: the body is a `u16` code, then a UTF-8 message that may be empty.
-pub const EXTCODE_ERROR: u8 = 1;

@@ -27,6 +27,7 @@ mod sessions;
 mod shared;
 mod stats;
 mod throttle;
+mod waiting;
 
 pub use self::accept::PARTINGS_MAX;
 pub use self::close::CloseReason;

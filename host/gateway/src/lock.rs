@@ -63,7 +63,7 @@ impl<T> DerefMut for Held<'_, T> {
 mod order {
     use std::cell::RefCell;
 
-    use super::Rank;
+    use crate::lock::Rank;
 
     thread_local! {
         static HELD: RefCell<Vec<Rank>> = const { RefCell::new(Vec::new()) };
@@ -102,7 +102,7 @@ mod order {
     pub(super) struct Place;
 
     #[inline]
-    pub(super) const fn enter(_: super::Rank) -> Place {
+    pub(super) const fn enter(_: crate::lock::Rank) -> Place {
         Place
     }
 }

@@ -1,6 +1,6 @@
 //! What waits to be written to one client, and how much of it may.
 
-mod resumption;
+pub(crate) mod resumption;
 mod room;
 
 use std::collections::VecDeque;
@@ -11,7 +11,6 @@ use bytes::Bytes;
 use duet_core::Route;
 use duet_transport::Writer;
 
-pub(crate) use self::resumption::Stuck;
 use crate::retained::Retained;
 use crate::{CloseReason, Overflow};
 

@@ -6,7 +6,7 @@ use duet_core::{ErrorCode, RequestKind, Seq};
 use duet_session::{IssueError, ResumeError, Token};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::outbox::Stuck;
+use crate::outbox::resumption::Stuck;
 use crate::retained::{Gap, Retained};
 use crate::session::Session;
 use crate::{CloseReason, Refusal, Sessions};

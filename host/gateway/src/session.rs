@@ -1,6 +1,6 @@
 //! One session as other threads see it: whom it belongs to, and where to send.
 
-mod waiting;
+mod handing;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -10,11 +10,11 @@ use bytes::Bytes;
 use duet_core::{ConnId, ErrorCode, Route, Uid};
 use duet_transport::Writer;
 
-use self::waiting::Waiting;
 use crate::flow::Flow;
 use crate::lock::{Held, Lock, Rank};
 use crate::outbox::{Cause, Flushed, Limit, Outbox, OutboxLimits, Taken};
 use crate::profile::Profile;
+use crate::waiting::Waiting;
 use crate::{CloseReason, Overflow};
 
 /// A player's stay: it begins with a connection, and may outlive it. The task of its connection reads; whoever has something to send writes.

@@ -1,25 +1,19 @@
 //! The book of all sessions of a gate: who is bound, who is suspended, who is in which channel.
 
 mod channels;
-mod login;
-mod resumption;
-mod state;
-mod subscriptions;
-mod token;
+pub(crate) mod login;
+pub(crate) mod resumption;
+pub(crate) mod state;
+pub(crate) mod subscriptions;
+pub(crate) mod token;
 
 use std::collections::HashMap;
 
 use duet_core::{ConnId, Presence, Uid};
 
 use self::channels::Channels;
-use self::state::Standing;
+use self::state::{SessionState, Standing};
 use self::token::TokenHash;
-
-pub use self::login::{BindError, Bound, DuplicateLogin};
-pub use self::resumption::{IssueError, Lost, ResumeError, Resumed};
-pub use self::state::SessionState;
-pub use self::subscriptions::ChannelError;
-pub use self::token::Token;
 
 /// How large the book may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

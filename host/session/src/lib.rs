@@ -7,9 +7,11 @@ mod book;
 mod deadlines;
 mod timeouts;
 
-pub use self::book::{
-    BindError, Book, Bound, ChannelError, Counts, DuplicateLogin, Ended, IssueError, Lost, ResumeError, Resumed, SessionLimits,
-    SessionState, Token,
-};
+pub use self::book::login::{BindError, Bound, DuplicateLogin};
+pub use self::book::resumption::{IssueError, Lost, ResumeError, Resumed};
+pub use self::book::state::SessionState;
+pub use self::book::subscriptions::ChannelError;
+pub use self::book::token::Token;
+pub use self::book::{Book, Counts, Ended, SessionLimits};
 pub use self::deadlines::{Deadlines, Event, State};
 pub use self::timeouts::{Due, Heartbeat, Timeouts};

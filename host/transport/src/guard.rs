@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use duet_core::Mutex;
 
+pub use self::table::Refusal;
 use self::table::{Source, Table};
 use crate::{Networks, Rate};
 
@@ -40,20 +41,6 @@ pub struct Guard {
 pub struct Permit {
     /// Where the address stands in the table; nothing for an exempt one.
     place: Option<(Arc<Mutex<Table>>, u32)>,
-}
-
-/// Why a connection is not admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The address has as many connections as it may have.
-    #[error("too many connections of this address")]
-    TooManyOfAddress,
-    /// The address opens connections faster than it may.
-    #[error("this address opens connections too fast")]
-    TooFast,
-    /// Every address that can be remembered has a connection.
-    #[error("too many addresses are connected")]
-    TableFull,
 }
 
 impl Default for GuardOptions {

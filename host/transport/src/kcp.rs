@@ -19,12 +19,15 @@
 //! **Bounds.** A connection holds at most two receive windows (in order and out of order) and two send windows. Without unacknowledged data it
 //! has no timer.
 
+mod admission;
 mod connection;
 mod cookie;
 mod driver;
 mod ended;
 mod halves;
+mod key;
 mod life;
+mod options;
 mod port;
 mod segment;
 mod stats;
@@ -34,15 +37,16 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use socket2::{Protocol, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+pub use self::admission::{KcpAdmission, KcpConnection};
 use self::cookie::Cookies;
 use self::driver::Driver;
 pub use self::halves::{KcpReader, KcpWriter};
+pub use self::options::KcpOptions;
 use self::port::Port;
 pub use self::stats::KcpStats;
 use crate::BindError;
@@ -52,79 +56,6 @@ use crate::listener::{Transport, bound};
 const ACCEPTED_MAX: usize = 256;
 /// What is asked of the kernel for the one socket of all connections; it may give less.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
-
-/// How connections behave. The client has options of its own; the two need not be equal.
-#[derive(Clone, Copy, Debug)]
-pub struct KcpOptions {
-    /// Longest datagram that is sent, in bytes, 50 to 1,500. 1,400 fits through tunnels.
-    pub mtu: usize,
-    /// Resends sooner: after at least 30 ms instead of 100, and waits 1.5 times as long each time instead of twice.
-    pub nodelay: bool,
-    /// How often unacknowledged data is looked after, 10 ms to 5 s.
-    pub interval: Duration,
-    /// A segment is resent at once when this many later ones were acknowledged. 0: never.
-    pub resend: u32,
-    /// No congestion control: a lost datagram does not slow the connection down.
-    pub nc: bool,
-    /// Most segments in flight. As many again may wait.
-    pub send_window: u16,
-    /// Most segments that are kept for a reader that does not read, at least 128. As many again may have arrived out of order.
-    pub receive_window: u16,
-    /// Acknowledges what was read from the socket at once, rather than at the next interval.
-    pub ack_no_delay: bool,
-    /// Small writes that wait are joined into full segments.
-    pub stream: bool,
-    /// Most connections, those that linger included. Further clients are not admitted.
-    pub sessions_max: usize,
-    /// A connection is dead when data was unacknowledged and nothing was heard for so long.
-    pub dead_link: Duration,
-    /// How long a connection that was shut down still resends and acknowledges.
-    pub linger: Duration,
-}
-
-impl Default for KcpOptions {
-    /// For games. 128 segments of 1,376 bytes in flight are 1.7 MB/s for each player at 100 ms, and bound a hostile connection to 0.8 MB.
-    fn default() -> Self {
-        Self {
-            mtu: 1400,
-            nodelay: true,
-            interval: Duration::from_millis(10),
-            resend: 2,
-            nc: true,
-            send_window: 128,
-            receive_window: 128,
-            ack_no_delay: true,
-            stream: true,
-            sessions_max: 10_000,
-            dead_link: Duration::from_secs(15),
-            linger: Duration::from_secs(1),
-        }
-    }
-}
-
-/// Who may have a connection, and what others are told. `T` is what those who may hold meanwhile.
-pub struct KcpAdmission<T> {
-    /// The first that each client receives: one whole packet that clients ignore, such as a heartbeat. It has to be short: it is not sent
-    /// if it makes the answer more than a quarter longer than the client's first datagram.
-    pub greeting: Vec<u8>,
-    /// The last that a client receives which is not admitted. If this is empty it is told nothing, and asked for again when it resends.
-    pub farewell: Vec<u8>,
-    /// Asked for each client that has proved its address, before anything is kept for it. It must not block.
-    pub admit: Box<dyn FnMut(SocketAddr) -> Option<T> + Send>,
-}
-
-/// A connection whose client has proved its address and was admitted.
-#[derive(Debug)]
-pub struct KcpConnection<T> {
-    /// What the client sends.
-    pub reader: KcpReader,
-    /// What the client gets.
-    pub writer: KcpWriter,
-    /// Who it is.
-    pub peer: SocketAddr,
-    /// What it was admitted with.
-    pub admitted: T,
-}
 
 /// A UDP port on which KCP is spoken. Connections outlive it.
 pub struct KcpListener<T> {

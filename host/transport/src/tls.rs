@@ -6,21 +6,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::{TLS12, TLS13};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use self::halves::split;
-pub use self::halves::{TlsReader, TlsWriter};
+pub use self::halves::{TlsReader, TlsStream, TlsWriter};
 pub use self::identity::{TlsError, TlsIdentity};
 use crate::{in_time, part};
 
 mod halves;
 mod identity;
-
-/// A connection whose TLS handshake is done; a WebSocket handshake may follow. Then it becomes a [`crate::Stream`].
-pub type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+mod provider;
 
 /// Shakes hands with clients, in TLS 1.3 or 1.2.
 ///
@@ -47,7 +44,7 @@ impl Tls {
     /// # Errors
     /// [`TlsError`] if the cryptography cannot do what we ask of it.
     pub fn new(identity: Arc<TlsIdentity>) -> Result<Self, TlsError> {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider::provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(TlsError::Setup)?
             .with_no_client_auth()
@@ -77,9 +74,4 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").finish_non_exhaustive()
     }
-}
-
-/// The cryptography, named here and never taken from a default of the process.
-fn provider() -> CryptoProvider {
-    aws_lc_rs::default_provider()
 }

@@ -11,9 +11,14 @@ use tokio_tungstenite::tungstenite::handshake::machine::TryParse;
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, StatusCode};
 
-use crate::{Networks, Origins, in_time, part};
+pub use self::options::WsOptions;
+pub use self::refusal::UpgradeError;
+use self::refusal::{refusal, refused};
+use crate::{Networks, in_time, part};
 
 mod forwarded;
+mod options;
+mod refusal;
 mod request;
 
 /// Most bytes of a request. Browsers send less than 1 KiB, and cookies may come on top.
@@ -22,25 +27,6 @@ const REQUEST_BYTES_MAX: usize = 8 << 10;
 const REQUEST_BYTES: usize = 1 << 10;
 /// Where proxies write whom they speak for.
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// What is agreed to.
-#[derive(Clone, Debug)]
-pub struct WsOptions {
-    /// The path, beginning with a slash. A query after it is ignored.
-    pub path: String,
-    /// Which pages may connect.
-    pub origins: Origins,
-    /// What may be agreed on as `Sec-WebSocket-Protocol`: the first that a client offers and that is in here. A client that offers none of
-    /// them gets none.
-    pub subprotocols: Vec<String>,
-}
-
-impl Default for WsOptions {
-    /// At `/`, for pages of the same host.
-    fn default() -> Self {
-        Self { path: "/".into(), origins: Origins::default(), subprotocols: Vec::new() }
-    }
-}
 
 /// A client that asked as it should and has no answer yet.
 #[derive(Debug)]
@@ -59,25 +45,6 @@ pub struct Upgraded<S> {
     pub stream: S,
     /// What came after the request, before anything else from the stream.
     pub ahead: Vec<u8>,
-}
-
-/// Why a client did not become a WebSocket.
-#[derive(Debug, thiserror::Error)]
-pub enum UpgradeError {
-    /// The handshake was not done in time.
-    #[error("no handshake in time")]
-    Timeout,
-    /// The connection ended or failed before.
-    #[error("the connection ended before its handshake did: {0}")]
-    Lost(#[from] io::Error),
-    /// The client was told what is wrong.
-    #[error("refused with {status}: {text}")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The text that the client got.
-        text: String,
-    },
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Upgrade<S> {
@@ -157,23 +124,4 @@ fn unreadable(error: &tungstenite::Error) -> UpgradeError {
         }
         error => refused(StatusCode::BAD_REQUEST, &format!("no WebSocket handshake: {error}")),
     }
-}
-
-fn refused(status: StatusCode, text: &str) -> UpgradeError {
-    UpgradeError::Refused { status: status.as_u16(), text: text.to_owned() }
-}
-
-fn refusal(status: u16, text: &str) -> String {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    let more = match status {
-        // It is the client's to know what to ask for.
-        StatusCode::UPGRADE_REQUIRED => "Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-        StatusCode::METHOD_NOT_ALLOWED => "Connection: close\r\nAllow: GET\r\n",
-        _ => "Connection: close\r\n",
-    };
-    let (reason, length) = (status.canonical_reason().unwrap_or("Error"), text.len() + 1);
-    format!(
-        "HTTP/1.1 {} {reason}\r\n{more}Content-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\nContent-Length: {length}\r\n\r\n{text}\n",
-        status.as_str()
-    )
 }

@@ -1,6 +1,6 @@
 //! The payload of a close frame.
 
-use super::WsError;
+use super::frame::WsError;
 
 /// Code and reason of a close frame.
 pub(super) fn read_close(payload: &[u8]) -> Result<(Option<u16>, &str), WsError> {

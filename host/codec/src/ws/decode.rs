@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::close::read_close;
+use super::frame::{Opcode, Role, WsError, WsEvent};
 use super::head::{HEAD_BYTES_MAX, Head, Rules};
 use super::mask::Mask;
-use super::{Opcode, Role, WsError, WsEvent};
 
 /// The reading half of a connection: what is known of a frame or message that has not fully arrived.
 ///

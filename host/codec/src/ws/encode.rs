@@ -1,7 +1,7 @@
 //! Writing frames; each holds a whole message.
 
+use super::frame::{CONTROL_BYTES_MAX, Opcode};
 use super::mask::Mask;
-use super::{CONTROL_BYTES_MAX, Opcode};
 use crate::encode::cut_text;
 
 const FIN_BIT: u8 = 0x80;

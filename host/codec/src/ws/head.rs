@@ -1,7 +1,7 @@
 //! The header of a frame, and what may be said in it.
 
+use super::frame::{CONTROL_BYTES_MAX, Opcode, Role, WsError};
 use super::mask::Mask;
-use super::{CONTROL_BYTES_MAX, Opcode, Role, WsError};
 
 /// Longest header: two bytes, a 64-bit length and a mask.
 pub(super) const HEAD_BYTES_MAX: usize = 14;

@@ -5,8 +5,9 @@ use std::fmt;
 
 use duet_core::{ConnId, Presence, Uid};
 
+use super::Book;
 use super::state::Standing;
-use super::{Book, Token};
+use super::token::Token;
 
 /// What became of a session whose connection was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

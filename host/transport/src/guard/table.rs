@@ -4,8 +4,21 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::Refusal;
 use crate::{Rate, TokenBucket};
+
+/// Why a connection is not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The address has as many connections as it may have.
+    #[error("too many connections of this address")]
+    TooManyOfAddress,
+    /// The address opens connections faster than it may.
+    #[error("this address opens connections too fast")]
+    TooFast,
+    /// Every address that can be remembered has a connection.
+    #[error("too many addresses are connected")]
+    TableFull,
+}
 
 /// No slot: the end of the list.
 const NONE: u32 = u32::MAX;

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
@@ -12,6 +11,7 @@ use duet_core::{Mutex, MutexGuard, grace};
 use kcp::Kcp;
 use tokio::io::ReadBuf;
 
+use super::key::Key;
 use super::port::Port;
 use super::segment::{self, Bounds, Head, TELL_WINDOW};
 use super::stats::Refusal;
@@ -19,13 +19,6 @@ use output::{Output, Sent};
 
 mod contain;
 mod output;
-
-/// What a connection is known by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key {
-    pub(super) peer: SocketAddr,
-    pub(super) conv: u32,
-}
 
 /// One client's connection.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use siphasher::sip::SipHasher24;
 
-use super::connection::Key;
+use super::key::Key;
 
 /// A cookie is good for this slot of time and the next: 4 to 8 s, many times a round trip.
 const SLOT: Duration = Duration::from_secs(4);

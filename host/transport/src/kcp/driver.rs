@@ -9,15 +9,16 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::connection::{Connection, End, Key};
+use super::admission::{KcpAdmission, KcpConnection};
+use super::connection::{Connection, End};
 use super::cookie::Cookies;
 use super::ended::Ended;
 use super::halves::halves;
+use super::key::Key;
 use super::life::{Life, Whose};
 use super::port::Port;
 use super::segment::{self, HEAD_BYTES, Head, Opening, PUSH};
 use super::stats::{Refusal, add};
-use super::{KcpAdmission, KcpConnection};
 use crate::listener::canonical;
 
 /// Datagrams that are read before deadlines are looked at again.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::connection::Key;
+use super::key::Key;
 
 /// The last lives of addresses and conversations, each with the slot of cookies in which it ended.
 #[derive(Debug)]

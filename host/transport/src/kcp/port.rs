@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::net::UdpSocket;
 
-use super::KcpOptions;
+use super::options::KcpOptions;
 use super::stats::{KcpStats, add};
 use super::timers::Timers;
 

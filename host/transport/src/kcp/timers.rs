@@ -7,7 +7,7 @@ use std::time::Instant;
 use duet_core::Mutex;
 use tokio::sync::Notify;
 
-use super::connection::Key;
+use super::key::Key;
 
 /// The deadlines of a port. A connection that has moved its deadline ignores the old one when it comes.
 #[derive(Debug, Default)]

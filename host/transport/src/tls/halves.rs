@@ -14,8 +14,6 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::TlsStream;
-
 /// Most that is read from a socket at once. Shared by all connections of a thread. What stays with a connection is rustls's: the
 /// beginning of an unfinished record, in a buffer of 4 KiB that grows to 18 KiB under large records and shrinks at the next read.
 const CIPHERTEXT_BYTES: usize = 32 << 10;
@@ -24,24 +22,27 @@ thread_local! {
     static CIPHERTEXT: RefCell<Box<[u8]>> = RefCell::new(vec![0; CIPHERTEXT_BYTES].into_boxed_slice());
 }
 
+/// A connection whose TLS handshake is done; a WebSocket handshake may follow. Then it becomes a [`crate::Stream`].
+pub type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+
 /// What a client sends over TLS.
 #[derive(Debug)]
 pub struct TlsReader {
     tcp: OwnedReadHalf,
-    session: Session,
+    keys: Keys,
 }
 
 /// What a client gets over TLS.
 #[derive(Debug)]
 pub struct TlsWriter {
     tcp: OwnedWriteHalf,
-    session: Session,
+    keys: Keys,
     /// Bytes of ciphertext that the socket took.
     passed_on: AtomicU64,
 }
 
 /// Locked only for as long as it takes to encrypt or decrypt what is there; nobody waits for the network with it.
-type Session = Arc<Mutex<ServerConnection>>;
+type Keys = Arc<Mutex<ServerConnection>>;
 
 /// A socket as rustls writes to it.
 struct Socket<'a> {
@@ -56,8 +57,8 @@ struct Socket<'a> {
 pub(crate) fn split(stream: TlsStream) -> (TlsReader, TlsWriter) {
     let (tcp, connection) = stream.into_inner();
     let (read, write) = tcp.into_split();
-    let session = Session::new(Mutex::new(connection));
-    (TlsReader { tcp: read, session: Arc::clone(&session) }, TlsWriter { tcp: write, session, passed_on: AtomicU64::new(0) })
+    let keys = Keys::new(Mutex::new(connection));
+    (TlsReader { tcp: read, keys: Arc::clone(&keys) }, TlsWriter { tcp: write, keys, passed_on: AtomicU64::new(0) })
 }
 
 impl TlsReader {
@@ -65,7 +66,7 @@ impl TlsReader {
     /// here, because game clients vanish, and nothing can be cut off unseen: packets have a size.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        while buf.filled().len() == before && !take_plaintext(&mut self.session.lock(), buf)? {
+        while buf.filled().len() == before && !take_plaintext(&mut self.keys.lock(), buf)? {
             let tcp_ended = CIPHERTEXT.with_borrow_mut(|ciphertext| {
                 // Never more than `buf` has room for: what does not fit is then less than one record, and rustls holds that much (16 KiB).
                 let room = ciphertext.len().min(buf.remaining());
@@ -86,15 +87,15 @@ impl TlsReader {
     }
 
     fn decrypt(&self, mut ciphertext: &[u8], buf: &mut ReadBuf<'_>) -> io::Result<()> {
-        let mut session = self.session.lock();
+        let mut keys = self.keys.lock();
         // It takes 4 KiB at a time, and nothing after the client's farewell.
-        while !ciphertext.is_empty() && session.read_tls(&mut ciphertext)? > 0 {
-            let processed = session.process_new_packets();
+        while !ciphertext.is_empty() && keys.read_tls(&mut ciphertext)? > 0 {
+            let processed = keys.process_new_packets();
             // New keys are confirmed and mistakes are answered, if the socket takes it now; otherwise with the next write, which also
             // is the one to notice a socket that is gone: what was read before is still good.
-            let _ = push(&mut Socket { tcp: self.tcp.as_ref(), taken: 0, insists: false }, &mut session);
+            let _ = push(&mut Socket { tcp: self.tcp.as_ref(), taken: 0, insists: false }, &mut keys);
             processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-            take_plaintext(&mut session, buf)?;
+            take_plaintext(&mut keys, buf)?;
         }
         Ok(())
     }
@@ -113,35 +114,35 @@ impl TlsWriter {
     }
 
     fn write(&self, bufs: &[IoSlice<'_>], insists: bool) -> io::Result<usize> {
-        let mut session = self.session.lock();
-        if !self.push(&mut session, insists)? {
+        let mut keys = self.keys.lock();
+        if !self.push(&mut keys, insists)? {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let taken = session.writer().write_vectored(bufs)?;
-        self.push(&mut session, insists)?;
+        let taken = keys.writer().write_vectored(bufs)?;
+        self.push(&mut keys, insists)?;
         Ok(taken)
     }
 
     pub(crate) fn try_flush(&self) -> io::Result<bool> {
-        self.push(&mut self.session.lock(), false)
+        self.push(&mut self.keys.lock(), false)
     }
 
     pub(crate) fn passed_on(&self) -> u64 {
         self.passed_on.load(Ordering::Relaxed)
     }
 
-    fn push(&self, session: &mut ServerConnection, insists: bool) -> io::Result<bool> {
+    fn push(&self, keys: &mut ServerConnection, insists: bool) -> io::Result<bool> {
         let mut socket = Socket { tcp: self.tcp(), taken: 0, insists };
-        let pushed = push(&mut socket, session);
+        let pushed = push(&mut socket, keys);
         self.passed_on.fetch_add(socket.taken, Ordering::Relaxed);
         pushed
     }
 
     /// Says goodbye, once, after everything that was written.
     pub(crate) fn close(&self) -> io::Result<()> {
-        let mut session = self.session.lock();
-        session.send_close_notify();
-        if self.push(&mut session, false)? { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
+        let mut keys = self.keys.lock();
+        keys.send_close_notify();
+        if self.push(&mut keys, false)? { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
     }
 
     pub(crate) fn tcp(&self) -> &TcpStream {
@@ -166,11 +167,11 @@ impl Write for Socket<'_> {
 }
 
 /// Moves what is decrypted. True if there was something, or if nothing will come any more.
-fn take_plaintext(session: &mut ServerConnection, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
+fn take_plaintext(keys: &mut ServerConnection, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
     if buf.remaining() == 0 {
         return Ok(true);
     }
-    match session.reader().read(buf.initialize_unfilled()) {
+    match keys.reader().read(buf.initialize_unfilled()) {
         Ok(bytes) => {
             buf.advance(bytes);
             Ok(true)
@@ -181,9 +182,9 @@ fn take_plaintext(session: &mut ServerConnection, buf: &mut ReadBuf<'_>) -> io::
 }
 
 /// Writes ciphertext until there is none or the socket takes no more. True if there is none.
-fn push(socket: &mut Socket<'_>, session: &mut ServerConnection) -> io::Result<bool> {
-    while session.wants_write() {
-        match session.write_tls(socket) {
+fn push(socket: &mut Socket<'_>, keys: &mut ServerConnection) -> io::Result<bool> {
+    while keys.wants_write() {
+        match keys.write_tls(socket) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),

@@ -15,7 +15,7 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, RootCertStore};
 
-use super::provider;
+use super::provider::provider;
 
 /// Longer than any chain of certificates.
 const FILE_BYTES_MAX: u64 = 1 << 20;

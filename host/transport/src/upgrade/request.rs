@@ -9,7 +9,8 @@ use tokio_tungstenite::tungstenite::http::header::{
 };
 use tokio_tungstenite::tungstenite::http::{HeaderName, StatusCode};
 
-use super::{UpgradeError, WsOptions, refused};
+use super::options::WsOptions;
+use super::refusal::{UpgradeError, refused};
 
 /// Characters of a key: 16 bytes in base64, which end like this. Browsers make 16 random bytes; nobody looks at the last bits.
 const KEY_BYTES: usize = 24;
