@@ -14,7 +14,6 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::life::live;
-use crate::outbox::OutboxLimits;
 use crate::panics::survive;
 use crate::place::Place;
 use crate::profile::Profile;
@@ -273,9 +272,8 @@ fn turn_away(stream: TcpStream, door: &Arc<Door>) {
 fn start(stream: Stream, address: SocketAddr, door: &Door, place: Place) {
     let shared = Arc::clone(&place.shared);
     let options = shared.options();
-    let limits = OutboxLimits::new(options, door.profile.format.packet_bytes_max());
     let throttle = (!options.guard.exempt.contains(address.ip())).then(|| Box::new(Throttle::new(options.rates, Instant::now())));
     let id = shared.sessions.next_id();
-    let session = Arc::new(Session::new(id, Arc::clone(&door.profile), address, stream.writer, limits));
+    let session = Arc::new(Session::new(id, Arc::clone(&door.profile), address, stream.writer));
     tokio::spawn(live(session, stream.reader, throttle, place));
 }

@@ -107,7 +107,7 @@ impl Gateway {
         let shared = Arc::new(Shared::new(sessions, dispatch, registry));
         let mut opened: Vec<(Socket, Door)> = Vec::new();
         for (at, listener) in listeners.iter().enumerate() {
-            let profile = Arc::new(Profile::new(listener));
+            let profile = Arc::new(Profile::new(listener, shared.options()));
             let socket = Socket::bind(listener, leaves_ipv4(listener, listeners), &profile, &shared).map_err(|error| {
                 let in_the_way = |(socket, _): &(Socket, Door)| socket.is_in_the_way_of(listener);
                 match opened.iter().position(in_the_way).filter(|_| error.is_in_use()) {

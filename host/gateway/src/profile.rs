@@ -7,7 +7,8 @@ use duet_codec::{Carrier, EncodeError, Format};
 use duet_core::{ErrorCode, Route, Seq};
 use duet_session::Timeouts;
 
-use crate::{CloseReason, ListenerOptions, Protocol, SessionOptions};
+use crate::outbox::OutboxLimits;
+use crate::{CloseReason, GatewayOptions, ListenerOptions, Protocol, SessionOptions};
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -17,12 +18,14 @@ pub(crate) struct Profile {
     pub(crate) timeouts: Timeouts,
     pub(crate) error_packets: bool,
     pub(crate) sessions: SessionOptions,
+    /// What may wait for each of its clients.
+    pub(crate) limits: OutboxLimits,
     heartbeat_time: bool,
     close_codes: Vec<(CloseReason, u16)>,
 }
 
 impl Profile {
-    pub(crate) fn new(listener: &ListenerOptions) -> Self {
+    pub(crate) fn new(listener: &ListenerOptions, gate: &GatewayOptions) -> Self {
         let carrier = match listener.protocol {
             Protocol::Tcp | Protocol::Kcp(_) => Carrier::Stream,
             Protocol::Ws(_) => Carrier::Message,
@@ -33,6 +36,7 @@ impl Profile {
             timeouts: listener.timeouts,
             error_packets: listener.error_packets,
             sessions: listener.sessions.clone(),
+            limits: OutboxLimits::new(gate, listener.format.packet_bytes_max()),
             heartbeat_time: listener.heartbeat_time,
             close_codes: listener.close_codes.clone(),
         }

@@ -35,13 +35,12 @@ pub(crate) struct Session {
     /// Requests and events that no plugin has got yet.
     waiting: Waiting,
     outbox: Lock<Outbox>,
-    limits: OutboxLimits,
     /// Wakes the task when bytes or events wait, the uid changed, requests are done, or the connection is to end.
     pub(crate) task: Arc<Flow>,
 }
 
 impl Session {
-    pub(crate) fn new(id: ConnId, profile: Arc<Profile>, address: SocketAddr, writer: Writer, limits: OutboxLimits) -> Self {
+    pub(crate) fn new(id: ConnId, profile: Arc<Profile>, address: SocketAddr, writer: Writer) -> Self {
         Self {
             id,
             profile,
@@ -53,7 +52,6 @@ impl Session {
             address: Lock::new(Rank::Last, address),
             waiting: Waiting::new(),
             outbox: Lock::new(Rank::Outbox, Outbox::new(writer)),
-            limits,
             task: Arc::new(Flow::new()),
         }
     }
@@ -120,8 +118,8 @@ impl Session {
         self.taken.load(Ordering::Acquire)
     }
 
-    pub(crate) const fn limits(&self) -> &OutboxLimits {
-        &self.limits
+    pub(crate) fn limits(&self) -> &OutboxLimits {
+        &self.profile.limits
     }
 
     pub(crate) fn outbox(&self) -> Held<'_, Outbox> {
@@ -134,7 +132,7 @@ impl Session {
         if data.is_empty() {
             return;
         }
-        let taken = self.outbox().send(data, packets, Cause::Asked, &self.limits);
+        let taken = self.outbox().send(data, packets, Cause::Asked, self.limits());
         self.look_after(taken);
     }
 
@@ -146,7 +144,7 @@ impl Session {
             if outbox.is_retaining() {
                 return false;
             }
-            if data.is_empty() { Taken::Done } else { outbox.send(data, packets, cause, &self.limits) }
+            if data.is_empty() { Taken::Done } else { outbox.send(data, packets, cause, self.limits()) }
         };
         self.look_after(taken);
         true
@@ -154,7 +152,7 @@ impl Session {
 
     /// Adds a packet that others may share, without writing it. [`Session::flush`] follows.
     pub(crate) fn add(&self, packet: &Bytes, route: Route, overflow: Overflow, cause: Cause) -> Taken {
-        let taken = self.outbox().add(packet, route, overflow, cause, &self.limits);
+        let taken = self.outbox().add(packet, route, overflow, cause, self.limits());
         self.look_after(taken);
         taken
     }

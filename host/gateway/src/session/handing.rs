@@ -44,7 +44,7 @@ impl Session {
     /// Hands on what waits, as many requests as may be in flight; none while the client does not read. False if some is left. The task is
     /// woken when more of it can go on.
     pub(crate) fn hand_on_some(&self, owner: u64, is_full: bool, dispatch: &dyn Dispatch, waker: &Waker) -> bool {
-        let most = self.limits.requests;
+        let most = self.limits().requests;
         loop {
             let room = |waiting: &Requests| match is_full {
                 true => waiting.iter().take_while(|request| request.kind.is_event()).count(),
