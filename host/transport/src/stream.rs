@@ -32,15 +32,16 @@ pub enum Reader {
     Tls(TlsReader),
     /// KCP over udp.
     Kcp(KcpReader),
-    /// What was read together with a handshake, then the rest.
+    /// What was read together with a handshake. Once that is gone, this is what comes behind it.
     Ahead(Box<Ahead>),
 }
 
-/// Bytes that are read before others.
+/// Bytes that are read before others. There are some.
 #[derive(Debug)]
 pub struct Ahead {
     bytes: Vec<u8>,
-    behind: Reader,
+    /// Taken with the last of them.
+    behind: Option<Reader>,
 }
 
 /// What a client gets. May be used by any thread, at the same time; nothing here blocks.
@@ -76,7 +77,7 @@ impl Stream {
         if bytes.is_empty() {
             return Self { reader, writer };
         }
-        Self { reader: Reader::Ahead(Box::new(Ahead { bytes, behind: reader })), writer }
+        Self { reader: Reader::Ahead(Box::new(Ahead { bytes, behind: Some(reader) })), writer }
     }
 }
 
@@ -91,7 +92,12 @@ impl Reader {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => tls.poll_read(cx, buf),
             Self::Kcp(kcp) => kcp.poll_read(cx, buf),
-            Self::Ahead(ahead) => ahead.poll_read(cx, buf),
+            Self::Ahead(ahead) => {
+                if let Some(behind) = ahead.read(buf) {
+                    *self = behind;
+                }
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
@@ -102,7 +108,7 @@ impl Reader {
             Self::Tcp(tcp) => tcp.as_ref(),
             Self::Tls(tls) => tls.tcp(),
             Self::Kcp(_) => return false,
-            Self::Ahead(ahead) => return !ahead.bytes.is_empty() || ahead.behind.has_arrived(),
+            Self::Ahead(_) => return true,
         };
         match SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]) {
             Ok(_) => true,
@@ -112,16 +118,12 @@ impl Reader {
 }
 
 impl Ahead {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.bytes.is_empty() {
-            return self.behind.poll_read(cx, buf);
-        }
+    /// Reads what has room. Returns what comes behind it, once nothing is left.
+    #[cold]
+    fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<Reader> {
         let taken = self.bytes.len().min(buf.remaining());
         buf.put_slice(self.bytes.drain(..taken).as_slice());
-        if self.bytes.is_empty() {
-            self.bytes = Vec::new();
-        }
-        Poll::Ready(Ok(()))
+        self.behind.take_if(|_| self.bytes.is_empty())
     }
 }
 

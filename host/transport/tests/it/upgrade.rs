@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use duet_transport::{Networks, Origin, Origins, Stream, Tls, Upgrade, UpgradeError, WsOptions};
+use duet_transport::{Networks, Origin, Origins, Reader, Stream, Tls, Upgrade, UpgradeError, WsOptions};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -173,7 +173,9 @@ async fn what_comes_with_the_request_is_read_first() {
     let mut server = Stream::from(upgraded.stream).with_ahead(upgraded.ahead);
     client.write_all(b"late").await.unwrap();
     client.shutdown().await.unwrap();
-    assert_eq!(read_to_end(&mut server.reader).await.unwrap(), b"early, late");
+    assert_eq!(read(&mut server.reader).await.unwrap(), b"early, ");
+    assert!(matches!(server.reader, Reader::Tcp(_)), "what was read takes no memory and no detour any more");
+    assert_eq!(read_to_end(&mut server.reader).await.unwrap(), b"late");
 }
 
 #[tokio::test]
