@@ -81,6 +81,8 @@ async fn what_is_asked_wrongly_is_refused_with_a_reason() {
         (format!("{START}\r\n").replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZTEy"), 400),
         (format!("{START}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"), 400),
         (format!("{START}Host: game.example\r\n\r\n"), 400),
+        (format!("{START}\r\n").replace("Host: game.example:3553\r\n", ""), 400),
+        (format!("{START}\r\n").replace("Host: game.example:3553\r\n", "").replace("/game HTTP", "ws://game.example/game HTTP"), 400),
         (format!("{START}\r\n").replace("Connection:", "Connection :"), 400),
         ("\u{16}\u{3}\u{1}\u{2}".to_owned(), 400),
         ("hello, is there a game?\n".to_owned(), 400),
@@ -124,7 +126,6 @@ async fn what_browsers_libraries_and_proxies_write_differently_is_agreed_to() {
         ("/game HTTP", "/game?token=a/b&x=1 HTTP"),
         ("/game HTTP", "ws://game.example:3553/game HTTP"),
         ("/game HTTP", "http://game.example/game?x HTTP"),
-        ("Host: game.example:3553\r\n", ""),
         ("Version: 13", "Version:  13 "),
         ("Version: 13", "Version: 13, 8"),
         // The last bits of the key are nobody's business.
