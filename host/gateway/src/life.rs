@@ -93,8 +93,10 @@ fn lose(shared: &Shared, session: &Session, owner: u64, reason: CloseReason) -> 
         return Next::End(cause);
     }
     // Bound -> Suspended, before anybody can resume it.
-    outbox.suspend();
+    let socket = outbox.suspend();
     shared.sessions.event(session, RequestKind::Suspend, session.uid(), cause.name());
+    drop((outbox, book));
+    drop(socket);
     Next::Wait(Instant::now() + session.profile.sessions.resume_timeout)
 }
 
@@ -125,7 +127,7 @@ async fn wait(shared: &Shared, session: &Session, owner: u64, until: Instant) ->
 
 /// The end of a session, told behind its last message. Only the first time: a panic in the middle of it comes here again.
 async fn finish(shared: &Shared, session: &Session, owner: u64, cause: CloseReason) -> CloseReason {
-    {
+    let socket = {
         let mut book = shared.sessions.book();
         if !session.is_owned_by(owner) {
             // If this panicked while it handed something on, the new owner waits for that.
@@ -133,11 +135,13 @@ async fn finish(shared: &Shared, session: &Session, owner: u64, cause: CloseReas
             return CloseReason::Resumed;
         }
         book.end(session.id);
-        session.outbox().hang_up(cause);
+        let socket = session.outbox().hang_up(cause);
         if shared.sessions.remove(session.id) {
             shared.sessions.event(session, RequestKind::Disconnect, session.uid(), cause.name());
         }
-    }
+        socket
+    };
+    drop(socket);
     let all = poll_fn(|cx| if session.hand_on(owner, &*shared.dispatch, cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
     if in_time(Instant::now() + LAST_WORDS, all).await.is_none() {
         let (messages, events) = session.forget_waiting();

@@ -334,10 +334,11 @@ impl Outbox {
         self.state = Sending::Closed(reason);
     }
 
-    /// The session is over: its socket is closed without waiting for anybody.
-    pub(crate) fn hang_up(&mut self, reason: CloseReason) {
+    /// The session is over. Returns its side of the socket, which is closed by dropping it, without waiting for anybody.
+    #[must_use = "a system call closes it, which takes no lock"]
+    pub(crate) fn hang_up(&mut self, reason: CloseReason) -> Option<Writer> {
         self.abort(reason);
-        self.writer = None;
+        self.writer.take()
     }
 
     fn forget(&mut self) {

@@ -160,8 +160,9 @@ impl Sessions {
         if !own.is_free() {
             return Err(SessionError::Unread);
         }
+        // Bound, Suspended -> Bound, by another socket and its task.
         book.resume(by.id, &token, &fresh)?;
-        outbox.take_over(&mut own, greeting, missed);
+        let old = outbox.take_over(&mut own, greeting, missed);
         session.inherit(by);
         drop((own, outbox));
         session.set_address(by.address());
@@ -170,6 +171,8 @@ impl Sessions {
         self.event(by, RequestKind::Disconnect, None, CloseReason::Resumed.name());
         by.move_waiting(&session);
         self.event(&session, RequestKind::Resume, session.uid(), by.address());
+        drop(book);
+        drop(old);
         Ok(session)
     }
 }

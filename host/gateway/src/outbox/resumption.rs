@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use duet_core::Route;
+use duet_transport::Writer;
 
 use super::{Cause, Chunk, Outbox, Sending, Taken};
 use crate::retained::{Gap, Retained};
@@ -70,11 +71,12 @@ impl Outbox {
         }
     }
 
-    /// The socket is gone, the session is not.
-    pub(crate) fn suspend(&mut self) {
+    /// The socket is gone, the session is not. Returns what is left of it, as [`Outbox::hang_up`] does.
+    #[must_use = "a system call closes it, which takes no lock"]
+    pub(crate) fn suspend(&mut self) -> Option<Writer> {
         self.forget();
-        self.writer = None;
         self.state = Sending::Open;
+        self.writer.take()
     }
 
     /// Whether all was written, so that a session may go on with this socket.
@@ -103,17 +105,58 @@ impl Outbox {
         Ok(Missed(kept.map(chunk).collect()))
     }
 
-    /// Goes on with the socket of another connection: `greeting`, then what the client misses. The other one ends.
-    pub(crate) fn take_over(&mut self, by: &mut Self, greeting: Vec<u8>, missed: Missed) {
+    /// Goes on with the socket of another session: `greeting`, then what the client misses. The other one ends. Returns the socket that it
+    /// had, if that is not known to be lost, as [`Outbox::hang_up`] does.
+    #[must_use = "a system call closes it, which takes no lock"]
+    pub(crate) fn take_over(&mut self, by: &mut Self, greeting: Vec<u8>, missed: Missed) -> Option<Writer> {
         self.forget();
-        self.writer = by.writer.take();
+        let old = std::mem::replace(&mut self.writer, by.writer.take());
         by.state = Sending::Closed(CloseReason::Resumed);
         self.state = Sending::Open;
         self.keep(Chunk { data: greeting.into(), written: 0, packets: 1, cause: Cause::Asked, number: None, latest: None });
         missed.0.into_iter().for_each(|chunk| self.keep(chunk));
+        old
     }
 }
 
 /// Packets that a client misses.
 #[derive(Debug)]
 pub(crate) struct Missed(Vec<Chunk>);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read};
+    use std::net::{TcpListener, TcpStream};
+
+    use duet_transport::Stream;
+
+    use super::*;
+
+    /// A socket of a client, and the server's side of it.
+    fn socket() -> (TcpStream, Stream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+        let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (server, _) = listener.accept().expect("accept");
+        server.set_nonblocking(true).expect("nonblocking");
+        (client, tokio::net::TcpStream::from_std(server).expect("inside a runtime").into())
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_closed_by_whoever_gets_it_from_its_session_and_not_before() {
+        let ends: [fn(&mut Outbox, &mut Outbox) -> Option<Writer>; 3] = [
+            |outbox, _| outbox.suspend(),
+            |outbox, _| outbox.hang_up(CloseReason::Kicked),
+            |outbox, by| outbox.take_over(by, Vec::new(), Missed(Vec::new())),
+        ];
+        for end in ends {
+            let ((mut client, Stream { writer, reader: _reader }), (_other, by)) = (socket(), socket());
+            let (mut outbox, mut by) = (Outbox::new(writer), Outbox::new(by.writer));
+            let left = end(&mut outbox, &mut by);
+            client.set_nonblocking(true).expect("nonblocking");
+            assert_eq!(client.read(&mut [0; 1]).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+            drop(left);
+            client.set_nonblocking(false).expect("blocking");
+            assert_eq!(client.read(&mut [0; 1]).expect("the end"), 0);
+        }
+    }
+}
