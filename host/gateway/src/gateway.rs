@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use duet_core::{Dispatch, ErrorCode, Registry};
+use duet_core::{Dispatch, ErrorCode, Registry, grace};
 use duet_transport::{BindError, KcpListener, Listener, TlsError};
 use tokio::task::JoinSet;
 
@@ -142,20 +142,15 @@ impl Gateway {
     /// Stops accepting, finishes what is in flight, tells every client that the server goes away, and closes. What is not done
     /// after `timeout` is cut off. Returns how many connections were.
     pub async fn drain(mut self, timeout: Duration) -> usize {
-        let deadline = Instant::now() + timeout;
+        let mut deadline = Instant::now() + timeout;
         self.shared.stop();
         self.accepting.shutdown().await;
         let stats = self.shared.sessions.stats();
-        let done = async |done: &dyn Fn() -> bool| {
-            while !done() && Instant::now() < deadline {
-                tokio::time::sleep(DRAIN_STEP).await;
-            }
-        };
-        done(&|| self.shared.dispatch.is_idle() && self.shared.sessions.are_answered()).await;
+        wait_for(|| self.shared.dispatch.is_idle() && self.shared.sessions.are_answered(), &mut deadline).await;
         self.close_all(deadline).await;
-        done(&|| stats.alive() == 0).await;
+        wait_for(|| stats.alive() == 0, &mut deadline).await;
         // The last events.
-        done(&|| self.shared.dispatch.is_idle()).await;
+        wait_for(|| self.shared.dispatch.is_idle(), &mut deadline).await;
         let cut = stats.alive();
         (0..cut).for_each(|_| stats.close(CloseReason::GoingAway));
         cut
@@ -176,6 +171,18 @@ impl Gateway {
             let later = share(options.reconnect_spread, shuffled(at, all.len()));
             ask_back(session, later);
         }
+    }
+}
+
+/// Waits for something until a deadline, which moves if the process was stopped meanwhile.
+async fn wait_for(is_done: impl Fn() -> bool, deadline: &mut Instant) {
+    while !is_done() {
+        let now = Instant::now();
+        if now >= *deadline {
+            let Some(later) = grace(*deadline, now) else { return };
+            *deadline = later;
+        }
+        tokio::time::sleep(DRAIN_STEP).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
+use std::pin::pin;
 use std::time::Duration;
 
 use duet_codec::Carrier;
@@ -33,6 +34,17 @@ fn burst(count: i32, body_bytes: usize) -> Vec<u8> {
 fn sending(socket: &TcpStream, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
     let mut socket = socket.try_clone().expect("socket");
     std::thread::spawn(move || socket.write_all(&bytes).expect("all of it is taken"))
+}
+
+/// Makes the same call over and over until a client is closed because it does not read. Returns how often.
+fn calls_until_closed(gate: &Gate, asking: ConnId, actions: &[Action<'_>]) -> usize {
+    let mut calls = 0;
+    wait_until("the end", || {
+        gate.act(asking, actions);
+        calls += 1;
+        gate.echo.sessions.stats().closed(CloseReason::SlowReader) == 1
+    });
+    calls
 }
 
 /// Nobody was closed.
@@ -180,13 +192,7 @@ fn a_client_that_does_not_read_is_sent_one_large_call_and_no_more() {
     let gate = Gate::with(tight(), |_| {});
     let (_, pushing) = gate.client();
     let (_reads_nothing, conn) = gate.client();
-    let body = vec![7; 60_000];
-    let mut calls = 0;
-    wait_until("the end", || {
-        gate.act(pushing, &vec![push(conn, &body); 68]);
-        calls += 1;
-        gate.echo.sessions.stats().closed(CloseReason::SlowReader) == 1
-    });
+    let calls = calls_until_closed(&gate, pushing, &vec![push(conn, &[7; 60_000]); 68]);
     // The sockets may take the first.
     assert!(calls <= 4, "{calls} calls of 4 MB");
 }
@@ -216,14 +222,8 @@ fn what_others_push_to_a_client_that_does_not_read_closes_it_whatever_it_asked_f
     let gate = Gate::with(tight(), |_| {});
     let (_, pushing) = gate.client();
     let (_reads_nothing, conn) = gate.client();
-    let body = vec![7; 60_000];
-    let mut calls = 0;
-    wait_until("the end", || {
-        // Until the sockets are full and the queue of 128 KiB as well.
-        gate.act(pushing, &[push(conn, &body)]);
-        calls += 1;
-        gate.echo.sessions.stats().closed(CloseReason::SlowReader) == 1
-    });
+    // Until the sockets are full and the queue of 128 KiB as well.
+    let calls = calls_until_closed(&gate, pushing, &[push(conn, &[7; 60_000])]);
     assert!(calls < 1_000, "{calls} calls");
 }
 
@@ -231,13 +231,7 @@ fn what_others_push_to_a_client_that_does_not_read_closes_it_whatever_it_asked_f
 fn a_client_that_pushes_to_itself_and_does_not_read_is_bounded_too() {
     let gate = Gate::with(tight(), |_| {});
     let (_reads_nothing, conn) = gate.client();
-    let body = vec![7; 60_000];
-    let mut calls = 0;
-    wait_until("the end", || {
-        gate.act(conn, &[push(conn, &body)]);
-        calls += 1;
-        gate.echo.sessions.stats().closed(CloseReason::SlowReader) == 1
-    });
+    let calls = calls_until_closed(&gate, conn, &[push(conn, &[7; 60_000])]);
     // 64 x 128 KiB are 140 of them; the rest is in the sockets.
     assert!((140..1_000).contains(&calls), "{calls} calls");
 }
@@ -291,4 +285,31 @@ fn a_draining_gate_waits_for_what_was_taken_and_not_for_those_who_do_not_read() 
         drop(stuck.shutdown(Shutdown::Both));
     });
     assert!(begun.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_gate_that_stood_still_while_it_drained_still_answers_what_it_has_taken() {
+    let mut gate = Gate::open();
+    let (mut client, _) = gate.client();
+    gate.echo.state.lock().expect("state").keeps = true;
+    send(&mut client, 1, 5, b"kept");
+    wait_until("the request", || gate.echo.kept() == 1);
+    let gateway = gate.gateway.take().expect("open");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            gate.runtime.block_on(async {
+                let mut drain = pin!(gateway.drain(Duration::from_millis(100)));
+                assert!(tokio::time::timeout(Duration::from_millis(10), drain.as_mut()).await.is_err(), "it waits");
+                // As a process does that is stopped.
+                std::thread::park_timeout(Duration::from_millis(700));
+                assert!(tokio::time::timeout(Duration::from_millis(50), drain.as_mut()).await.is_err(), "it waits once more");
+                gate.echo.release();
+                drain.await;
+            });
+        });
+        assert_eq!(receive(&mut client), (0, 1, 5, b"kept".to_vec()));
+        assert_eq!(receive(&mut client).1, 0, "then comes the farewell");
+        assert!(ended(&mut client));
+        drop(client);
+    });
 }
