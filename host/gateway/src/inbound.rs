@@ -194,7 +194,7 @@ impl Harvest<'_> {
         let (code, cause) = match self.routes.get(route) {
             _ if self.closed.is_some() => (self.closed.unwrap_or(ErrorCode::BUSY), self.shed()),
             _ if self.session.profile.sessions.route == Some(route) => {
-                self.session(route, seq, body);
+                self.about_session(route, seq, body);
                 return Ok(());
             }
             None if self.routes.expects_more() => (ErrorCode::UNAVAILABLE, Some(Refusal::UnknownRoute)),
@@ -249,7 +249,7 @@ impl Harvest<'_> {
     }
 
     /// A packet about the session. What came before it in this read is answered first.
-    fn session(&mut self, route: Route, seq: Seq, body: &[u8]) {
+    fn about_session(&mut self, route: Route, seq: Seq, body: &[u8]) {
         let session = self.resumed.as_ref().unwrap_or(self.session);
         session.send(&std::mem::take(&mut self.answers), std::mem::take(&mut self.answers_count));
         // With requests on their way it would be unclear whose they are.

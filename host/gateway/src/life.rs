@@ -107,6 +107,7 @@ async fn wait(shared: &Shared, session: &Session, owner: u64, until: Instant) ->
         // The owner changes under this lock: a task that is no longer the owner never takes the place of the new one's waker.
         let outbox = session.outbox();
         if !session.is_owned_by(owner) {
+            // Suspended -> Bound: another task has it.
             return Poll::Ready(None);
         }
         session.task.register(cx.waker());
@@ -120,6 +121,7 @@ async fn wait(shared: &Shared, session: &Session, owner: u64, until: Instant) ->
     }
     let mut book = shared.sessions.book();
     session.is_owned_by(owner).then(|| {
+        // Suspended -> gone: nobody came back in time.
         book.end(session.id);
         CloseReason::Expired
     })
@@ -134,6 +136,7 @@ async fn finish(shared: &Shared, session: &Session, owner: u64, cause: CloseReas
             session.task.wake();
             return CloseReason::Resumed;
         }
+        // Any -> gone.
         book.end(session.id);
         let socket = session.outbox().hang_up(cause);
         if shared.sessions.remove(session.id) {

@@ -214,28 +214,6 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_sends_nothing_ends_at_the_first_packet_deadline() {
-        let t = Instant::now();
-        let mut deadlines = Deadlines::new(TIMEOUTS, t);
-        assert_eq!(deadlines.earliest(), Some(secs(t, 15.0)));
-        assert_eq!(deadlines.due(secs(t, 14.9)), None);
-        assert_eq!(deadlines.due(secs(t, 15.0)), Some(Due::FirstPacket));
-    }
-
-    #[test]
-    fn trickled_bytes_do_not_extend_the_packet_deadline() {
-        let t = Instant::now();
-        let mut deadlines = Deadlines::new(TIMEOUTS, t);
-        deadlines.on(Event::PartialBegun, t);
-        for i in 1..5 {
-            deadlines.on(Event::PartialBegun, secs(t, f64::from(i)));
-        }
-        assert_eq!(deadlines.due(secs(t, 5.0)), Some(Due::Packet));
-        deadlines.on(Event::PartialDone, secs(t, 5.0));
-        assert_eq!(deadlines.due(secs(t, 5.0)), None);
-    }
-
-    #[test]
     fn silence_counts_from_the_last_packet_whatever_it_was() {
         let t = Instant::now();
         let mut deadlines = Deadlines::new(TIMEOUTS, t);
@@ -277,18 +255,6 @@ mod tests {
         assert_eq!(deadlines.due(secs(t, 19.0)), Some(Due::Write));
         deadlines.on(Event::WriteDone, secs(t, 18.0));
         assert_eq!(deadlines.due(secs(t, 60.0)), None);
-    }
-
-    #[test]
-    fn a_draining_connection_ends_soon_whatever_else_happens() {
-        let t = Instant::now();
-        let mut deadlines = Deadlines::new(TIMEOUTS, t);
-        deadlines.on(Event::Packet, t);
-        deadlines.on(Event::Drain, secs(t, 1.0));
-        deadlines.on(Event::Packet, secs(t, 1.5));
-        deadlines.on(Event::Drain, secs(t, 1.9));
-        assert_eq!(deadlines.state(), State::Draining);
-        assert_eq!(deadlines.due(secs(t, 2.0)), Some(Due::Closing));
     }
 
     const AUTHORIZED: Timeouts = Timeouts { authorize: Duration::from_secs(7), heartbeat_interval: Duration::ZERO, ..TIMEOUTS };
@@ -339,16 +305,6 @@ mod tests {
         let patient = Timeouts { authorize: Duration::from_secs(20), ..AUTHORIZED };
         assert_eq!(Deadlines::new(AUTHORIZED, t).due(secs(t, 7.0)), Some(Due::Authorize));
         assert_eq!(Deadlines::new(patient, t).due(secs(t, 15.0)), Some(Due::FirstPacket));
-    }
-
-    #[test]
-    fn a_draining_connection_needs_no_login_any_more() {
-        let t = Instant::now();
-        let mut deadlines = Deadlines::new(AUTHORIZED, t);
-        deadlines.on(Event::Drain, secs(t, 6.9));
-        deadlines.on(Event::Unbound, secs(t, 6.9));
-        assert_eq!(deadlines.earliest(), Some(secs(t, 7.9)));
-        assert_eq!(deadlines.due(secs(t, 30.0)), Some(Due::Closing));
     }
 
     #[test]
@@ -405,20 +361,5 @@ mod tests {
         assert_eq!(silent.due(secs(t, 90.0)), None, "stalled once more");
         deadlines.on(Event::Packet, secs(t, 61.0));
         assert_eq!(deadlines.earliest(), Some(secs(t, 81.0)));
-    }
-
-    #[test]
-    fn a_client_that_sends_no_more_is_only_waited_for_until_it_has_its_answers() {
-        let t = Instant::now();
-        let mut deadlines = Deadlines::new(AUTHORIZED, t);
-        deadlines.on(Event::PartialBegun, t);
-        deadlines.on(Event::InputEnded, secs(t, 1.0));
-        assert_eq!((deadlines.state(), deadlines.earliest()), (State::HalfClosed, Some(secs(t, 31.0))));
-        deadlines.on(Event::WriteBlocked, secs(t, 2.0));
-        assert_eq!(deadlines.due(secs(t, 12.0)), Some(Due::Write));
-        deadlines.on(Event::WriteDone, secs(t, 12.0));
-        deadlines.on(Event::Drain, secs(t, 13.0));
-        deadlines.on(Event::InputEnded, secs(t, 13.5));
-        assert_eq!(deadlines.due(secs(t, 14.0)), Some(Due::Closing));
     }
 }

@@ -155,6 +155,7 @@ fn every_event_in_every_state_does_what_the_table_says() {
                 let found = match connection.earliest() {
                     None => format!("{:?}, nothing", connection.state()),
                     Some(next) => {
+                        assert_eq!(connection.due(next - Duration::from_millis(1)), None, "{event:?} in {state:?}, {doing:?}");
                         let due = connection.due(next).unwrap();
                         format!("{:?} {} {due:?}", connection.state(), (next - t).as_secs())
                     }
