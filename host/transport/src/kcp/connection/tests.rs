@@ -198,9 +198,9 @@ async fn no_datagram_makes_a_session_panic_or_grow_without_bound() {
                 2 => connection.settle(now),
                 _ => {}
             }
-            assert!(connection.lock().wanting <= 131);
+            assert!(connection.state.lock().wanting <= 131);
         }
-        let state = connection.lock();
+        let state = connection.state.lock();
         let core = format!("{:?}", state.core.as_ref().expect("not ended"));
         for (queue, most) in ["rcv_queue", "rcv_buf", "acklist", "snd_buf", "snd_queue"].into_iter().zip(&mut most) {
             let (_, length) = core.split_once(&format!("{queue}.len: ")).expect("shown");
