@@ -14,7 +14,7 @@ use crate::process::{cargo, program, read, run};
 use crate::{guests, npm, toolchain};
 use steps::Steps;
 
-/// Tells the tests which peers (`go`, `node`, `chromium`) they have to do without.
+/// Tells the tests which peers (`go`, `node`, `chromium`, `clang`) they have to do without.
 const SKIP_CLIENTS: &str = "DUET_SKIP_CLIENTS";
 
 /// Installs what is missing if that is wanted, runs all steps, and reports.
@@ -26,6 +26,7 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
     let node = check_node(place, install);
     let go = check_go(place, install);
     let chromium = check_chromium(place);
+    let clang = check_clang(place);
 
     steps.step("format", || {
         toolchain::need_component(place, "fmt", "rustfmt", install)?;
@@ -40,13 +41,17 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
     });
     test_javascript(place, &node, &mut steps);
     if built {
-        steps.step("tests", || run(&mut workspace_tests(place, &[("node", &node), ("go", &go), ("chromium", &chromium)])));
+        let tools = [("node", &node), ("go", &go), ("chromium", &chromium), ("clang", &clang)];
+        steps.step("tests", || run(&mut workspace_tests(place, &tools)));
     } else {
         steps.fail("tests", "the plugins did not build");
     }
     test_browser(place, node.as_ref().and(chromium.as_ref()), &mut steps);
     if let Err(why) = &node {
         steps.skip("clients on npm ws and plugins in TypeScript against the server", why);
+    }
+    if let Err(why) = &clang {
+        steps.skip("plugins in C against the server", why);
     }
     if let Some(why) = node.as_ref().err().or(chromium.as_ref().err()) {
         steps.skip("a session in a page of Chromium against the server", why);
@@ -96,6 +101,11 @@ fn check_chromium(place: &Place) -> Tool {
     let version = read(program("chromium", &place.root).arg("--version")).map_err(|error| format!("no Chromium: {error:#}"))?;
     println!("{}", version.trim());
     Ok(())
+}
+
+fn check_clang(place: &Place) -> Tool {
+    let targets = read(program("clang", &place.root).arg("--print-targets")).map_err(|error| format!("no clang: {error:#}"))?;
+    if targets.contains("wasm32") { Ok(()) } else { Err("this clang does not compile to wasm32".to_owned()) }
 }
 
 /// The plugins that the tests load, those in Rust.

@@ -3,6 +3,7 @@
 mod check;
 mod faults;
 mod hostile_files;
+mod in_c;
 mod instances;
 mod isolation;
 mod launched;

@@ -4,16 +4,18 @@ use crate::place::Place;
 use crate::process::{program, read, run};
 
 /// A program, the package it comes with, and the oldest version of the package that is of use.
-const PACKAGES: [(&str, &str, [u32; 2]); 4] = [
+const PACKAGES: [(&str, &str, [u32; 2]); 5] = [
     ("node", "nodejs", [20, 0]),
     ("npm", "npm", [9, 0]),
     // From 1.21 on Go fetches the version that go.mod asks for.
     ("go", "golang-go", [1, 21]),
     // For the examples and the session script in a page.
     ("chromium", "chromium", [100, 0]),
+    // For the plugins in C.
+    ("clang", "clang", [14, 0]),
 ];
 
-/// Installs what is missing and can be had. What stays missing is told by the part that needs it.
+/// Installs what is missing and available. The part that needs what is still missing says so.
 pub(super) fn install(place: &Place) {
     let missing: Vec<_> = PACKAGES.into_iter().filter(|(name, ..)| !starts(place, name)).collect();
     if missing.is_empty() || !read(program("id", &place.root).arg("-u")).is_ok_and(|id| id.trim() == "0") || !starts(place, "apt-get") {

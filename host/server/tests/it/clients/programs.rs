@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use duet_core::Mutex;
 
-/// Whether the caller has to do without a peer's tools: `go`, `node`, `chromium`.
+/// Whether the caller has to do without a peer's tools: `go`, `node`, `chromium`, `clang`.
 pub(crate) fn is_skipped(tool: &str) -> bool {
     let skipped = env::var("DUET_SKIP_CLIENTS").is_ok_and(|list| list.split(',').any(|name| name == tool));
     if skipped {
