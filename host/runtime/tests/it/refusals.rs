@@ -1,6 +1,6 @@
 //! Files that are no plugins for this host, one fault each, and what the operator is told.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use duet_core::RequestKind;
 use duet_runtime::{PluginOptions, RuntimeOptions};
@@ -249,10 +249,9 @@ fn files_and_functions_above_their_limits_are_refused_unread_and_uncompiled() {
     let rig = Rig::with(RuntimeOptions { file_bytes_max: 64 << 10, function_bytes_max: 200, ..RuntimeOptions::default() });
     let large = rig.file("large.wasm", b"");
     std::fs::File::options().write(true).open(&large).unwrap().set_len(1 << 40).unwrap();
-    let begun = Instant::now();
+    // To read it would take this machine longer than anybody waits, and more memory than it has.
     let refused = rig.serve(&large, PluginOptions::default()).expect_err("1 TiB");
     assert!(refused.contains("1099511627776 bytes, the limit is 65536"), "{refused}");
-    assert!(begun.elapsed() < Duration::from_secs(5));
     let refused = rig.serve(&rig.file("function.wasm", single()), PluginOptions::default()).expect_err("a large function");
     assert!(refused.contains("the limit is 200") && refused.contains("function"), "{refused}");
     eprintln!("refusals: {refused}");
