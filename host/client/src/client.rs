@@ -20,7 +20,6 @@ use crate::endpoint::Endpoint;
 use crate::error::{ClientError, CloseReason};
 use crate::link;
 use crate::options::ClientOptions;
-use crate::seq::seq_max;
 use ledger::Ledger;
 use pending::{Pending, Refusal, Ticket};
 
@@ -115,7 +114,7 @@ impl Client {
         let shared = Arc::new(Shared {
             format,
             carrier: endpoint.transport().carrier(),
-            pending: Pending::new(seq_max(&format)),
+            pending: Pending::new(format.seq_max()),
             ledger: Mutex::new(Ledger::new(options.session_packets_max)),
             end: watch::Sender::new(None),
             dropped: AtomicU64::new(0),

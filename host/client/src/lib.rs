@@ -11,7 +11,6 @@ mod endpoint;
 mod error;
 mod link;
 mod options;
-mod seq;
 mod shown;
 
 pub use client::{Client, Incoming, Reply, Session};

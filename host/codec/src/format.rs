@@ -112,6 +112,17 @@ impl Format {
         self.seq.bytes()
     }
 
+    /// The largest seq the format can carry, since seqs are signed; 0 if it has no seq field.
+    #[inline]
+    pub const fn seq_max(&self) -> i32 {
+        match self.seq_bytes() {
+            0 => 0,
+            1 => i8::MAX as i32,
+            2 => i16::MAX as i32,
+            _ => i32::MAX,
+        }
+    }
+
     /// Largest body of a data packet in bytes, both ways.
     #[inline]
     pub const fn body_bytes_max(&self) -> usize {

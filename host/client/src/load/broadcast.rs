@@ -19,7 +19,6 @@ use super::run::thread_cpu_time;
 use super::tally::{Clock, Tally};
 use super::{LoadError, LoadReport, Progress, need_stream, ws};
 use crate::endpoint::Endpoint;
-use crate::seq::seq_max;
 use listener::{Listener, NUMBER_DIGITS, WINDOW_MAX};
 
 const EVENTS: usize = 1_024;
@@ -303,7 +302,7 @@ impl Ask {
         };
         let letters = ('a'..='z').chain('A'..='Z').cycle().take(options.letters - NUMBER_DIGITS).collect();
         let (format, carrier) = (options.format, options.endpoint.transport().carrier());
-        Self { format, carrier, route, before, letters, seq_max: seq_max(&format), unsent: Vec::new() }
+        Self { format, carrier, route, before, letters, seq_max: format.seq_max(), unsent: Vec::new() }
     }
 
     fn delivered_on(&self) -> i32 {

@@ -14,7 +14,6 @@ use super::run::thread_cpu_time;
 use super::tally::{Clock, Tally};
 use super::{LoadBody, LoadError, LoadReport, Progress, need_stream, ws};
 use crate::endpoint::Endpoint;
-use crate::seq::seq_max;
 use attempt::{Attempt, Script};
 
 const EVENTS: usize = 1_024;
@@ -82,7 +81,7 @@ impl<'a, P: FnMut(&Progress)> Connects<'a, P> {
         let address = resolve(endpoint).map_err(|source| LoadError::Dial { number: 1, endpoint: endpoint.clone(), source })?;
         let carrier = endpoint.transport().carrier();
         let (mut packet, mut request) = (Vec::new(), Vec::new());
-        format.encode(carrier, *route, seq_max(format).min(1), &body.to_bytes(), &mut packet)?;
+        format.encode(carrier, *route, format.seq_max().min(1), &body.to_bytes(), &mut packet)?;
         if carrier == Carrier::Message {
             ws::put_header(ws::BINARY, packet.len(), &mut request);
         }

@@ -3,7 +3,6 @@
 use duet_codec::{ByteOrder, Carrier, EncodeError};
 
 use super::{LoadOptions, ws};
-use crate::seq::seq_max;
 
 /// Bytes handed to the system in one write. Larger gains nothing and leaves the cache.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -82,7 +81,7 @@ impl SeqField {
         let format = &options.format;
         let bytes = format.seq_bytes();
         let at = ws_bytes + format.packet_bytes(options.endpoint.transport().carrier(), 0) - bytes;
-        let max = u32::try_from(seq_max(format)).ok().filter(|max| *max > 0)?;
+        let max = u32::try_from(format.seq_max()).ok().filter(|max| *max > 0)?;
         Some(Self { at, bytes, max, little_endian: format.byte_order() == ByteOrder::Little })
     }
 
