@@ -11,6 +11,8 @@
 )]
 
 pub mod frame;
+#[cfg(feature = "scripted")]
+pub mod scripted;
 pub mod suite;
 
 mod dial;

@@ -9,7 +9,7 @@ use duet_codec::{ByteOrder, Format, Profile};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
 
-use crate::scripted::*;
+use duet_testkit::scripted::*;
 
 /// A run that is over as soon as it may be.
 fn short(endpoint: &Endpoint, format: Format) -> LoadOptions {

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::scripted::usual;
+use duet_testkit::scripted::usual;
 
 type Members = Arc<Mutex<HashMap<u16, mpsc::Sender<Vec<u8>>>>>;
 

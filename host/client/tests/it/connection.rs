@@ -7,7 +7,7 @@ use duet_codec::{ByteOrder, Format, Profile};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::scripted::*;
+use duet_testkit::scripted::*;
 
 const LONG: Duration = Duration::from_secs(20);
 

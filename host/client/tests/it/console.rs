@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::scripted::*;
+use duet_testkit::scripted::*;
 
 const LONG: Duration = Duration::from_secs(20);
 

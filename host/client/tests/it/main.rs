@@ -6,5 +6,4 @@ mod bench;
 mod broadcast;
 mod connection;
 mod console;
-mod scripted;
 mod session;

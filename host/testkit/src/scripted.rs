@@ -1,5 +1,7 @@
 //! A server whose answer depends on the route, over tcp, by tungstenite over ws, by rustls over TLS and by tokio_kcp over kcp.
 
+pub mod resumable;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,56 +21,63 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+pub use resumable::{Resumable, resumable};
+
 /// Answered with itself.
-pub(crate) const ECHO: i32 = 1;
+pub const ECHO: i32 = 1;
 /// Answered with error packet 404.
-pub(crate) const REFUSED: i32 = 2;
+pub const REFUSED: i32 = 2;
 /// Answered with a push on route 30, then with itself.
-pub(crate) const PUSHING: i32 = 3;
+pub const PUSHING: i32 = 3;
 /// Never answered.
-pub(crate) const SILENT: i32 = 4;
+pub const SILENT: i32 = 4;
 /// The connection is closed; on ws with code 4001.
-pub(crate) const CLOSING: i32 = 5;
+pub const CLOSING: i32 = 5;
 /// Every second one is answered first, then the one before it.
-pub(crate) const SWAPPED: i32 = 6;
+pub const SWAPPED: i32 = 6;
 /// Answered with an empty body.
-pub(crate) const SHRUNK: i32 = 7;
+pub const SHRUNK: i32 = 7;
 /// Answered on route 1.
-pub(crate) const MISROUTED: i32 = 8;
+pub const MISROUTED: i32 = 8;
 /// Answered with a packet that is above the limit of the format.
-pub(crate) const OVERSIZE: i32 = 9;
+pub const OVERSIZE: i32 = 9;
 /// Answered with itself after a ws ping.
-pub(crate) const PINGING: i32 = 10;
+pub const PINGING: i32 = 10;
 /// Answered with the error packet of one who is kicked, and nothing else happens.
-pub(crate) const KICKING: i32 = 11;
+pub const KICKING: i32 = 11;
 
-/// All transports.
-pub(crate) const SCHEMES: [&str; 5] = ["tcp", "tls", "ws", "wss", "kcp"];
+/// All transports that it speaks.
+pub const SCHEMES: [&str; 5] = ["tcp", "tls", "ws", "wss", "kcp"];
 
-pub(crate) fn format(profile: Profile, byte_order: ByteOrder, seq_bytes: u8) -> Format {
+/// A format with routes of 2 bytes and bodies of up to 4 KiB.
+pub fn format(profile: Profile, byte_order: ByteOrder, seq_bytes: u8) -> Format {
     Format::new(profile, byte_order, 2, seq_bytes, 4_096).unwrap()
 }
 
-pub(crate) fn usual() -> Format {
+/// The format that most tests use.
+pub fn usual() -> Format {
     format(Profile::Due2, ByteOrder::Big, 2)
 }
 
 /// What a test connects to; dropping it ends the server.
-pub(crate) struct Scripted {
-    pub(crate) endpoint: Endpoint,
+#[derive(Debug)]
+pub struct Scripted {
+    /// Where it listens.
+    pub endpoint: Endpoint,
     authority: Option<NamedTempFile>,
     _tasks: JoinSet<()>,
 }
 
 impl Scripted {
     /// Options that take the certificate of this server for good.
-    pub(crate) fn options(&self) -> ClientOptions {
+    pub fn options(&self) -> ClientOptions {
         let trust = self.authority.as_ref().map_or_else(Trust::default, |file| Trust::Authorities(file.path().to_owned()));
         ClientOptions { trust, ..ClientOptions::default() }
     }
 }
 
-pub(crate) async fn scripted(scheme: &str, format: Format) -> Scripted {
+/// Starts one in this process, with one of the [`SCHEMES`].
+pub async fn scripted(scheme: &str, format: Format) -> Scripted {
     if scheme == "kcp" {
         return scripted_kcp(format).await;
     }
