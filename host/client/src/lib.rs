@@ -1,10 +1,9 @@
-//! A Duet / due client over tcp, ws and kcp, with TLS and sessions, the load generator, and the floors it is held against.
+//! A Duet / due client over tcp, ws and kcp, with TLS and sessions, its console, and the floors that loads are held against.
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
 
 pub mod bare_echo;
 pub mod console;
-pub mod load;
 
 mod client;
 mod endpoint;

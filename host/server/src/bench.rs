@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use duet_client::load::{
-    self, Audience, BroadcastOptions, ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss, Progress,
-};
 use duet_client::{Endpoint, Transport, bare_echo};
 use duet_codec::Format;
+use duet_load::{Audience, BroadcastOptions, ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{AudienceName, BenchArguments};
@@ -47,11 +45,11 @@ pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
         bar.set_message(format!("{:.0}/s, {} connections", progress.rate, progress.open));
     };
     let report = if let Some(audience) = kind.broadcast {
-        load::broadcast(&broadcast_options(arguments, target, audience), progress)
+        duet_load::broadcast(&broadcast_options(arguments, target, audience), progress)
     } else if kind.connect {
-        load::connects(&connects_options(arguments, target), progress)
+        duet_load::connects(&connects_options(arguments, target), progress)
     } else {
-        load::run(&load_options(arguments, target), progress)
+        duet_load::run(&load_options(arguments, target), progress)
     };
     bar.finish_and_clear();
     show(report, arguments.line)
@@ -112,7 +110,7 @@ fn idle(arguments: &BenchArguments, endpoint: Endpoint, format: Format) -> anyho
         process: arguments.process,
     };
     let bar = bar(options.hold)?;
-    let report = load::hold_idle(&options, |progress| {
+    let report = duet_load::hold_idle(&options, |progress| {
         bar.set_position(progress.held.unwrap_or_default().as_secs());
         bar.set_message(format!("{} of {} connections open", progress.open, progress.opened));
     });

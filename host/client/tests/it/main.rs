@@ -1,9 +1,7 @@
-//! The client, the load generator and the console against servers on loopback that speak the format by the codec.
+//! The client and its console against servers on loopback that speak the format by the codec.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic: that is how they fail")]
 
-mod bench;
-mod broadcast;
 mod connection;
 mod console;
 mod session;

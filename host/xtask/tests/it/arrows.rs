@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use crate::tree;
 
 /// The layers of the host: a crate depends only on crates of a lower layer.
-const LAYERS: [(&str, u32); 11] = [
+const LAYERS: [(&str, u32); 12] = [
     ("duet-core", 0),
     ("duet-codec", 1),
     ("duet-config", 1),
@@ -15,6 +15,7 @@ const LAYERS: [(&str, u32); 11] = [
     ("duet-session", 1),
     ("duet-transport", 1),
     ("duet-client", 2),
+    ("duet-load", 3),
     ("duet-gateway", 3),
     ("duet-runtime", 3),
     ("duet", 5),

@@ -6,10 +6,10 @@ use duet_codec::Packet;
 use mio::{Registry, Token};
 
 use super::{Flights, TcpStream};
-use crate::load::dial::Dialled;
-use crate::load::inlet::{Buffer, End, Event, Inlet};
-use crate::load::line::{Line, write};
-use crate::load::tally::{Clock, Tally};
+use crate::dial::Dialled;
+use crate::inlet::{Buffer, End, Event, Inlet};
+use crate::line::{Line, write};
+use crate::tally::{Clock, Tally};
 
 /// Route that joins a channel.
 pub(super) const JOIN: i32 = 7;

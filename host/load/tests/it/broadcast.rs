@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use duet_client::Endpoint;
-use duet_client::load::{self, Audience, BroadcastOptions, LoadError, LoadReport};
 use duet_codec::{Carrier, Cut, Packet};
+use duet_load::{Audience, BroadcastOptions, LoadError, LoadReport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -118,7 +118,7 @@ fn broadcast(fault: Fault, change: impl Fn(BroadcastOptions) -> BroadcastOptions
         duration: Duration::from_millis(200),
         dial_timeout: Duration::from_secs(20),
     };
-    load::broadcast(&change(options), |_| {})
+    duet_load::broadcast(&change(options), |_| {})
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The load generator: one thread, edge-triggered readiness, a window of outstanding requests on each connection, every reply checked.
 //! Beside it, other loads of the same make: broadcasts to many, connecting over and over, connections that only live.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
+
 mod broadcast;
 mod connection;
 mod connects;
@@ -22,8 +24,8 @@ use std::time::Duration;
 
 use duet_codec::{EncodeError, Format};
 
-use crate::endpoint::{Endpoint, Transport};
 use dial::{Dial, Dialler, KcpDialler};
+use duet_client::{Endpoint, Transport};
 use frames::Frames;
 use line::Line;
 use run::Run;

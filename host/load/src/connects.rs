@@ -13,8 +13,8 @@ use super::report::Subject;
 use super::run::thread_cpu_time;
 use super::tally::{Clock, Tally};
 use super::{LoadBody, LoadError, LoadReport, Progress, need_stream, ws};
-use crate::endpoint::Endpoint;
 use attempt::{Attempt, Script};
+use duet_client::Endpoint;
 
 const EVENTS: usize = 1_024;
 const WAIT_MAX: Duration = Duration::from_millis(10);

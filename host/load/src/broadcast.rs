@@ -18,7 +18,7 @@ use super::report::Subject;
 use super::run::thread_cpu_time;
 use super::tally::{Clock, Tally};
 use super::{LoadError, LoadReport, Progress, need_stream, ws};
-use crate::endpoint::Endpoint;
+use duet_client::Endpoint;
 use listener::{Listener, NUMBER_DIGITS, WINDOW_MAX};
 
 const EVENTS: usize = 1_024;

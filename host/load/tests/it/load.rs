@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use duet_client::load::{self, ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss};
 use duet_client::{Endpoint, bare_echo};
 use duet_codec::{ByteOrder, Format, Profile};
+use duet_load::{ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
 
@@ -28,7 +28,7 @@ fn short(endpoint: &Endpoint, format: Format) -> LoadOptions {
 fn against_scripted(scheme: &str, change: impl Fn(LoadOptions) -> LoadOptions) -> Result<LoadReport, LoadError> {
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(scripted(scheme, usual()));
-    load::run(&change(short(&server.endpoint, usual())), |_| {})
+    duet_load::run(&change(short(&server.endpoint, usual())), |_| {})
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn every_reply_of_the_bare_echoes_is_right() {
                 let format = Format::new(profile, order, 4, seq_bytes, 100_000).unwrap();
                 for (window, letters) in [(1, 10), (100, 1_024), (3, 70_000)] {
                     let options = LoadOptions { window, body: LoadBody::Letters(letters), ..short(&endpoint, format) };
-                    let report = load::run(&options, |_| {}).unwrap();
+                    let report = duet_load::run(&options, |_| {}).unwrap();
                     assert!(report.is_clean() && report.replies > 0 && report.reordered == 0, "{scheme} {format:?} {report:?}");
                     assert!(report.p50 <= report.p99 && report.p99 <= report.max, "{report}");
                     assert!(report.bytes_in > 0 && report.bytes_out > 0, "{report}");
@@ -71,7 +71,7 @@ fn every_reply_comes_over_kcp_with_and_without_loss() {
         let loss = Loss { part, seed: 1 };
         let duration = Duration::from_millis(300);
         let options = LoadOptions { loss, window, duration, body: LoadBody::Letters(letters), ..short(&endpoint, usual()) };
-        let report = load::run(&options, |_| {}).unwrap();
+        let report = duet_load::run(&options, |_| {}).unwrap();
         assert!(report.is_clean() && report.replies > 0 && report.reordered == 0, "{part} {report:?}");
     }
 }
@@ -81,7 +81,7 @@ fn a_session_that_loses_everything_has_no_replies() {
     let runtime = Runtime::new().unwrap();
     let loss = Loss { part: 1.0, seed: 1 };
     let options = LoadOptions { loss, drain: Duration::ZERO, ..short(&bare_kcp(&runtime), usual()) };
-    let report = load::run(&options, |_| {}).unwrap();
+    let report = duet_load::run(&options, |_| {}).unwrap();
     assert_eq!((report.replies, report.unanswered), (0, 3 * 8));
 }
 
@@ -111,7 +111,7 @@ fn connections_are_opened_over_and_over() {
     let runtime = Runtime::new().unwrap();
     for scheme in ["tcp", "ws"] {
         let server = runtime.block_on(scripted(scheme, usual()));
-        let report = load::connects(&connecting(&server.endpoint, ECHO), |_| {}).unwrap();
+        let report = duet_load::connects(&connecting(&server.endpoint, ECHO), |_| {}).unwrap();
         assert!(report.is_clean() && report.replies > 4, "{report:?}");
         assert!(report.p50 <= report.p99 && report.max > Duration::ZERO, "{report}");
         assert!(report.table().to_string().contains("connections/s"), "{}", report.table());
@@ -123,12 +123,12 @@ fn connections_that_are_refused_end_the_run_with_the_reason() {
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(scripted("tcp", usual()));
     let options = |route| ConnectsOptions { duration: Duration::from_secs(20), ..connecting(&server.endpoint, route) };
-    let refused = load::connects(&options(REFUSED), |_| {});
+    let refused = duet_load::connects(&options(REFUSED), |_| {});
     assert!(matches!(&refused, Err(LoadError::AllEnded(why)) if why.contains("404")), "{refused:?}");
-    let closed = load::connects(&options(CLOSING), |_| {});
+    let closed = duet_load::connects(&options(CLOSING), |_| {});
     assert!(matches!(&closed, Err(LoadError::AllEnded(why)) if why.contains("ended the stream")), "{closed:?}");
     let nobody = ConnectsOptions { endpoint: "tcp://127.0.0.1:1".parse().unwrap(), ..options(ECHO) };
-    assert!(matches!(load::connects(&nobody, |_| {}), Err(LoadError::AllEnded(_))));
+    assert!(matches!(duet_load::connects(&nobody, |_| {}), Err(LoadError::AllEnded(_))));
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn progress_is_told_once_a_second() {
     let server = runtime.block_on(scripted("tcp", usual()));
     let mut told = Vec::new();
     let options = LoadOptions { duration: Duration::from_millis(1_200), ..short(&server.endpoint, usual()) };
-    let report = load::run(&options, |progress| told.push(*progress)).unwrap();
+    let report = duet_load::run(&options, |progress| told.push(*progress)).unwrap();
     assert!(!told.is_empty());
     assert!(told[0].rate > 0.0 && told[0].open == 3 && !told[0].warming_up && told[0].replies <= report.replies * 2, "{told:?}");
 }
@@ -226,7 +226,7 @@ fn idle_connections_are_held_and_kept_alive() {
             dial_timeout: Duration::from_secs(20),
             process: Some(std::process::id()),
         };
-        let report = load::hold_idle(&options, |_| {}).unwrap();
+        let report = duet_load::hold_idle(&options, |_| {}).unwrap();
         assert_eq!((report.opened, report.ended, report.heard), (20, 0, 20));
         assert!(report.heartbeats >= 20 && report.bytes_in > 0, "{report}");
         assert!(report.server.unwrap().memory_held > 0 && report.to_string().contains(" memory_each_kib="), "{report}");
@@ -246,5 +246,5 @@ fn idle_connections_that_the_server_ends_are_counted() {
     });
     let (hold, dial_timeout) = (Duration::from_millis(500), Duration::from_secs(20));
     let options = IdleOptions { endpoint, format: usual(), connections: 5, hold, heartbeat_interval: None, dial_timeout, process: None };
-    assert_eq!(load::hold_idle(&options, |_| {}).unwrap().ended, 4);
+    assert_eq!(duet_load::hold_idle(&options, |_| {}).unwrap().ended, 4);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::tally::Tally;
 use super::{LoadBody, LoadOptions};
-use crate::endpoint::Endpoint;
+use duet_client::Endpoint;
 
 /// The result of a run. `Display` writes it as one line of `key=value`.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,7 @@ use duet_codec::{Carrier, Cut, Format, Packet};
 
 use super::line::Line;
 use super::ws;
-use crate::endpoint::Endpoint;
+use duet_client::Endpoint;
 
 /// Bytes taken from the system in one read.
 const READ_BYTES: usize = 256 * 1024;

@@ -8,10 +8,10 @@ use duet_codec::Packet;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use crate::load::dial::{Sources, upgraded};
-use crate::load::inlet::{Buffer, End, Event, Inlet};
-use crate::load::line::{Line, write};
-use crate::load::tally::Tally;
+use crate::dial::{Sources, upgraded};
+use crate::inlet::{Buffer, End, Event, Inlet};
+use crate::line::{Line, write};
+use crate::tally::Tally;
 
 /// What every connection says.
 #[derive(Debug)]

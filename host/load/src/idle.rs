@@ -12,7 +12,7 @@ use super::kcp::Loss;
 use super::line::{Line, write};
 use super::process::Process;
 use super::{LoadError, need_plain, ws};
-use crate::endpoint::{Endpoint, Transport};
+use duet_client::{Endpoint, Transport};
 
 const EVENTS: usize = 1_024;
 const READ_BYTES: usize = 64 * 1024;

@@ -99,7 +99,7 @@ mod tests {
     use duet_codec::{Carrier, Format, Packet, Profile};
 
     use super::*;
-    use crate::load::LoadBody;
+    use crate::LoadBody;
 
     fn options(endpoint: &str, order: ByteOrder, seq_bytes: u8) -> LoadOptions {
         let format = Format::new(Profile::Due2, order, 2, seq_bytes, 4_096).unwrap();

@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 
 use super::inlet::End;
 use super::line::Line;
-use crate::options::KcpOptions;
+use duet_client::KcpOptions;
 
 /// More than the longest datagram that a server of ours sends, or one with the usual settings.
 const DATAGRAM_BYTES: usize = 2 * 1024;

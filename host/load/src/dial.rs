@@ -10,8 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::kcp::{KcpConnection, Loss};
-use crate::endpoint::{Endpoint, Transport};
-use crate::options::KcpOptions;
+use duet_client::KcpOptions;
+use duet_client::{Endpoint, Transport};
 
 /// Any 16 bytes do: the key guards caches against mistakes, nothing else.
 const WS_KEY: &str = "ZHVldC1sb2FkLWJlbmNoIQ==";

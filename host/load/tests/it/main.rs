@@ -1,0 +1,6 @@
+//! The load generator against servers on loopback that speak the format by the codec.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic: that is how they fail")]
+
+mod broadcast;
+mod load;
