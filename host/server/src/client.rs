@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use duet_client::console::{self, ConsoleError, ConsoleOptions, Message};
 use duet_client::{Client, ClientOptions, Endpoint, Session, Trust};
 use duet_codec::Format;
 use tokio::io::BufReader;
 
 use crate::cli::{ByteOrderName, ClientArguments, FormatArguments, ProfileName};
+use crate::console::{self, ConsoleError, ConsoleOptions, Message};
 use crate::output::{self, OutputError};
 
 /// One message, or an interactive session.

@@ -8,6 +8,7 @@ mod certificates;
 mod check;
 mod cli;
 mod client;
+mod console;
 mod drop_folder;
 mod exposure;
 mod logging;

@@ -1,7 +1,6 @@
-//! The client and its console against servers on loopback that speak the format by the codec.
+//! The client against servers on loopback that speak the format by the codec.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic: that is how they fail")]
 
 mod connection;
-mod console;
 mod session;

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use duet_client::console::{self, ConsoleError, ConsoleOptions};
 use duet_client::{Client, ClientError, ClientOptions, CloseReason, Incoming, Reply, Session};
 use duet_testkit::scripted::resumable::{KICK, LOGIN, LOST, TAKEN_THEN_LOST};
 use duet_testkit::scripted::{ECHO, Resumable, resumable, usual};
-use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -161,70 +158,4 @@ async fn the_last_words_of_the_server_are_the_reason() {
         assert!(matches!(client.recv().await.unwrap(), Incoming::Error { route: 0, seq: 0, .. }));
         assert!(matches!(client.recv().await, Err(ClientError::Closed(reason)) if reason == expected), "{words}");
     }
-}
-
-async fn typed(server: &Resumable, input: &str) -> (Result<(), ConsoleError>, Vec<String>) {
-    let mut client = connect(server).await;
-    let mut out = Vec::new();
-    let options = ConsoleOptions { reply_timeout: LONG, ..ConsoleOptions::default() };
-    let result = console::run(&mut client, input.as_bytes(), &mut out, &options).await;
-    (result, String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
-}
-
-#[tokio::test]
-async fn a_session_is_opened_and_resumed_by_commands() {
-    let server = resumable().await;
-    let (result, mut lines) = typed(&server, "resume\nsession\n2 log me in\nsession\n1 hello\nresume\n1 again\n").await;
-    result.unwrap();
-    lines.sort();
-    let expected = ["! refused with code 4: ", "! there is no session; open one first", "< reply 1 4 hello"];
-    for line in expected {
-        assert!(lines.iter().any(|l| l == line), "{line}: {lines:?}");
-    }
-    assert!(lines.iter().any(|l| l == "< session token-1 30000 0"), "{lines:?}");
-    assert!(lines.iter().any(|l| l.starts_with("< resumed token-2 30000 ")), "{lines:?}");
-    assert!(lines.iter().any(|l| l.starts_with("< reply 1 ") && l.ends_with(" again")), "{lines:?}");
-}
-
-/// What is written, line by line.
-struct Written(mpsc::Sender<String>);
-
-impl std::io::Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let _closed = self.0.try_send(String::from_utf8(bytes.to_vec()).unwrap());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn after_a_loss_the_console_waits_for_resume() {
-    let server = resumable().await;
-    let (mut typing, input) = tokio::io::duplex(1_000);
-    let (written, mut lines) = mpsc::channel(1_000);
-    let mut client = connect(&server).await;
-    let run = tokio::spawn(async move {
-        let options = ConsoleOptions { reply_timeout: LONG, ..ConsoleOptions::default() };
-        console::run(&mut client, tokio::io::BufReader::new(input), &mut Written(written), &options).await
-    });
-    let mut text = String::new();
-    for (line, answer) in [
-        ("2 log me in\n", "< reply 2 "),
-        ("session\n", "< session token-1 "),
-        ("3 late\n", "`resume` goes on"),
-        ("1 too early\n", "! the connection is closed"),
-        ("resume\n", "< reply 3 3 late"),
-        ("1 again\n", "< reply 1 "),
-    ] {
-        typing.write_all(line.as_bytes()).await.unwrap();
-        text.clear();
-        while !text.contains(answer) {
-            text += &lines.recv().await.unwrap_or_else(|| panic!("{answer} after {line}: {text}"));
-        }
-    }
-    drop(typing);
-    run.await.unwrap().unwrap();
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::shown::steers;
+use duet_client::steers;
 
 /// The largest body that any server can be set to take.
 const BODY_BYTES_MAX: u64 = 16 << 20;
@@ -22,18 +22,18 @@ pub(super) enum Command {
 
 /// A message that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// Its route.
-    pub route: i32,
+    pub(crate) route: i32,
     /// Its seq. Absent: the next free one. 0: no answer is expected.
-    pub seq: Option<i32>,
+    pub(crate) seq: Option<i32>,
     /// Its body.
-    pub body: Body,
+    pub(crate) body: Body,
 }
 
 /// Where a body comes from: text, `hex:` and digits, `@` and the name of a file, or `text:` and text that begins like one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
+pub(crate) enum Body {
     /// These bytes.
     Bytes(Vec<u8>),
     /// A file, read when it is sent.
@@ -42,7 +42,7 @@ pub enum Body {
 
 /// Why a line is no command.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// The first word is not a route.
     #[error("{0:?} is no route; a command is ROUTE [SEQ] BODY, session or resume")]
     Route(String),

@@ -6,28 +6,26 @@ use std::collections::HashSet;
 use std::io;
 use std::time::Duration;
 
+use duet_client::{Client, ClientError, CloseReason, Incoming, Reply, Session, Shown};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::time::{self, Instant};
 
-use crate::client::{Client, Incoming, Reply, Session};
-use crate::error::{ClientError, CloseReason};
-use crate::shown::Shown;
 use command::{Command, body_text};
 
-pub use command::{Body, CommandError, Message};
+pub(crate) use command::{Body, CommandError, Message};
 
 /// Unanswered requests that an error names; there may be thousands.
 const REQUESTS_NAMED: usize = 5;
 
 /// How [`run`] and [`send`] behave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsoleOptions {
+pub(crate) struct ConsoleOptions {
     /// How long answers are waited for once there is no more input. Default 3 s.
-    pub reply_timeout: Duration,
+    pub(crate) reply_timeout: Duration,
     /// How long pushes are waited for once all answers are there. Default 0.
-    pub wait: Duration,
+    pub(crate) wait: Duration,
     /// Whether heartbeats of the server are written down. Default false.
-    pub heartbeats: bool,
+    pub(crate) heartbeats: bool,
 }
 
 impl Default for ConsoleOptions {
@@ -38,7 +36,7 @@ impl Default for ConsoleOptions {
 
 /// Why [`run`] or [`send`] failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ConsoleError {
+pub(crate) enum ConsoleError {
     /// The input cannot be read.
     #[error("cannot read the input")]
     Input(#[source] io::Error),
@@ -91,7 +89,7 @@ pub enum ConsoleError {
 ///
 /// # Errors
 /// Input, output or connection end early, or a command was not answered.
-pub async fn run(
+pub(crate) async fn run(
     client: &mut Client,
     input: impl AsyncBufRead + Unpin,
     out: &mut impl io::Write,
@@ -104,7 +102,12 @@ pub async fn run(
 ///
 /// # Errors
 /// The message cannot be sent, is refused or not answered; output or connection end early.
-pub async fn send(client: &mut Client, message: Message, out: &mut impl io::Write, options: &ConsoleOptions) -> Result<(), ConsoleError> {
+pub(crate) async fn send(
+    client: &mut Client,
+    message: Message,
+    out: &mut impl io::Write,
+    options: &ConsoleOptions,
+) -> Result<(), ConsoleError> {
     let mut console = Console::new(out, options, true);
     match console.send(client, message).await {
         Err(ConsoleError::Send(ClientError::Closed(reason))) => return Err(console.ended(reason)),
@@ -306,3 +309,6 @@ async fn at(end: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

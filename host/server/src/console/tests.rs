@@ -1,15 +1,18 @@
-//! [`console::run`] from lines in to lines out.
+//! [`run`](console::run) and [`send`](console::send) against servers in this process: from lines in to lines out.
 
 use std::time::Duration;
 
-use duet_client::console::{self, Body, ConsoleError, ConsoleOptions, Message};
 use duet_client::{Client, ClientError, ClientOptions, CloseReason, Endpoint, Foreign, Trust};
 use duet_codec::{ByteOrder, Format, Profile};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use duet_testkit::scripted::*;
+use duet_testkit::scripted::{Resumable, format, resumable, scripted, usual};
+
+use super::{Body, ConsoleError, ConsoleOptions, Message};
+use crate::console;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -187,4 +190,74 @@ async fn a_server_that_ends_without_a_word_may_be_the_wrong_one() {
     assert!(matches!(error, ConsoleError::Mute(CloseReason::EndOfStream)), "{error:?}");
     assert!(error.to_string().contains("another kind of listener"), "{error}");
     serving.await.unwrap();
+}
+
+async fn connect(server: &Resumable) -> Client {
+    Client::connect(&server.endpoint, usual(), ClientOptions::default()).await.unwrap()
+}
+
+async fn typed(server: &Resumable, input: &str) -> (Result<(), ConsoleError>, Vec<String>) {
+    let mut client = connect(server).await;
+    let mut out = Vec::new();
+    let options = ConsoleOptions { reply_timeout: LONG, ..ConsoleOptions::default() };
+    let result = console::run(&mut client, input.as_bytes(), &mut out, &options).await;
+    (result, String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn a_session_is_opened_and_resumed_by_commands() {
+    let server = resumable().await;
+    let (result, mut lines) = typed(&server, "resume\nsession\n2 log me in\nsession\n1 hello\nresume\n1 again\n").await;
+    result.unwrap();
+    lines.sort();
+    let expected = ["! refused with code 4: ", "! there is no session; open one first", "< reply 1 4 hello"];
+    for line in expected {
+        assert!(lines.iter().any(|l| l == line), "{line}: {lines:?}");
+    }
+    assert!(lines.iter().any(|l| l == "< session token-1 30000 0"), "{lines:?}");
+    assert!(lines.iter().any(|l| l.starts_with("< resumed token-2 30000 ")), "{lines:?}");
+    assert!(lines.iter().any(|l| l.starts_with("< reply 1 ") && l.ends_with(" again")), "{lines:?}");
+}
+
+/// What is written, line by line.
+struct Written(mpsc::Sender<String>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _closed = self.0.try_send(String::from_utf8(bytes.to_vec()).unwrap());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn after_a_loss_the_console_waits_for_resume() {
+    let server = resumable().await;
+    let (mut typing, input) = tokio::io::duplex(1_000);
+    let (written, mut lines) = mpsc::channel(1_000);
+    let mut client = connect(&server).await;
+    let run = tokio::spawn(async move {
+        let options = ConsoleOptions { reply_timeout: LONG, ..ConsoleOptions::default() };
+        console::run(&mut client, tokio::io::BufReader::new(input), &mut Written(written), &options).await
+    });
+    let mut text = String::new();
+    for (line, answer) in [
+        ("2 log me in\n", "< reply 2 "),
+        ("session\n", "< session token-1 "),
+        ("3 late\n", "`resume` goes on"),
+        ("1 too early\n", "! the connection is closed"),
+        ("resume\n", "< reply 3 3 late"),
+        ("1 again\n", "< reply 1 "),
+    ] {
+        typing.write_all(line.as_bytes()).await.unwrap();
+        text.clear();
+        while !text.contains(answer) {
+            text += &lines.recv().await.unwrap_or_else(|| panic!("{answer} after {line}: {text}"));
+        }
+    }
+    drop(typing);
+    run.await.unwrap().unwrap();
 }
