@@ -1,8 +1,6 @@
-//! A Duet / due client over tcp, ws and kcp, with TLS and sessions, and the floors that loads are held against.
+//! A Duet / due client over tcp, ws and kcp, with TLS and sessions.
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
-
-pub mod bare_echo;
 
 mod client;
 mod endpoint;

@@ -1,10 +1,9 @@
-//! `duet bench`: loads on a server, and the bare echoes that their figures are held against.
+//! `duet bench`: loads on a server.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use duet_client::{Endpoint, Transport, bare_echo};
+use duet_client::Endpoint;
 use duet_codec::Format;
 use duet_load::{Audience, BroadcastOptions, ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,13 +25,9 @@ struct Target {
     duration: Duration,
 }
 
-/// Measures, holds connections, or serves a bare echo.
+/// Measures, or holds connections.
 pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     let kind = &arguments.load;
-    let bare = [(kind.bare_echo, Transport::Tcp), (kind.bare_ws_echo, Transport::Ws), (kind.bare_kcp_echo, Transport::Kcp)];
-    if let Some((address, transport)) = bare.into_iter().find_map(|(address, transport)| Some((address?, transport))) {
-        return serve(address, transport);
-    }
     let (endpoint, format) = (arguments.endpoint.parse::<Endpoint>()?, format(&arguments.format)?);
     if kind.idle {
         return idle(arguments, endpoint, format);
@@ -124,21 +119,4 @@ fn idle(arguments: &BenchArguments, endpoint: Endpoint, format: Format) -> anyho
 fn bar(length: Duration) -> anyhow::Result<ProgressBar> {
     let style = ProgressStyle::with_template("{bar:30} {pos:>3}/{len} s  {msg}")?;
     Ok(ProgressBar::new(length.as_secs()).with_style(style))
-}
-
-fn serve(address: SocketAddr, transport: Transport) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Runtime::new()?.block_on(async {
-        if transport == Transport::Kcp {
-            let socket = tokio::net::UdpSocket::bind(address).await?;
-            output::announce(format_args!("bare echo on {}", socket.local_addr()?));
-            return bare_echo::kcp(socket).await;
-        }
-        let listener = tokio::net::TcpListener::bind(address).await?;
-        output::announce(format_args!("bare echo on {}", listener.local_addr()?));
-        match transport {
-            Transport::Ws => bare_echo::ws(listener).await,
-            _ => bare_echo::tcp(listener).await,
-        }
-    })?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -177,15 +176,6 @@ pub(crate) struct LoadKind {
     /// Opens the connections and holds them with nothing but heartbeats.
     #[arg(long)]
     pub(crate) idle: bool,
-    /// Does not measure: serves a bare tcp echo there, the floor that figures are held against.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) bare_echo: Option<SocketAddr>,
-    /// The same over ws.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) bare_ws_echo: Option<SocketAddr>,
-    /// The same over kcp, by tokio_kcp.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) bare_kcp_echo: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -86,6 +86,7 @@ pub(crate) fn bench(place: &Place, plan: &Plan<'_>) -> anyhow::Result<ExitCode> 
     let mut table = Table::default();
     if names().any(|name| name != CALLS && plan.wants(name)) {
         run(cargo(&place.root).args(["build", "--release", "--package", "duet"]))?;
+        run(cargo(&place.root).args(["build", "--release", "--package", "duet-load", "--example", "bare-echo"]))?;
         let bench = Bench::prepare(place)?;
         for load in LOADS.iter().filter(|load| plan.wants(load.name)) {
             measure(&bench, load, effort, &mut table)?;

@@ -58,6 +58,11 @@ impl Place {
         self.target.join(profile).join(format!("duet{}", env::consts::EXE_SUFFIX))
     }
 
+    /// An example of a crate, built with a profile.
+    pub(crate) fn example(&self, profile: &str, name: &str) -> PathBuf {
+        self.target.join(profile).join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX))
+    }
+
     /// A path as people write it: from the top of the repository, if it is in there.
     pub(crate) fn short<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)

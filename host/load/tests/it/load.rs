@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use duet_client::{Endpoint, bare_echo};
+use duet_client::Endpoint;
 use duet_codec::{ByteOrder, Format, Profile};
 use duet_load::{ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss};
 use tokio::net::{TcpListener, UdpSocket};

@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic: that is how they fail")]
 
+#[path = "../../examples/bare-echo/echo.rs"]
+mod bare_echo;
 mod broadcast;
 mod load;

@@ -198,6 +198,11 @@ impl<'a> Bench<'a> {
         self.place.server("release")
     }
 
+    /// The bare echoes, release build.
+    pub(super) fn bare_echo(&self) -> PathBuf {
+        self.place.example("release", "bare-echo")
+    }
+
     /// due's server; it is there if [`Peer::Due`] is.
     pub(super) fn due(&self) -> anyhow::Result<&Due> {
         self.due.as_ref().context("due was not built")

@@ -36,13 +36,7 @@ pub(crate) struct Server {
 impl Server {
     /// A bare echo of one protocol.
     pub(super) fn bare(bench: &Bench<'_>, scheme: &str) -> anyhow::Result<Self> {
-        let flag = match scheme {
-            "tcp" => "--bare-echo",
-            "ws" => "--bare-ws-echo",
-            "kcp" => "--bare-kcp-echo",
-            other => bail!("there is no bare echo of {other}"),
-        };
-        let (process, banner) = Process::start(&bench.program(), &["bench", flag, "127.0.0.1:0"], None, "bare echo on ")?;
+        let (process, banner) = Process::start(&bench.bare_echo(), &[scheme, "127.0.0.1:0"], None, "bare echo on ")?;
         let address = banner.iter().find_map(|l| l.strip_prefix("bare echo on ")).context("no address")?;
         Ok(Self { urls: vec![format!("{scheme}://{address}")], banner, process })
     }

@@ -1,4 +1,4 @@
-//! The floors that every figure stands beside: servers that send back what they read and do nothing else.
+//! Servers that send back what they read and do nothing else.
 //!
 //! They run until an error of the listener and own their connections: dropping the future ends them all.
 
@@ -18,7 +18,7 @@ const READ_BYTES: usize = 64 * 1024;
 ///
 /// # Errors
 /// The listener cannot accept any more.
-pub async fn tcp(listener: TcpListener) -> io::Result<()> {
+pub(crate) async fn tcp(listener: TcpListener) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         let stream = accept(&listener, &mut connections).await?;
@@ -34,7 +34,7 @@ pub async fn tcp(listener: TcpListener) -> io::Result<()> {
 ///
 /// # Errors
 /// The listener cannot accept any more.
-pub async fn ws(listener: TcpListener) -> io::Result<()> {
+pub(crate) async fn ws(listener: TcpListener) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         let stream = accept(&listener, &mut connections).await?;
@@ -48,7 +48,7 @@ pub async fn ws(listener: TcpListener) -> io::Result<()> {
 ///
 /// # Errors
 /// The socket cannot be used any more.
-pub async fn kcp(socket: UdpSocket) -> io::Result<()> {
+pub(crate) async fn kcp(socket: UdpSocket) -> io::Result<()> {
     let nodelay = KcpNoDelayConfig::fastest();
     let config = KcpConfig { nodelay, flush_write: true, flush_acks_input: true, stream: true, ..KcpConfig::default() };
     let mut listener = KcpListener::from_socket(config, socket).await.map_err(io::Error::other)?;
