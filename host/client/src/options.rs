@@ -1,7 +1,11 @@
 //! What a client can be told: deadlines, bounds, KCP and whom TLS trusts.
 
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use kcp::Kcp;
 
 /// Deadlines and bounds of a [`Client`](crate::Client).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +74,28 @@ impl Default for KcpOptions {
     fn default() -> Self {
         let interval = Duration::from_millis(10);
         Self { mtu: 1_400, nodelay: true, interval, resend: 2, nc: true, send_window: 256, receive_window: 256 }
+    }
+}
+
+impl KcpOptions {
+    /// A new session on a byte stream, which sends its datagrams to `output`. Nobody is told of it yet.
+    ///
+    /// # Errors
+    /// The mtu is out of range.
+    pub fn session<W: Write>(&self, output: W) -> io::Result<Kcp<W>> {
+        if !(50..=1_500).contains(&self.mtu) {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "the mtu has to be 50 to 1,500"));
+        }
+        // Another one each time, lest a server takes it for an old session from the same port. 0 has a special meaning to some.
+        let conversation = (RandomState::new().hash_one(()) as u32).max(1);
+        let mut kcp = Kcp::new_stream(conversation, output);
+        kcp.set_mtu(self.mtu)?;
+        let interval = i32::try_from(self.interval.as_millis()).unwrap_or(i32::MAX);
+        kcp.set_nodelay(self.nodelay, interval, self.resend.into(), self.nc);
+        kcp.set_wndsize(self.send_window, self.receive_window);
+        // The first update starts its clock; nothing can be sent before.
+        kcp.update(0)?;
+        Ok(kcp)
     }
 }
 

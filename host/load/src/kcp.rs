@@ -1,17 +1,16 @@
 //! KCP sessions without a runtime: one UDP socket each, driven by the thread of the generator, with as many datagrams lost as is asked for.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use duet_client::KcpOptions;
 use kcp::Kcp;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
 use super::inlet::End;
 use super::line::Line;
-use duet_client::KcpOptions;
 
 /// More than the longest datagram that a server of ours sends, or one with the usual settings.
 const DATAGRAM_BYTES: usize = 2 * 1024;
@@ -58,15 +57,8 @@ impl KcpConnection {
         let socket = std::net::UdpSocket::bind(any)?;
         socket.connect(address)?;
         socket.set_nonblocking(true)?;
-        // Another one each time, lest a server takes it for an old session from the same port. 0 has a special meaning to some.
-        let conversation = (RandomState::new().hash_one(index) as u32).max(1);
         let (to_server, to_client) = (Dice::new(loss, 2 * index as u64), Dice::new(loss, 2 * index as u64 + 1));
-        let mut kcp = Kcp::new_stream(conversation, Output { socket: socket.try_clone()?, dice: to_server });
-        kcp.set_mtu(options.mtu).map_err(io::Error::from)?;
-        let interval = i32::try_from(options.interval.as_millis()).unwrap_or(i32::MAX);
-        kcp.set_nodelay(options.nodelay, interval, options.resend.into(), options.nc);
-        kcp.set_wndsize(options.send_window, options.receive_window);
-        kcp.update(0).map_err(io::Error::from)?;
+        let kcp = options.session(Output { socket: socket.try_clone()?, dice: to_server })?;
         let (socket, datagram) = (UdpSocket::from_std(socket), vec![0; DATAGRAM_BYTES].into());
         Ok(Self { kcp, socket, begun: Instant::now(), dice: to_client, datagram, owes: false })
     }

@@ -1,110 +1,163 @@
-//! Packets on the byte stream of a KCP session, by tokio_kcp: an implementation independent of the server's own.
+//! Packets on the byte stream of a KCP session. A task of its own keeps the session; the link has one end of a pipe to it.
 
-use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use duet_codec::Format;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::lookup_host;
-use tokio::time;
-use tokio_kcp::{KcpConfig, KcpNoDelayConfig, KcpStream};
+use kcp::Kcp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+use tokio::net::{UdpSocket, lookup_host};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{self, Duration, Instant};
 
 use super::stream::{self, Reader};
 use crate::endpoint::Endpoint;
 use crate::error::{ClientError, CloseReason};
 use crate::options::KcpOptions;
 
-/// Segments in one write; the library refuses 128 and more.
-const WRITE_SEGMENTS: usize = 64;
-/// How often a session that is to end is asked whether all has arrived.
-const ASK_INTERVAL: Duration = Duration::from_millis(5);
+/// Segments in one send; the library refuses 128 and more.
+const SEND_SEGMENTS: usize = 64;
+/// What waits in the pipe, each way, while the session or the reader is busy.
+const PIPE_BYTES: usize = 64 * 1024;
+/// More than the longest datagram that a server of ours sends, or one with the usual settings.
+const DATAGRAM_BYTES: usize = 2 * 1024;
 
-/// One half of a session; which one is up to its user. The library's stream wants to be borrowed as a whole.
-#[derive(Clone)]
-pub(crate) struct Half(Arc<Mutex<KcpStream>>);
+/// The near end of the pipe.
+pub(crate) type Half = ReadHalf<DuplexStream>;
 
 pub(crate) struct Writer {
-    stream: Half,
+    pipe: WriteHalf<DuplexStream>,
     batch: Vec<u8>,
-    write_bytes_max: usize,
+    /// Told once all that was written has arrived after the pipe was shut down.
+    arrived: oneshot::Receiver<()>,
+    /// The session: it ends with the writer.
+    _session: JoinSet<()>,
 }
 
 /// Begins a session. There is no handshake: a server that is not there shows by its silence.
 pub(super) async fn open(endpoint: &Endpoint, format: &Format, options: &KcpOptions) -> Result<(Reader<Half>, Writer), ClientError> {
     let dial_error = |source| ClientError::Dial { endpoint: endpoint.clone(), source };
-    let config = config(options).map_err(dial_error)?;
     let address = lookup_host(endpoint.authority()).await.map_err(dial_error)?.next();
     let address = address.ok_or_else(|| dial_error(io::Error::new(ErrorKind::NotFound, "the host has no address")))?;
-    let stream = KcpStream::connect(&config, address).await.map_err(|error| dial_error(io::Error::other(error)))?;
-    let half = Half(Arc::new(Mutex::new(stream)));
-    let write_bytes_max = WRITE_SEGMENTS * (options.mtu - kcp::KCP_OVERHEAD);
-    Ok((Reader::new(half.clone(), format), Writer { stream: half, batch: Vec::new(), write_bytes_max }))
-}
-
-fn config(options: &KcpOptions) -> io::Result<KcpConfig> {
-    if !(50..=1_500).contains(&options.mtu) {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "the mtu has to be 50 to 1,500"));
-    }
-    Ok(KcpConfig {
-        mtu: options.mtu,
-        nodelay: KcpNoDelayConfig {
-            nodelay: options.nodelay,
-            interval: i32::try_from(options.interval.as_millis()).unwrap_or(i32::MAX),
-            resend: options.resend.into(),
-            nc: options.nc,
-        },
-        wnd_size: (options.send_window, options.receive_window),
-        flush_write: true,
-        flush_acks_input: true,
-        stream: true,
-        ..KcpConfig::default()
-    })
+    let session = Session::open(address, options).await.map_err(dial_error)?;
+    let (near, far) = tokio::io::duplex(PIPE_BYTES);
+    let (tell, arrived) = oneshot::channel();
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        // An end of the session is an end of the pipe, which the reader sees.
+        drop(session.carry(far, tell).await);
+    });
+    let (reader, writer) = tokio::io::split(near);
+    Ok((Reader::new(reader, format), Writer { pipe: writer, batch: Vec::new(), arrived, _session: task }))
 }
 
 impl Writer {
     pub(super) async fn write(&mut self, packets: &mut Vec<Bytes>) -> Result<(), CloseReason> {
         stream::join(packets, &mut self.batch);
-        for part in self.batch.chunks(self.write_bytes_max) {
-            self.stream.write_all(part).await.map_err(|error| stream::close_reason(&error))?;
-        }
-        Ok(())
+        self.pipe.write_all(&self.batch).await.map_err(|error| stream::close_reason(&error))
     }
 
     /// KCP has no good-bye: once all has arrived, this side is gone.
     pub(super) async fn finish(&mut self) -> Result<(), CloseReason> {
-        while !self.stream.lock().session().kcp_socket().lock().can_close() {
-            time::sleep(ASK_INTERVAL).await;
-        }
+        self.pipe.shutdown().await.map_err(|error| stream::close_reason(&error))?;
+        drop((&mut self.arrived).await);
         Err(CloseReason::Local)
     }
 }
 
-impl Half {
-    fn lock(&self) -> MutexGuard<'_, KcpStream> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// The session and its socket.
+struct Session {
+    kcp: Kcp<Output>,
+    socket: Arc<UdpSocket>,
+    begun: Instant,
+    /// One part of the stream on its way into the pipe.
+    received: Vec<u8>,
+}
+
+/// Sends datagrams. What the socket does not take is lost, as on any other part of the way.
+struct Output(Arc<UdpSocket>);
+
+impl Session {
+    async fn open(address: SocketAddr, options: &KcpOptions) -> io::Result<Self> {
+        let any: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+        let socket = Arc::new(UdpSocket::bind(any).await?);
+        socket.connect(address).await?;
+        let kcp = options.session(Output(Arc::clone(&socket)))?;
+        Ok(Self { kcp, socket, begun: Instant::now(), received: Vec::new() })
+    }
+
+    /// Carries bytes between the pipe and the server, until the other end of the pipe is gone.
+    async fn carry(mut self, pipe: DuplexStream, arrived: oneshot::Sender<()>) -> io::Result<()> {
+        let (mut from_client, mut to_client) = tokio::io::split(pipe);
+        let mut arrived = Some(arrived);
+        let mut shut = false;
+        let (mut datagram, mut part) = (vec![0; DATAGRAM_BYTES], vec![0; SEND_SEGMENTS * self.kcp.mss()]);
+        loop {
+            let next = self.update()?;
+            if shut && self.kcp.wait_snd() == 0 {
+                arrived.take().map(|arrived| arrived.send(()));
+            }
+            let has_room = self.kcp.wait_snd() < usize::from(self.kcp.snd_wnd());
+            tokio::select! {
+                received = self.socket.recv(&mut datagram) => {
+                    // An error is a port that nobody listens on, for now.
+                    let count = received.unwrap_or_default();
+                    self.take(datagram.get(..count).unwrap_or_default(), &mut to_client).await?;
+                }
+                count = from_client.read(&mut part), if has_room && !shut => {
+                    let bytes = part.get(..count?).unwrap_or_default();
+                    shut = bytes.is_empty();
+                    self.send(bytes)?;
+                }
+                () = time::sleep_until(next), if self.kcp.wait_snd() > 0 => {}
+            }
+        }
+    }
+
+    /// Tells KCP the time, in milliseconds, which go round after 49 days as it expects. It does what is due, and says when it is next.
+    fn update(&mut self) -> io::Result<Instant> {
+        let now = self.begun.elapsed().as_millis() as u32;
+        self.kcp.update(now)?;
+        // Until its interval is over it does nothing, however late it says it is.
+        Ok(Instant::now() + Duration::from_millis(self.kcp.check(now).max(1).into()))
+    }
+
+    /// Takes a datagram, acknowledges it at once, and hands on what is complete.
+    async fn take(&mut self, datagram: &[u8], to_client: &mut WriteHalf<DuplexStream>) -> io::Result<()> {
+        // What is no KCP, or of an earlier session from the same port, is passed over.
+        if self.kcp.input(datagram).is_err() {
+            return Ok(());
+        }
+        self.kcp.flush()?;
+        while let Ok(count) = self.kcp.peeksize() {
+            self.received.resize(count, 0);
+            self.kcp.recv(&mut self.received)?;
+            to_client.write_all(&self.received).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends at once what the windows allow.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !bytes.is_empty() {
+            self.update()?;
+            self.kcp.send(bytes)?;
+            self.kcp.flush()?;
+        }
+        Ok(())
     }
 }
 
-impl AsyncRead for Half {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Half {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.lock()).poll_write(cx, data)
+impl Write for Output {
+    fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
+        drop(self.0.try_send(datagram));
+        Ok(datagram.len())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_shutdown(cx)
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
