@@ -6,10 +6,11 @@ use std::time::Duration;
 use duet_client::Endpoint;
 use duet_codec::{ByteOrder, Format, Profile};
 use duet_load::{ConnectsOptions, IdleOptions, LoadBody, LoadError, LoadOptions, LoadReport, Loss};
+use duet_testkit::scripted::*;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
 
-use duet_testkit::scripted::*;
+use crate::bare_echo;
 
 /// A run that is over as soon as it may be.
 fn short(endpoint: &Endpoint, format: Format) -> LoadOptions {
