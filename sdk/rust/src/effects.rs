@@ -139,6 +139,8 @@ impl Effects {
         written
     }
 
+    // Inlined, as most of it is known where it is called: worth 10 ns a message in a guest.
+    #[inline]
     fn write_header(&mut self, start: usize, request: u32, effect: Effect) -> Result<()> {
         let size = u32::try_from(self.bytes.len() - start).map_err(|_| Error::handler("an effect of 4 GiB"))?;
         let mut header = [0; HEADER_BYTES];

@@ -78,8 +78,9 @@ pub fn manifest<G: Game>() -> String {
     });
     let events = G::EVENTS.iter().copied().flatten().map(|kind| kind.name());
     let manifest = Manifest { name: G::NAME, version: G::VERSION, packed: 1, routes: routes.collect(), events: events.collect() };
+    let mut text = Vec::new();
     // Numbers, booleans and strings always have a json form; the host refuses an empty manifest and says so.
-    simd_json::serde::to_string(&manifest).unwrap_or_default()
+    duet_json::to_vec(&manifest, &mut text).ok().and_then(|()| String::from_utf8(text).ok()).unwrap_or_default()
 }
 
 #[derive(Serialize)]

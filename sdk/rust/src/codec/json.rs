@@ -1,8 +1,4 @@
 //! The json codec.
-//!
-//! Reading is serde_json over text that was checked as UTF-8 with SIMD: it finds the end of a string eight bytes at a time and
-//! builds nothing else, which for typed bodies beats a parser that first indexes the whole text. Writing is simd-json, whose
-//! search for characters to escape is SIMD too.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,35 +10,14 @@ impl<'a, T: Deserialize<'a>> Decode<'a, T> for Json {
 
     #[inline]
     fn decode(body: &'a mut [u8]) -> Result<T> {
-        let text = simdutf8::basic::from_utf8(body).map_err(|_| Error::bad_request("the json is not UTF-8"))?;
-        serde_json::from_str(text).map_err(|error| Error::bad_request(explain::<T>(text, &error)))
+        duet_json::from_slice(body).map_err(Error::bad_request)
     }
 }
 
 impl<T: Serialize + ?Sized> Encode<T> for Json {
     #[inline]
     fn encode(value: &T, out: &mut Vec<u8>) -> Result<()> {
-        simd_json::serde::to_writer(out, value).map_err(|error| Error::handler(error.to_string()))
-    }
-}
-
-/// Reads the value once more, this time noting where it is: the parser's own errors do not name the field.
-#[cold]
-fn explain<'de, T: Deserialize<'de>>(text: &'de str, error: &serde_json::Error) -> String {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(located) if located.path().iter().next().is_some() => format!("`{}`: {}", located.path(), words(located.inner())),
-        _ => words(error),
-    }
-}
-
-/// The parser's words. Where the text is json, but not that of the type, its line and column say nothing.
-#[cold]
-fn words(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((words, _)) if error.is_data() => words.to_owned(),
-        _ => text,
+        Ok(duet_json::to_vec(value, out)?)
     }
 }
 

@@ -1,0 +1,13 @@
+//! Any bytes as values to be written.
+#![no_main]
+
+#[path = "../../tests/it/same.rs"]
+mod same;
+#[path = "../../tests/it/seen.rs"]
+mod seen;
+#[path = "../../tests/it/shapes.rs"]
+mod shapes;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    same::writing(data);
+});

@@ -1,0 +1,155 @@
+//! Strings.
+
+use super::{NOTHING, Reader};
+use crate::ascii;
+use crate::block::{self, Any, WINDOW, ends_of};
+use crate::copy::append;
+use crate::doubt::{Doubt, Result};
+
+/// The text of a string.
+#[derive(Debug)]
+pub(super) enum Text<'de, 's> {
+    /// As it stands in the body.
+    Borrowed(&'de str),
+    /// Without its escapes.
+    Copied(&'s str),
+}
+
+impl<'de> Reader<'de> {
+    /// A string behind its opening quote.
+    #[inline(always)]
+    pub(super) fn string(&mut self) -> Result<Text<'de, '_>> {
+        match ascii::split(self.rest) {
+            (text, [b'"', behind @ ..]) => {
+                self.rest = behind;
+                Ok(Text::Borrowed(text))
+            }
+            (text, _) => self.rare_string(text.len()),
+        }
+    }
+
+    /// A string that begins with so many bytes of ASCII, and then has others, or escapes.
+    #[inline(never)]
+    fn rare_string(&mut self, ascii: usize) -> Result<Text<'de, '_>> {
+        let (_, behind) = self.rest.split_at_checked(ascii).unwrap_or_default();
+        let (run, behind) = block::split::<Any>(behind);
+        match behind {
+            [b'"', behind @ ..] => {
+                let Ok(text) = simdutf8::basic::from_utf8(self.rest.get(..ascii + run.len()).unwrap_or_default()) else {
+                    return self.give_up();
+                };
+                self.rest = behind;
+                Ok(Text::Borrowed(text))
+            }
+            _ => self.escaped_string(),
+        }
+    }
+
+    /// A string with escapes. Between two of them it is valid UTF-8 if all of it is without them: each stands for whole characters.
+    #[inline(never)]
+    fn escaped_string(&mut self) -> Result<Text<'de, '_>> {
+        self.unescaped.clear();
+        match unescape(self.rest, &mut self.unescaped) {
+            Some(behind) => self.rest = behind,
+            None => return self.give_up(),
+        }
+        match simdutf8::basic::from_utf8(&self.unescaped) {
+            Ok(text) => Ok(Text::Copied(text)),
+            Err(_) => {
+                self.rest = NOTHING;
+                Err(Doubt)
+            }
+        }
+    }
+}
+
+/// Appends what is before the closing quote to `out`, and returns what is behind it.
+fn unescape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let mut window = text;
+    loop {
+        let mut ends = ends_of::<Any>(window);
+        // How much of the window is done.
+        let mut done = 0;
+        while ends != 0 {
+            let end = ends.trailing_zeros() as usize;
+            if end > done {
+                append(out, window.get(done..)?, end - done);
+            }
+            match window.get(end..)? {
+                [b'"', behind @ ..] => return Some(behind),
+                [b'\\', escape @ ..] => done = end + 1 + unescape_one(escape, out)?,
+                _ => return None,
+            }
+            ends &= u64::MAX.checked_shl(done as u32).unwrap_or(0);
+        }
+        // There is no quote in the window, so there has to be something behind it.
+        let behind = window.get(done.max(WINDOW)..)?;
+        append(out, window.get(done..)?, WINDOW.saturating_sub(done));
+        window = behind;
+    }
+}
+
+/// Appends the character of an escape, and returns how many bytes it had behind the backslash.
+#[inline(always)]
+fn unescape_one(escape: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let (first, behind) = escape.split_first()?;
+    let byte = match first {
+        b'"' | b'\\' | b'/' => *first,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'u' => {
+            let (character, bytes) = character(behind)?;
+            let mut utf8 = [0; 4];
+            let length = character.encode_utf8(&mut utf8).len();
+            out.extend_from_slice(&utf8);
+            out.truncate(out.len() - 4 + length);
+            return Some(1 + bytes);
+        }
+        _ => return None,
+    };
+    out.push(byte);
+    Some(1)
+}
+
+/// The character of four hexadecimal digits, or of a pair of them, and how many bytes it had.
+#[inline(always)]
+fn character(text: &[u8]) -> Option<(char, usize)> {
+    match hexadecimal(text)? {
+        high @ 0xd800..0xdc00 => {
+            let low = hexadecimal(text.get(4..)?.strip_prefix(b"\\u")?)?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+            Some((char::from_u32(0x10000 + ((high - 0xd800) << 10) + low)?, 10))
+        }
+        code => Some((char::from_u32(code)?, 4)),
+    }
+}
+
+#[inline(always)]
+fn hexadecimal(text: &[u8]) -> Option<u32> {
+    let digit = |byte: u8| DIGITS.get(usize::from(byte)).copied().unwrap_or(NO_DIGIT);
+    let [a, b, c, d] = *text.first_chunk()?;
+    let (a, b, c, d) = (digit(a), digit(b), digit(c), digit(d));
+    let number = u32::from(a) << 12 | u32::from(b) << 8 | u32::from(c) << 4 | u32::from(d);
+    ((a | b | c | d) < 16).then_some(number)
+}
+
+const NO_DIGIT: u8 = 0xff;
+
+/// The value of each hexadecimal digit.
+#[allow(clippy::indexing_slicing, reason = "runs when it is compiled")]
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        digits[byte] = match byte as u8 {
+            digit @ b'0'..=b'9' => digit - b'0',
+            digit @ b'a'..=b'f' => digit - b'a' + 10,
+            digit @ b'A'..=b'F' => digit - b'A' + 10,
+            _ => NO_DIGIT,
+        };
+        byte += 1;
+    }
+    digits
+};
