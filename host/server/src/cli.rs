@@ -32,7 +32,8 @@ pub(crate) struct RunArguments {
     /// Settings; see duet.example.toml for all keys.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Serves the benchmark's echo, linked into this binary, on its route: shows what the sandbox costs.
+    /// Serves the benchmark's echo, linked into this binary, on its route, with the options of `[plugin.echo]`: shows what the sandbox
+    /// costs.
     #[arg(long, hide = true)]
     pub(crate) native_echo: bool,
 }

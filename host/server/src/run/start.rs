@@ -8,7 +8,7 @@ use anyhow::Context;
 use duet_core::Registry;
 use duet_embedded::MemoryRegistry;
 use duet_gateway::{ListenerOptions, Sessions};
-use duet_runtime::{Instances, PluginOptions, Runtime};
+use duet_runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::cli::RunArguments;
@@ -98,13 +98,14 @@ fn prepare(arguments: &RunArguments) -> anyhow::Result<Result<Started, ExitCode>
         Arc::<Sessions>::clone(&sessions) as _,
     )?;
     if arguments.native_echo {
-        serve_native_echo(&runtime)?;
+        serve_native_echo(&settings, &runtime)?;
     }
     Ok(Ok(Started { settings, listeners, registry, sessions, runtime, folder: Folder::default() }))
 }
 
-fn serve_native_echo(runtime: &Runtime) -> anyhow::Result<()> {
-    let options = PluginOptions { instances: Instances::Workers, ..PluginOptions::default() };
+/// With the options of the plugin it is compared with, such as the number of instances.
+fn serve_native_echo(settings: &Settings, runtime: &Runtime) -> anyhow::Result<()> {
+    let options = settings.plugin.get("echo").map(wiring::plugin).unwrap_or_default();
     fn handle(requests: &mut [u8], effects: &mut Vec<u8>) {
         if let Err(error) = duet_echo::Plugin::handle_batch(requests, effects) {
             tracing::error!("native echo: {error}");
