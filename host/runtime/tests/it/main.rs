@@ -16,6 +16,7 @@ mod events;
 mod fan_out;
 mod gate;
 mod imports;
+mod json;
 mod memory;
 mod packed;
 mod panics;
