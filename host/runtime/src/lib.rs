@@ -12,9 +12,9 @@ mod options;
 mod panic;
 mod serve;
 
-pub use self::load::compile::{CompileLimits, compile_here};
+pub use self::load::compile::{CompileLimits, CompileMode, compile_here};
 pub use self::load::manifest::Manifest;
 pub use self::load::{LoadError, Loaded, Loader};
-pub use self::options::{Affinity, CompileMode, Instances, PluginOptions, RuntimeOptions};
+pub use self::options::{Affinity, Instances, PluginOptions, RuntimeOptions};
 pub use self::serve::Runtime;
 pub use self::serve::slot::NativeHandler;

@@ -19,7 +19,9 @@ use wasmtime::component::Component;
 
 use crate::call::engine::{self, Ticker};
 use crate::call::guest::{Lane, Template};
-use crate::host::{Context, Linkers, one_line};
+use crate::host::Linkers;
+use crate::host::context::Context;
+use crate::host::log::one_line;
 use crate::load::cache::{Cache, Source};
 use crate::load::check::{CheckError, check};
 use crate::load::compile::{CompileError, compile};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::load::compile::CompileLimits;
+use crate::load::compile::{CompileLimits, CompileMode};
 
 /// How plugins are run by this process.
 #[derive(Clone, Debug)]
@@ -28,21 +28,6 @@ pub struct RuntimeOptions {
     pub compile: CompileMode,
     /// Limits of one compilation.
     pub compile_limits: CompileLimits,
-}
-
-/// Where untrusted files are compiled.
-#[derive(Clone, Debug)]
-pub enum CompileMode {
-    /// In a child process with limits: `program` with `arguments`. The child calls
-    /// [`crate::compile_here`].
-    Child {
-        /// The program.
-        program: PathBuf,
-        /// Its first arguments.
-        arguments: Vec<String>,
-    },
-    /// In this process, without limits: for files that are trusted, such as those of a test.
-    InProcess,
 }
 
 impl Default for RuntimeOptions {

@@ -8,7 +8,9 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use crate::call::engine::STACK_BYTES;
 use crate::call::meter::WALL_FACTOR;
-use crate::host::{HostState, LastWords, Refused};
+use crate::host::last_words::LastWords;
+use crate::host::memory::Refused;
+use crate::host::state::HostState;
 
 /// Frames of a backtrace that are told: who trapped, and who called it.
 const FRAMES_MAX: usize = 3;

@@ -10,7 +10,9 @@ use wasmtime::{Store, UpdateDeadline};
 
 use crate::call::fault::{Fault, lifecycle_failure, too_long};
 use crate::call::meter::{alone, within};
-use crate::host::{Context, EFFECT_BYTES_MAX, HostState, Linkers};
+use crate::host::Linkers;
+use crate::host::context::Context;
+use crate::host::state::{EFFECT_BYTES_MAX, HostState};
 use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
 use crate::load::manifest::Handlers;
 use crate::options::PluginOptions;

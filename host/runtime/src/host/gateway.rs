@@ -4,8 +4,7 @@ use duet_core::packed::{EffectError, EffectIter, EffectRecord, put_effect};
 use duet_core::{Action, ConnId, Directory, ErrorCode, Route, Target, Targets, Uid};
 use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
 
-use super::imports::Cx;
-use super::{EFFECT_BYTES_MAX, EFFECTS_MAX, HostState, RECEIVERS_MAX};
+use crate::host::state::{Cx, EFFECT_BYTES_MAX, EFFECTS_MAX, HostState, RECEIVERS_MAX};
 
 type Answer = wasmtime::Result<(Result<(), String>,)>;
 type Bytes = WasmList<u8>;

@@ -4,13 +4,11 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList, WasmStr};
 
-use super::HostState;
+use crate::host::state::{Cx, HostState};
+use crate::host::{gateway, sessions};
 use crate::load::contract::CONTRACT;
-
-pub(super) type Cx<'a> = StoreContextMut<'a, HostState>;
 
 /// Largest `random.bytes`.
 const RANDOM_BYTES_MAX: u32 = 65_536;
@@ -57,8 +55,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
             Cow::Owned(text) => text.into_bytes(),
         },))
     })?;
-    super::gateway::add_to_linker(&mut linker.instance(&name("gateway"))?)?;
-    super::sessions::add_to_linker(&mut linker.instance(&name("sessions"))?)
+    gateway::add_to_linker(&mut linker.instance(&name("gateway"))?)?;
+    sessions::add_to_linker(&mut linker.instance(&name("sessions"))?)
 }
 
 fn four_bytes() -> wasmtime::Result<[u8; 4]> {

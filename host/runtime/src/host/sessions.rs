@@ -3,8 +3,7 @@
 use duet_core::{ConnId, Presence, Uid};
 use wasmtime::component::{LinkerInstance, WasmStr};
 
-use super::HostState;
-use super::imports::Cx;
+use crate::host::state::{Cx, HostState};
 
 /// Most members that one call returns.
 const MEMBERS_MAX: u32 = 65_536;

@@ -7,7 +7,8 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::{Context, LastWords};
+use crate::host::context::Context;
+use crate::host::last_words::LastWords;
 
 /// Longest line that is waited for; a longer one is logged in parts.
 const LINE_BYTES_MAX: usize = 4096;

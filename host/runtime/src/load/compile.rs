@@ -1,6 +1,7 @@
 //! Compiles a component, in a child process with limits: a hostile megabyte can compile for minutes and cannot be cancelled.
 
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,10 +12,24 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::call::engine;
-use crate::options::CompileMode;
 
 /// How much less than the server the compiler gets of the processor.
 const COMPILER_NICE: i32 = 10;
+
+/// Where untrusted files are compiled.
+#[derive(Clone, Debug)]
+pub enum CompileMode {
+    /// In a child process with limits: `program` with `arguments`. The child calls
+    /// [`compile_here`].
+    Child {
+        /// The program.
+        program: PathBuf,
+        /// Its first arguments.
+        arguments: Vec<String>,
+    },
+    /// In this process, without limits: for files that are trusted, such as those of a test.
+    InProcess,
+}
 
 /// What one compilation may cost.
 #[derive(Clone, Copy, Debug)]

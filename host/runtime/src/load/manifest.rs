@@ -7,7 +7,7 @@ use duet_core::{RequestKind, Route, RouteEntry};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::host::one_line;
+use crate::host::log::one_line;
 
 /// Most routes of one plugin.
 const ROUTES_MAX: usize = 4096;

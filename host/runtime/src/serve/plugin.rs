@@ -8,7 +8,9 @@ use duet_core::packed::{EffectIter, EffectRecord, RequestIter};
 use duet_core::{Action, Directory, Effect, Egress, ErrorCode, Origin, Request};
 
 use crate::call::fault::Fault;
-use crate::host::{EFFECTS_MAX, RECEIVERS_MAX, one_line, receivers};
+use crate::host::gateway::receivers;
+use crate::host::log::one_line;
+use crate::host::state::{EFFECTS_MAX, RECEIVERS_MAX};
 use crate::options::{Affinity, PluginOptions};
 use crate::panic::{contained, report};
 use crate::serve::health::Health;

@@ -10,7 +10,8 @@ use duet_core::{Directory, Egress, ErrorCode, Requests};
 use crate::call::engine::TICK;
 use crate::call::fault::Fault;
 use crate::call::guest::{Guest, Lane, Template};
-use crate::host::{RECEIVERS_MAX, one_line};
+use crate::host::log::one_line;
+use crate::host::state::RECEIVERS_MAX;
 use crate::panic::{contained, contained_async, report};
 use crate::serve::batch::{BatchLimits, Pending, Slice};
 use crate::serve::inbox::Inbox;
@@ -327,7 +328,8 @@ mod tests {
     use wasmtime::component::Component;
 
     use super::*;
-    use crate::host::{Context, Linkers};
+    use crate::host::Linkers;
+    use crate::host::context::Context;
     use crate::load::contract::CONTRACT;
     use crate::options::PluginOptions;
     use crate::serve::inbox::Signal;
