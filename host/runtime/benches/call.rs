@@ -1,14 +1,14 @@
 //! What one call of a plugin costs: a plugin as a component and the same code linked in, by body and batch.
 #![allow(missing_docs, clippy::expect_used, reason = "a benchmark")]
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use duet_core::{ConnId, Counts, Directory, Presence, Request, RequestKind, Requests, Route, Seq, Uid};
+use duet_core::{ConnId, Request, RequestKind, Requests, Route, Seq};
 use duet_runtime::{Loader, PluginOptions, RuntimeOptions};
+use duet_testkit::Nobody;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Processor time of the thread, so that whatever else the machine does hardly counts.
@@ -46,39 +46,6 @@ impl Measurement for ProcessorTime {
 
     fn formatter(&self) -> &dyn ValueFormatter {
         WallTime.formatter()
-    }
-}
-
-/// Nobody is there: the echo asks for nobody.
-struct Nobody;
-
-impl Directory for Nobody {
-    fn presence(&self, _uid: Uid) -> Presence {
-        Presence::Offline
-    }
-
-    fn conn_of(&self, _uid: Uid) -> Option<ConnId> {
-        None
-    }
-
-    fn uid_of(&self, _conn: ConnId) -> Option<Uid> {
-        None
-    }
-
-    fn address(&self, _conn: ConnId) -> Option<SocketAddr> {
-        None
-    }
-
-    fn counts(&self) -> Counts {
-        Counts::default()
-    }
-
-    fn member_count(&self, _channel: &str) -> usize {
-        0
-    }
-
-    fn members(&self, _channel: &str, _max: usize) -> Vec<ConnId> {
-        Vec::new()
     }
 }
 

@@ -14,6 +14,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use self::state::HostState;
+use crate::call::lane::Lane;
 
 /// The imports for both lanes. A lane is chosen by what a component imports.
 pub(crate) struct Linkers {
@@ -22,6 +23,14 @@ pub(crate) struct Linkers {
 }
 
 impl Linkers {
+    /// The one for components of this lane.
+    pub(crate) const fn of(&self, lane: &Lane) -> &Linker<HostState> {
+        match lane {
+            Lane::Sync => &self.sync,
+            Lane::Waiting(_) => &self.waiting,
+        }
+    }
+
     pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
         let mut sync = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut sync)?;

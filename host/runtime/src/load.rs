@@ -18,7 +18,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::call::engine::{self, Ticker};
-use crate::call::guest::{Lane, Template};
+use crate::call::lane::wait_here;
+use crate::call::template::Template;
 use crate::host::Linkers;
 use crate::host::context::Context;
 use crate::host::log::one_line;
@@ -113,7 +114,7 @@ pub struct Loader {
     /// How many plugins are being loaded or started.
     loads: watch::Sender<usize>,
     /// The clock of all budgets, those of `describe` included.
-    _ticker: Ticker,
+    ticker: Ticker,
 }
 
 /// A file that passed everything short of serving.
@@ -129,6 +130,7 @@ pub struct Loaded {
     /// How long loading took.
     pub time: Duration,
     pub(crate) file: PathBuf,
+    pub(crate) source: Source,
     pub(crate) options: PluginOptions,
     pub(crate) template: Template,
 }
@@ -136,7 +138,7 @@ pub struct Loaded {
 impl Loaded {
     /// Whether it is called in the asynchronous lane, because it imports something that waits.
     pub fn waits(&self) -> bool {
-        self.template.lane == Lane::Waiting
+        self.template.waits()
     }
 
     /// An instance of its own, called without queue and threads, to measure a call: request records in, effect records out.
@@ -145,8 +147,9 @@ impl Loaded {
     /// If the instance does not start.
     #[doc(hidden)]
     pub fn caller(&self) -> Result<impl FnMut(&[u8]) -> Result<Vec<u8>, String> + use<>, LoadError> {
-        let mut guest = self.template.instantiate().map_err(|fault| LoadError::new(&self.file, Reason::Start(fault.to_string())))?;
-        Ok(move |requests: &[u8]| guest.call(requests).map_err(|fault| fault.to_string()))
+        let mut guest =
+            wait_here(self.template.instantiate()).map_err(|fault| LoadError::new(&self.file, Reason::Start(fault.to_string())))?;
+        Ok(move |requests: &[u8]| wait_here(guest.call(requests)).map_err(|fault| fault.to_string()))
     }
 }
 
@@ -164,7 +167,7 @@ impl Loader {
             .ok();
         let ticker = Ticker::start(engine.clone()).map_err(|e| LoadError::new(&options.cache, Reason::Host(format!("no thread: {e}"))))?;
         let (stop, loads) = (watch::Sender::new(false), watch::Sender::new(0));
-        Ok(Self { engine, linkers, cache, warned: Once::new(), options, directory, stop, loads, _ticker: ticker })
+        Ok(Self { engine, linkers, cache, warned: Once::new(), options, directory, stop, loads, ticker })
     }
 
     /// Loads and serves nothing more, and ends the compilations that are under way.
@@ -215,14 +218,14 @@ impl Loader {
     fn load_file(&self, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, Vec<Reason>> {
         let begun = Instant::now();
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(only)?;
-        let (component, cached) = self.component(file, &runtime)?;
+        let (component, source, cached) = self.component(file)?;
         let context = Context::new(&name, &options, &self.directory).map_err(only)?;
-        let template = Template::new(&self.linkers, &component, context, options.clone()).map_err(|fault| only(Reason::Link(fault)))?;
+        let template = Template::new(&self.linkers, &component, context, options.clone(), self.ticker.timers());
+        let template = template.map_err(|fault| only(Reason::Link(fault)))?;
         let handlers = template.handlers();
-        let described = template.describe(&runtime).map_err(|text| only(Reason::Describe(text)));
+        let described = wait_here(template.describe()).map_err(|text| only(Reason::Describe(text)));
         let manifest = described.and_then(|text| Manifest::parse(&text, handlers).map_err(every));
-        let started = if start { template.try_start(&runtime) } else { Ok(()) };
+        let started = if start { wait_here(template.try_start()) } else { Ok(()) };
         let manifest = match (manifest, started.map_err(|fault| Reason::Start(fault.to_string()))) {
             (Ok(manifest), Ok(())) => manifest,
             (Ok(_), Err(reason)) => return Err(vec![reason]),
@@ -232,24 +235,25 @@ impl Loader {
             }
         };
         let batch = handlers == Handlers::Batch;
-        Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), file: file.to_owned(), options, template })
+        Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), file: file.to_owned(), source, options, template })
     }
 
-    /// The compiled form of a file, and whether it was in the cache.
-    fn component(&self, file: &Path, runtime: &tokio::runtime::Runtime) -> Result<(Component, bool), Vec<Reason>> {
+    /// The compiled form of a file, its hash, and whether it was in the cache.
+    fn component(&self, file: &Path) -> Result<(Component, Source, bool), Vec<Reason>> {
         let bytes = read(file, self.options.file_bytes_max).map_err(only)?;
         let source = Source::of(&bytes);
         let kept = self.cache.as_ref().and_then(|cache| cache.load(source));
         // It was checked before it was compiled.
         if let Some(component) = kept.and_then(|code| code.component(&self.engine).ok()) {
-            return Ok((component, true));
+            return Ok((component, source, true));
         }
         check(&bytes, self.options.function_bytes_max).map_err(every)?;
-        Ok((self.compile(runtime, &bytes, source).map_err(only)?, false))
+        Ok((self.compile(&bytes, source).map_err(only)?, source, false))
     }
 
     /// Compiles the bytes that were checked, and keeps the result if there is a place for it. That is never the plugin's fault.
-    fn compile(&self, runtime: &tokio::runtime::Runtime, wasm: &[u8], source: Source) -> Result<Component, Reason> {
+    fn compile(&self, wasm: &[u8], source: Source) -> Result<Component, Reason> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stop = self.stop.subscribe();
         let compiled = runtime.block_on(compile(&self.options.compile, self.options.compile_limits, stop, wasm))?;
         if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.store(source, &compiled)) {

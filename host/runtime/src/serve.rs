@@ -1,84 +1,48 @@
-//! The runtime: threads, loaded plugins, and the way of a request to its instance.
+//! Serving: the runtime, which places plugins, and the way of a request through router, inbox and worker to its instance.
 
 pub(crate) mod batch;
+pub(crate) mod executor;
 pub(crate) mod health;
 pub(crate) mod inbox;
+pub(crate) mod instance;
 pub(crate) mod plugin;
+pub(crate) mod router;
+pub(crate) mod seat;
 pub(crate) mod slot;
-pub(crate) mod task;
+pub(crate) mod version;
 pub(crate) mod worker;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
-use arc_swap::ArcSwap;
-use duet_core::{
-    Directory, Dispatch, Egress, ErrorCode, Full, Mutex, MutexGuard, PluginEntry, PublishError, Registry, Request, RequestKind, Requests,
-    Route,
-};
+use duet_core::{Directory, Dispatch, Egress, Full, Mutex, PluginEntry, PublishError, Registry, Requests};
 
-use crate::call::guest::Lane;
+use crate::call::lane::wait_here;
 use crate::load::manifest::{Handlers, Manifest};
 use crate::load::{LoadError, Loaded, Loader, Reason, every};
 use crate::options::{Instances, PluginOptions, RuntimeOptions};
 use crate::panic::contained;
 use crate::serve::batch::BatchLimits;
-use crate::serve::inbox::{Inbox, Signal};
-use crate::serve::plugin::{Plugin, refuse};
-use crate::serve::slot::{Maker, NativeHandler, Shared, Slot};
-use crate::serve::task::WaitingLane;
-use crate::serve::worker::{Worker, at_once};
-
-/// Which plugin gets what.
-#[derive(Clone, Default)]
-struct Served {
-    routes: HashMap<Route, Arc<Plugin>>,
-    /// Who wants which events.
-    events: Vec<(Vec<RequestKind>, Arc<Plugin>)>,
-}
-
-impl Served {
-    fn with(&self, plugin: &Arc<Plugin>, manifest: &Manifest) -> Self {
-        let mut served = self.clone();
-        served.routes.extend(manifest.routes().iter().map(|r| (r.route, Arc::clone(plugin))));
-        if !manifest.events().is_empty() {
-            served.events.push((manifest.events(), Arc::clone(plugin)));
-        }
-        served
-    }
-
-    fn without(&self, plugin: &Arc<Plugin>) -> Self {
-        let mut served = self.clone();
-        served.routes.retain(|_, other| !Arc::ptr_eq(other, plugin));
-        served.events.retain(|(_, other)| !Arc::ptr_eq(other, plugin));
-        served
-    }
-
-    /// What stands in the route of an event, where it has no meaning, while the gateway keeps the copy that is for this inbox. Plugins
-    /// are only ever added, so it stays the same.
-    fn mark(&self, inbox: &Arc<Inbox>) -> Route {
-        let at = self.events.iter().position(|(_, plugin)| plugin.inboxes.iter().any(|own| Arc::ptr_eq(own, inbox)));
-        Route(at.map_or(0, |at| at as i32 + 1))
-    }
-}
+use crate::serve::executor::Executor;
+use crate::serve::inbox::Inbox;
+use crate::serve::instance::{Code, NativeHandler};
+use crate::serve::plugin::Plugin;
+use crate::serve::router::Router;
+use crate::serve::seat::Seat;
+use crate::serve::slot::{Gate, Slot};
+use crate::serve::version::Version;
 
 /// Runs the plugins of a process.
 pub struct Runtime {
     options: Arc<RuntimeOptions>,
     registry: Arc<dyn Registry>,
-    shared: Shared,
-    served: ArcSwap<Served>,
-    /// Held while a plugin is placed, which takes as long as its instances take to start. Taken before `plugins`.
+    gate: Gate,
+    router: Router,
+    /// Held while a plugin is placed, which takes as long as its instances take to start.
     placing: Mutex<()>,
-    /// Those that are published. Never held while a guest runs.
-    plugins: Mutex<Vec<Arc<Plugin>>>,
-    next_worker: AtomicUsize,
     // Dropped in this order: what calls plugins first, the clock of their budgets, which the loader has, last.
-    workers: Vec<Worker>,
-    waiting: WaitingLane,
+    executor: Executor,
     loader: Loader,
 }
 
@@ -99,13 +63,10 @@ impl Runtime {
         let threads = |e: std::io::Error| LoadError::new(Path::new("duet"), Reason::Host(format!("no thread: {e}")));
         Ok(Arc::new(Self {
             registry,
-            shared: Shared { egress, directory, in_flight: Arc::default() },
-            served: ArcSwap::default(),
+            router: Router::new(Arc::clone(&egress)),
+            gate: Gate { egress, directory },
             placing: Mutex::default(),
-            plugins: Mutex::default(),
-            next_worker: AtomicUsize::new(0),
-            workers: (0..options.workers.max(1)).map(Worker::start).collect::<Result<_, _>>().map_err(threads)?,
-            waiting: WaitingLane::start().map_err(threads)?,
+            executor: Executor::start(options.workers).map_err(threads)?,
             loader,
             options,
         }))
@@ -122,10 +83,10 @@ impl Runtime {
     /// If an instance does not start, or one of its routes belongs to another plugin. Nothing of it is published then.
     pub fn serve(&self, loaded: Loaded) -> Result<(), LoadError> {
         let _underway = self.loader.underway();
-        let Loaded { name, manifest, file, options, template, .. } = loaded;
-        let lane = template.lane;
+        let Loaded { name, manifest, file, source, options, template, .. } = loaded;
+        let version = Version::new(Some(source), manifest, options, Code::Wasm(Box::new(template)));
         // Whoever loads plugins goes on with the next one.
-        contained(|| self.place(&name, &manifest, options, lane, &Maker::Wasm(Arc::new(template))))
+        contained(|| self.place(&name, version))
             .unwrap_or_else(|panic| Err(Reason::Panic(panic)))
             .map_err(|reason| LoadError::new(&file, reason))
     }
@@ -136,80 +97,74 @@ impl Runtime {
     /// As [`Self::serve`], and if the manifest is none.
     pub fn serve_native(&self, name: &str, manifest: &str, handler: NativeHandler, options: PluginOptions) -> Result<(), LoadError> {
         let manifest = Manifest::parse(manifest, Handlers::Batch).map_err(|e| LoadError::all(Path::new(name), every(e)))?;
-        self.place(name, &manifest, options, Lane::Sync, &Maker::Native(handler)).map_err(|e| LoadError::new(Path::new(name), e))
+        let version = Version::new(None, manifest, options, Code::Native(handler));
+        self.place(name, version).map_err(|e| LoadError::new(Path::new(name), e))
     }
 
-    fn place(&self, name: &str, manifest: &Manifest, options: PluginOptions, lane: Lane, maker: &Maker) -> Result<(), Reason> {
+    /// Puts a version into a seat of its own.
+    fn place(&self, name: &str, version: Version) -> Result<(), Reason> {
         let _placing = self.placing.lock();
-        if self.plugins().iter().any(|p| &*p.name == name) {
+        if self.router.plugins().iter().any(|other| &*other.seat.name == name) {
             return Err(Reason::Twice);
         }
         // Known before anything of the plugin runs. Plugins are served one after the other, so nobody takes a route meanwhile.
-        let served = self.served.load();
-        for route in manifest.routes() {
-            if let Some(holder) = served.routes.get(&route.route) {
-                return Err(PublishError { route: route.route, holder: Arc::clone(&holder.name) }.into());
+        for entry in version.manifest.routes() {
+            if let Some(holder) = self.router.holder(entry.route) {
+                return Err(PublishError { route: entry.route, holder: Arc::clone(&holder.seat.name) }.into());
             }
         }
-        drop(served);
-        let count = match options.instances {
+        let count = self.instances(&version.options);
+        let inboxes = (0..count).map(|_| Inbox::new(self.options.queue_messages, self.options.queue_bytes)).collect();
+        let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new(name, inboxes)), version });
+        for slot in self.start(&plugin)? {
+            self.executor.spawn(slot.serve());
+        }
+        self.router.add(&plugin);
+        let published = self.publish(&plugin);
+        if published.is_err() {
+            self.router.remove(&plugin);
+            plugin.seat.close();
+        }
+        published
+    }
+
+    fn instances(&self, options: &PluginOptions) -> usize {
+        match options.instances {
             Instances::Fixed(count) => count.max(1),
-            Instances::Workers => self.workers.len(),
-        };
-        let places: Vec<_> = (0..count).map(|_| self.place_for(lane)).collect();
-        let inboxes = places.iter().map(|(_, inbox)| Arc::clone(inbox)).collect();
-        let plugin = Arc::new(Plugin::new(name, manifest.version.clone(), options, inboxes));
+            Instances::Workers => self.executor.workers(),
+        }
+    }
+
+    /// Makes the instances of a plugin, on this thread and beside whatever else runs.
+    fn start(&self, plugin: &Arc<Plugin>) -> Result<Vec<Slot>, Reason> {
         let limits = BatchLimits { messages: self.options.batch_messages.clamp(1, 64), bytes: self.options.batch_bytes };
-        let mut slots = Vec::with_capacity(count);
-        for (place, inbox) in places {
+        let mut slots = Vec::with_capacity(plugin.seat.inboxes.len());
+        for inbox in &plugin.seat.inboxes {
             if self.loader.is_stopped() {
                 return Err(Reason::Stopped);
             }
-            let mut slot = Slot::new(Arc::clone(&plugin), inbox, maker.clone(), limits, self.shared.clone());
-            match lane {
-                Lane::Sync => at_once(slot.warm()).transpose(),
-                Lane::Waiting => tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(slot.warm()).map(Some),
-            }
-            .map_err(|e| Reason::Start(e.to_string()))?;
-            slots.push((place, slot));
+            let mut slot = Slot::new(Arc::clone(plugin), Arc::clone(inbox), limits, self.gate.clone());
+            wait_here(slot.warm()).map_err(|e| Reason::Start(e.to_string()))?;
+            slots.push(slot);
         }
-        // From here on nothing waits. Whoever withdraws all plugins comes before this one, or finds it.
-        let mut plugins = self.plugins();
-        if self.loader.is_stopped() {
-            return Err(Reason::Stopped);
-        }
-        for (place, slot) in slots {
-            match place.and_then(|(worker, number)| Some((self.workers.get(worker)?, number))) {
-                Some((worker, number)) => worker.queue.install(number, slot),
-                None => self.waiting.install(slot),
-            }
-        }
-        self.served.rcu(|served| served.with(&plugin, manifest));
-        // Last: what a gate knows of must have its place here.
-        let published = self.registry.publish(PluginEntry {
-            name: name.into(),
+        Ok(slots)
+    }
+
+    /// Tells the gate, last: what it knows of must have its place in the router.
+    fn publish(&self, plugin: &Plugin) -> Result<(), Reason> {
+        let manifest = &plugin.version.manifest;
+        self.registry.publish(PluginEntry {
+            name: Arc::clone(&plugin.seat.name),
             version: manifest.version.as_str().into(),
             routes: manifest.routes(),
             events: manifest.events(),
-        });
-        if let Err(error) = published {
-            self.served.rcu(|served| served.without(&plugin));
-            return Err(error.into());
+        })?;
+        // Whoever withdraws all plugins says so first: either it finds this one, or it is seen here.
+        if self.loader.is_stopped() {
+            self.registry.withdraw(&plugin.seat.name);
+            return Err(Reason::Stopped);
         }
-        plugins.push(plugin);
         Ok(())
-    }
-
-    /// A worker and a slot on it, or a place in the asynchronous lane; and the inbox that belongs to it.
-    fn place_for(&self, lane: Lane) -> (Option<(usize, usize)>, Arc<Inbox>) {
-        let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len().max(1);
-        let place = match lane {
-            Lane::Sync => self.workers.get(worker).map(|w| (Arc::clone(&w.queue), w.queue.reserve())),
-            Lane::Waiting => None,
-        };
-        let number = place.as_ref().map(|(_, number)| (worker, *number));
-        let signal = place.map_or_else(|| Signal::Task(tokio::sync::Notify::new()), |(queue, number)| Signal::Worker(queue, number));
-        (number, Inbox::new(signal, self.options.queue_messages, self.options.queue_bytes))
     }
 
     /// Says whether plugins are still being loaded: until they are, clients learn of an unknown route that it may come.
@@ -221,134 +176,30 @@ impl Runtime {
     /// not wait for a plugin that starts.
     pub fn withdraw_all(&self) {
         self.loader.stop();
-        for plugin in self.plugins().iter() {
-            self.registry.withdraw(&plugin.name);
+        for plugin in self.router.plugins() {
+            self.registry.withdraw(&plugin.seat.name);
         }
     }
-
-    fn plugins(&self) -> MutexGuard<'_, Vec<Arc<Plugin>>> {
-        self.plugins.lock()
-    }
-
-    /// Offers requests that all go to one instance.
-    fn offer(&self, inbox: &Inbox, requests: Requests, waker: &Waker) -> Result<(), Full> {
-        let count = requests.len();
-        // Before the worker can have handled them.
-        self.shared.in_flight.fetch_add(count, Ordering::AcqRel);
-        inbox.offer(requests, waker).inspect_err(|_| {
-            self.shared.in_flight.fetch_sub(count, Ordering::AcqRel);
-        })
-    }
-}
-
-/// Where a request goes.
-enum Target<'a> {
-    Inbox(&'a Arc<Inbox>),
-    Refused(ErrorCode),
-}
-
-impl Target<'_> {
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Target::Inbox(a), Target::Inbox(b)) => Arc::ptr_eq(a, b),
-            (Target::Refused(a), Target::Refused(b)) => a == b,
-            _ => false,
-        }
-    }
-}
-
-fn target<'a>(served: &'a Served, request: &Request<'_>) -> Target<'a> {
-    match served.routes.get(&request.route) {
-        None => Target::Refused(ErrorCode::UNKNOWN_ROUTE),
-        Some(plugin) if plugin.is_quarantined() => Target::Refused(ErrorCode::UNAVAILABLE),
-        Some(plugin) => plugin.inbox_for(request).map_or(Target::Refused(ErrorCode::UNAVAILABLE), Target::Inbox),
-    }
-}
-
-/// Where all of them go, if that is one place: the usual read comes from one connection and is about one thing.
-fn common_target<'a>(served: &'a Served, requests: &Requests) -> Option<Target<'a>> {
-    let mut requests = requests.iter();
-    let mut last = requests.next().filter(|r| !r.kind.is_event())?;
-    let first = target(served, &last);
-    for request in requests {
-        // A target depends on route, connection and uid, unless any instance will do.
-        let same = request.route == last.route && request.conn == last.conn && request.uid == last.uid;
-        if request.kind.is_event() || (!same && !target(served, &request).is(&first)) {
-            return None;
-        }
-        last = request;
-    }
-    Some(first)
 }
 
 impl Dispatch for Runtime {
     fn dispatch(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
-        let served = self.served.load();
-        match common_target(&served, &requests) {
-            Some(Target::Inbox(inbox)) => self.offer(inbox, requests, waker),
-            Some(Target::Refused(code)) => {
-                refuse(&*self.shared.egress, requests.iter(), code);
-                Ok(())
-            }
-            None => self.dispatch_mixed(&served, requests, waker),
-        }
+        self.router.dispatch(requests, waker)
     }
 
     fn is_idle(&self) -> bool {
-        self.shared.in_flight.load(Ordering::Acquire) == 0
+        self.router.is_idle()
     }
 }
 
-impl Runtime {
-    /// Splits one read by instance. What meets a full queue is given back, and with it whatever else goes to that queue.
-    fn dispatch_mixed(&self, served: &Served, mut requests: Requests, waker: &Waker) -> Result<(), Full> {
-        let mut groups: Vec<(Target<'_>, Requests)> = Vec::new();
-        for request in &requests {
-            if !request.kind.is_event() {
-                add(&mut groups, target(served, &request), &request);
-                continue;
-            }
-            // An event goes to all who want it. A copy that was given back carries the mark of the one it is for.
-            for ((kinds, plugin), mark) in served.events.iter().zip(1..) {
-                if [Route(0), Route(mark)].contains(&request.route)
-                    && kinds.contains(&request.kind)
-                    && !plugin.is_quarantined()
-                    && let Some(inbox) = plugin.inbox_for(&request)
-                {
-                    add(&mut groups, Target::Inbox(inbox), &Request { route: Route(0), ..request });
-                }
-            }
-        }
-        let mut left = Requests::default();
-        let mut waiting = requests.take_in_flight();
-        for (target, mut group) in groups {
-            group.depart_with(&mut waiting);
-            match target {
-                Target::Refused(code) => refuse(&*self.shared.egress, group.iter(), code),
-                Target::Inbox(inbox) => {
-                    if let Err(Full(mut group)) = self.offer(inbox, group, waker) {
-                        let route = served.mark(inbox);
-                        group.iter().for_each(|r| left.push(&if r.kind.is_event() { Request { route, ..r } } else { r }));
-                        group.take_in_flight().into_iter().for_each(|own| left.depart(own));
-                    }
-                }
-            }
-        }
-        if left.is_empty() { Ok(()) } else { Err(Full(left)) }
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.router.plugins().iter().for_each(|plugin| plugin.seat.close());
     }
-}
-
-fn add<'a>(groups: &mut Vec<(Target<'a>, Requests)>, target: Target<'a>, request: &Request<'_>) {
-    if let Some((_, group)) = groups.iter_mut().find(|(t, _)| t.is(&target)) {
-        return group.push(request);
-    }
-    let mut group = Requests::default();
-    group.push(request);
-    groups.push((target, group));
 }
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("workers", &self.workers.len()).finish_non_exhaustive()
+        f.debug_struct("Runtime").field("workers", &self.executor.workers()).finish_non_exhaustive()
     }
 }

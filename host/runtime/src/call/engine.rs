@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Handle};
+use tokio::time::MissedTickBehavior;
 use wasmtime::{Config, Engine};
 
 use crate::panic;
@@ -31,25 +33,38 @@ pub(crate) fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
 }
 
-/// The thread that ticks: an operating system thread, because a busy plugin must not be able to stop it.
+/// The thread that ticks, and wakes instances at the end of their naps: a thread that calls none, because a busy plugin must not be able to
+/// stop it.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     stop: Arc<AtomicBool>,
+    timers: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
     pub(crate) fn start(engine: Engine) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_time().build()?;
+        let timers = runtime.handle().clone();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = panic::thread("duet-ticker".to_owned(), move || {
-            while !stopped.load(Ordering::Relaxed) {
-                #[allow(clippy::disallowed_methods, reason = "the one thread whose job is to sleep")]
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
-            }
+            runtime.block_on(async {
+                let mut ticks = tokio::time::interval(TICK);
+                // Ticks that were missed, by a process that was stopped, must not come all at once and end calls.
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+                while !stopped.load(Ordering::Relaxed) {
+                    ticks.tick().await;
+                    engine.increment_epoch();
+                }
+            });
         })?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, timers, thread: Some(thread) })
+    }
+
+    /// What wakes those that wait for a time.
+    pub(crate) const fn timers(&self) -> &Handle {
+        &self.timers
     }
 }
 

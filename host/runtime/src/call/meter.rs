@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::Handle;
 
 use crate::call::engine::ticks;
 
@@ -78,20 +79,29 @@ pub(crate) async fn alone<T>(call: impl Future<Output = T>) -> T {
 /// Into how many parts a wait is cut.
 const PARTS: u32 = 10;
 
-/// Waits at most this long for a call; `None` if it does not end. The wait is counted in parts, and each counts once however late its end is
-/// noticed: a process that was stopped takes one part from a call, not all of them.
-pub(crate) async fn within<T>(wait: Duration, call: impl Future<Output = T>) -> Option<T> {
+/// Waits at most this long for a call, which finds these timers for its naps; `None` if it does not end. The wait is counted in parts, and
+/// each counts once however late its end is noticed: a process that was stopped takes one part from a call, not all of them.
+pub(crate) async fn within<T>(timers: &Handle, wait: Duration, call: impl Future<Output = T>) -> Option<T> {
     let mut call = pin!(call);
-    for _ in 0..PARTS {
-        if let Ok(done) = tokio::time::timeout(wait / PARTS, &mut call).await {
-            return Some(done);
+    let mut parts = pin!(async {
+        for _ in 0..PARTS {
+            if let Ok(done) = tokio::time::timeout(wait / PARTS, &mut call).await {
+                return Some(done);
+            }
         }
-    }
-    None
+        None
+    });
+    poll_fn(|cx| {
+        let _timers = timers.enter();
+        parts.as_mut().poll(cx)
+    })
+    .await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use super::*;
     use crate::call::engine::TICK;
 
@@ -110,14 +120,15 @@ mod tests {
     fn a_process_that_stood_still_for_longer_than_a_call_may_wait_does_not_end_it() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let wait = Duration::from_secs(1);
-        let call = async {
+        let call = async move {
             // As if it had been stopped: nothing runs, and the clock goes on.
             std::thread::park_timeout(wait + wait / 10);
             tokio::time::sleep(wait / 100).await;
             tokio::time::sleep(wait / 100).await;
         };
-        assert_eq!(runtime.block_on(within(wait, call)), Some(()));
-        assert_eq!(runtime.block_on(within(wait / 100, std::future::pending::<()>())), None);
+        let within = |wait, call: Pin<Box<dyn Future<Output = ()>>>| runtime.block_on(within(runtime.handle(), wait, call));
+        assert_eq!(within(wait, Box::pin(call)), Some(()));
+        assert_eq!(within(wait / 100, Box::pin(std::future::pending())), None);
     }
 
     #[test]

@@ -81,12 +81,18 @@ impl HostState {
     /// Forgets what is left of the call before.
     pub(crate) fn begin(&mut self, budget: Duration) {
         self.effects.clear();
-        self.effects_count = 0;
-        self.receivers = 0;
-        self.request = 0;
+        self.begin_request(0);
         self.limits.refused = None;
         self.last_words.forget();
         self.meter = Meter::new(budget);
+    }
+
+    /// What a plain handler does from now on is about this request of the call.
+    pub(crate) fn begin_request(&mut self, index: usize) {
+        self.request = index;
+        self.effects_count = 0;
+        self.receivers = 0;
+        self.error_code = ErrorCode::HANDLER;
     }
 }
 

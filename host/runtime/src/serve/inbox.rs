@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use duet_core::{Full, Mutex, Requests};
-use tokio::sync::Notify;
 
 use crate::panic::{contained, report};
-use crate::serve::worker::WorkerQueue;
 
 /// The requests of one read, and when they came.
 #[derive(Debug)]
@@ -18,22 +17,14 @@ pub(crate) struct Chunk {
     pub(crate) at: Instant,
 }
 
-/// Whom an inbox tells that it is no longer empty.
-#[derive(Debug)]
-pub(crate) enum Signal {
-    /// A worker thread, and the slot of the instance on it.
-    Worker(Arc<WorkerQueue>, usize),
-    /// The task of an instance in the asynchronous lane.
-    Task(Notify),
-}
-
-/// Queue of one instance. Filled by I/O threads, emptied at once by its worker.
+/// Queue of one instance. Filled by I/O threads, emptied at once by its task.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    signal: Signal,
     messages_max: usize,
     bytes_max: usize,
     queue: Mutex<Queue>,
+    /// Requests that were taken and not handled yet, wherever they are.
+    in_flight: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -43,8 +34,9 @@ struct Queue {
     bytes: usize,
     /// Who found no room, in the order in which they came.
     waiting: VecDeque<Waiting>,
-    /// The worker knows that there is something.
-    signalled: bool,
+    /// Who handles them, if it waits for something to come.
+    reader: Option<Waker>,
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -67,57 +59,81 @@ impl Waiting {
 const WAITING_MAX: usize = 1 << 17;
 
 impl Inbox {
-    pub(crate) fn new(signal: Signal, messages_max: usize, bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { signal, messages_max, bytes_max, queue: Mutex::default() })
+    pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { messages_max, bytes_max, queue: Mutex::default(), in_flight: AtomicUsize::new(0) })
     }
 
     /// Adds the requests of one read, all or none.
     pub(crate) fn offer(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
         let (messages, bytes) = (requests.len(), requests.bytes().len());
-        {
-            let mut queue = self.queue.lock();
-            let fits = queue.messages + messages <= self.messages_max && queue.bytes + bytes <= self.bytes_max;
-            if !fits && queue.messages > 0 {
-                if queue.waiting.len() >= WAITING_MAX {
-                    queue.waiting.drain(..).for_each(Waiting::wake);
-                }
-                queue.waiting.push_back(Waiting { waker: waker.clone(), messages, bytes });
-                return Err(Full(requests));
-            }
-            queue.messages += messages;
-            queue.bytes += bytes;
-            queue.chunks.push_back(Chunk { requests, at: Instant::now() });
-            if std::mem::replace(&mut queue.signalled, true) {
-                return Ok(());
-            }
+        let mut queue = self.queue.lock();
+        if queue.is_closed {
+            drop(queue);
+            // Whoever offers it again finds another place for it, or none.
+            waker.wake_by_ref();
+            return Err(Full(requests));
         }
-        match &self.signal {
-            Signal::Worker(worker, slot) => worker.ready(*slot),
-            Signal::Task(notify) => notify.notify_one(),
+        let fits = queue.messages + messages <= self.messages_max && queue.bytes + bytes <= self.bytes_max;
+        if !fits && queue.messages > 0 {
+            if queue.waiting.len() >= WAITING_MAX {
+                queue.waiting.drain(..).for_each(Waiting::wake);
+            }
+            queue.waiting.push_back(Waiting { waker: waker.clone(), messages, bytes });
+            return Err(Full(requests));
+        }
+        self.in_flight.fetch_add(messages, Ordering::AcqRel);
+        queue.messages += messages;
+        queue.bytes += bytes;
+        queue.chunks.push_back(Chunk { requests, at: Instant::now() });
+        let reader = queue.reader.take();
+        drop(queue);
+        if let Some(reader) = reader {
+            reader.wake();
         }
         Ok(())
     }
 
-    /// Swaps what waits for the empty `into`, and wakes as many as there is room for now. If there was nothing, the next offer signals
-    /// again.
-    pub(crate) fn take(&self, into: &mut VecDeque<Chunk>) {
-        let woken = {
-            let mut queue = self.queue.lock();
-            std::mem::swap(&mut queue.chunks, into);
-            queue.messages = 0;
-            queue.bytes = 0;
-            queue.signalled = !into.is_empty();
-            // If nobody came although there was room, those who were woken are gone: everybody may try.
-            let count = if into.is_empty() { queue.waiting.len() } else { queue.fitting(self.messages_max, self.bytes_max) };
-            queue.waiting.drain(..count).collect::<Vec<_>>()
+    /// Swaps what waits for the empty `into`, and wakes as many as there is room for now. If there is nothing, the reader is woken by what
+    /// comes next; `false` if nothing will.
+    pub(crate) fn poll_take(&self, cx: &Context<'_>, into: &mut VecDeque<Chunk>) -> Poll<bool> {
+        let mut queue = self.queue.lock();
+        std::mem::swap(&mut queue.chunks, into);
+        queue.messages = 0;
+        queue.bytes = 0;
+        let taken = match into.is_empty() {
+            false => Poll::Ready(true),
+            true if queue.is_closed => Poll::Ready(false),
+            true => {
+                queue.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
         };
+        // If nobody came although there was room, those who were woken are gone: everybody may try.
+        let count = if into.is_empty() { queue.waiting.len() } else { queue.fitting(self.messages_max, self.bytes_max) };
+        let woken: Vec<_> = queue.waiting.drain(..count).collect();
+        drop(queue);
         woken.into_iter().for_each(Waiting::wake);
+        taken
     }
 
-    /// Waits until something is there (asynchronous lane).
-    pub(crate) async fn filled(&self) {
-        if let Signal::Task(notify) = &self.signal {
-            notify.notified().await;
+    /// Requests that were taken and not handled yet.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// So many of the requests that were taken are handled.
+    pub(crate) fn done(&self, requests: usize) {
+        self.in_flight.fetch_sub(requests, Ordering::AcqRel);
+    }
+
+    /// Takes nothing more. What is there is handled, then the instance ends.
+    pub(crate) fn close(&self) {
+        let mut queue = self.queue.lock();
+        queue.is_closed = true;
+        let reader = queue.reader.take();
+        drop(queue);
+        if let Some(reader) = reader {
+            reader.wake();
         }
     }
 }
@@ -132,5 +148,34 @@ impl Queue {
             messages <= messages_max && bytes <= bytes_max
         });
         fitting.count().max(1).min(self.waiting.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use duet_core::{ConnId, Request, RequestKind, Route, Seq};
+
+    use super::*;
+
+    fn read() -> Requests {
+        let mut requests = Requests::default();
+        let (kind, body) = (RequestKind::Message, b"".as_slice());
+        requests.push(&Request { kind, conn: ConnId(1), uid: None, route: Route(1), seq: Seq(1), body });
+        requests
+    }
+
+    #[test]
+    fn what_is_in_an_inbox_when_it_is_closed_is_handed_out_and_nothing_more_is_taken() {
+        let inbox = Inbox::new(10, 1000);
+        let (cx, mut chunks) = (Context::from_waker(Waker::noop()), VecDeque::new());
+        assert_eq!(inbox.poll_take(&cx, &mut chunks), Poll::Pending);
+        inbox.offer(read(), Waker::noop()).unwrap();
+        inbox.close();
+        assert!(inbox.offer(read(), Waker::noop()).is_err());
+        assert_eq!(inbox.poll_take(&cx, &mut chunks), Poll::Ready(true));
+        assert_eq!((chunks.drain(..).count(), inbox.in_flight()), (1, 1));
+        inbox.done(1);
+        assert_eq!(inbox.poll_take(&cx, &mut chunks), Poll::Ready(false));
+        assert_eq!(inbox.in_flight(), 0);
     }
 }

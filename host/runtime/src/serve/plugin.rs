@@ -1,7 +1,6 @@
-//! A loaded plugin as the threads of a runtime share it: its queues, its health, and what becomes of a call.
+//! A plugin as the threads of a runtime share it, and what becomes of a call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use duet_core::packed::{EffectIter, EffectRecord, RequestIter};
@@ -11,45 +10,32 @@ use crate::call::fault::Fault;
 use crate::host::gateway::receivers;
 use crate::host::log::one_line;
 use crate::host::state::{EFFECTS_MAX, RECEIVERS_MAX};
-use crate::options::{Affinity, PluginOptions};
 use crate::panic::{contained, report};
-use crate::serve::health::Health;
 use crate::serve::inbox::Inbox;
+use crate::serve::seat::Seat;
+use crate::serve::version::Version;
 
-/// A plugin that serves.
+/// A plugin that serves: a seat, and the version that is in it.
 pub(crate) struct Plugin {
-    pub(crate) name: Arc<str>,
-    pub(crate) version: String,
-    pub(crate) options: PluginOptions,
-    pub(crate) health: Health,
-    pub(crate) inboxes: Vec<Arc<Inbox>>,
-    next: AtomicUsize,
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) version: Version,
 }
 
 impl Plugin {
-    pub(crate) fn new(name: &str, version: String, options: PluginOptions, inboxes: Vec<Arc<Inbox>>) -> Self {
-        Self { name: name.into(), version, health: Health::new(&options), options, inboxes, next: AtomicUsize::new(0) }
-    }
-
     /// The queue of the instance that has to handle a request.
     #[inline]
     pub(crate) fn inbox_for(&self, request: &Request<'_>) -> Option<&Arc<Inbox>> {
-        if let [only] = self.inboxes.as_slice() {
-            return Some(only);
-        }
-        let key = match self.options.affinity {
-            Affinity::Connection => request.conn.0,
-            Affinity::Uid => request.uid.map_or(request.conn.0, |u| u.0.cast_unsigned()),
-            Affinity::Any => self.next.fetch_add(1, Ordering::Relaxed) as u64,
-        };
-        // Fibonacci hashing spreads consecutive ids evenly.
-        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        self.inboxes.get(hash as usize % self.inboxes.len().max(1))
+        self.seat.inbox_for(self.version.options.affinity, request)
+    }
+
+    /// Whether the other is a version of the same plugin.
+    pub(crate) fn shares_seat(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.seat, &other.seat)
     }
 
     /// Whether requests are refused now.
     pub(crate) fn is_quarantined(&self) -> bool {
-        self.health.is_quarantined(Instant::now)
+        self.version.health.is_quarantined(Instant::now)
     }
 
     /// Logs a fault that does not count against the plugin.
@@ -61,7 +47,7 @@ impl Plugin {
     fn write(&self, fault: &Fault, requests: &[u8]) {
         let mut all = RequestIter::new(requests);
         let fault = one_line(&fault.to_string());
-        let (plugin, version) = (&*self.name, &*self.version);
+        let (plugin, version) = (&*self.seat.name, &*self.version.manifest.version);
         match (all.next(), all.count()) {
             (Some(Request { kind, route, body, .. }), 0) => {
                 tracing::warn!(%plugin, %version, kind = kind.name(), route = route.0, body = hex(body), "plugin fault: {fault}");
@@ -81,11 +67,11 @@ impl Plugin {
 
     /// Notes a fault in a call with these requests: one log line, and the end of service for a while if it was one too many.
     pub(crate) fn fault(&self, fault: &Fault, requests: &[u8]) {
-        let out_of_service = self.health.fault(Instant::now());
+        let out_of_service = self.version.health.fault(Instant::now());
         self.log(fault, requests);
         if let Some(time) = out_of_service {
             drop(contained(|| {
-                tracing::error!(plugin = %self.name, version = %self.version, faults = self.health.faults(), "out of service for {time:?} after repeated faults");
+                tracing::error!(plugin = %self.seat.name, version = %self.version.manifest.version, faults = self.version.health.faults(), "out of service for {time:?} after repeated faults");
             }));
         }
     }

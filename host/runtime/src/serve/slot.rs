@@ -1,7 +1,7 @@
 //! The place of one instance on its thread: takes what waits for it, calls it, and replaces it when it failed.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use duet_core::packed::RequestIter;
@@ -9,35 +9,18 @@ use duet_core::{Directory, Egress, ErrorCode, Requests};
 
 use crate::call::engine::TICK;
 use crate::call::fault::Fault;
-use crate::call::guest::{Guest, Lane, Template};
 use crate::host::log::one_line;
 use crate::host::state::RECEIVERS_MAX;
 use crate::panic::{contained, contained_async, report};
 use crate::serve::batch::{BatchLimits, Pending, Slice};
 use crate::serve::inbox::Inbox;
+use crate::serve::instance::Instance;
 use crate::serve::plugin::{Plugin, checked, refuse};
-
-/// A handler that is linked into the binary: request records in (they may be changed in place), effect records out. The benchmark
-/// uses it to tell what the sandbox costs.
-pub type NativeHandler = fn(&mut [u8], &mut Vec<u8>);
-
-/// How to make an instance.
-#[derive(Clone)]
-pub(crate) enum Maker {
-    Wasm(Arc<Template>),
-    Native(NativeHandler),
-}
-
-enum Instance {
-    Wasm(Box<Guest>),
-    Native(NativeHandler, Vec<u8>),
-}
 
 /// One instance with its queue.
 pub(crate) struct Slot {
     plugin: Arc<Plugin>,
-    pub(crate) inbox: Arc<Inbox>,
-    maker: Maker,
+    inbox: Arc<Inbox>,
     instance: Option<Instance>,
     pending: Pending,
     limits: BatchLimits,
@@ -53,27 +36,24 @@ pub(crate) struct Slot {
     memory_bytes: usize,
     /// An instance did not end in good order, and the log has said so.
     ends_badly: bool,
-    shared: Shared,
+    gate: Gate,
 }
 
-/// What all slots of a runtime use.
+/// The gate as slots use it.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct Gate {
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) directory: Arc<dyn Directory>,
-    /// Requests that were taken from gateways and not handled yet.
-    pub(crate) in_flight: Arc<AtomicUsize>,
 }
 
 /// Calls longer than this make the next batch smaller.
 const SLOW_CALL: Duration = TICK;
 
 impl Slot {
-    pub(crate) fn new(plugin: Arc<Plugin>, inbox: Arc<Inbox>, maker: Maker, limits: BatchLimits, shared: Shared) -> Self {
+    pub(crate) fn new(plugin: Arc<Plugin>, inbox: Arc<Inbox>, limits: BatchLimits, gate: Gate) -> Self {
         Self {
             plugin,
             inbox,
-            maker,
             instance: None,
             pending: Pending::default(),
             limits,
@@ -83,14 +63,14 @@ impl Slot {
             calls: 0,
             memory_bytes: 0,
             ends_badly: false,
-            shared,
+            gate,
         }
     }
 
     /// Makes the instance ahead of the first request.
     pub(crate) async fn warm(&mut self) -> Result<(), Fault> {
         if self.instance.is_none() {
-            let instance = self.maker.make().await?;
+            let instance = self.plugin.version.code.instantiate().await?;
             self.replace(instance);
         }
         Ok(())
@@ -102,22 +82,40 @@ impl Slot {
         self.instance.replace(instance)
     }
 
-    /// Makes one call with what is there. False if there was nothing.
-    pub(crate) async fn step(&mut self) -> bool {
-        if self.pending.is_empty() {
-            self.inbox.take(&mut self.pending.chunks);
+    /// Serves until the inbox is closed and empty: one call, then whoever else has a turn on this thread. Between two calls is the only
+    /// place where this slot waits, and where its instance may be exchanged.
+    pub(crate) async fn serve(mut self) {
+        // A slot that panicked may have more to do.
+        while contained_async(self.turn()).await.unwrap_or_else(|panic| {
+            report("a slot", &panic);
+            true
+        }) {
+            tokio::task::yield_now().await;
         }
-        if self.pending.is_empty() {
+        if let Err(panic) = contained_async(self.stop()).await {
+            report("a slot that stops", &panic);
+        }
+    }
+
+    /// Waits for requests and makes one call. False if there will be none.
+    async fn turn(&mut self) -> bool {
+        if self.pending.is_empty() && !poll_fn(|cx| self.inbox.poll_take(cx, &mut self.pending.chunks)).await {
             return false;
         }
+        self.step().await;
+        true
+    }
+
+    /// Makes one call with what is there.
+    async fn step(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
         let limits = BatchLimits { messages: self.batch, ..self.limits };
         let now = Instant::now();
-        let oldest = now.checked_sub(self.plugin.options.queue_timeout);
+        let oldest = now.checked_sub(self.plugin.version.options.queue_timeout);
         let mut handled = 0;
         if let Some(slice) = pending.next(limits, oldest) {
             // What a call can make panic is contained in `call`. This is for the rest, so that nothing is counted or kept wrong after.
-            if let Err(panic) = contained_async(self.serve(slice, now)).await {
+            if let Err(panic) = contained_async(self.handle_slice(slice, now)).await {
                 self.instance = None;
                 report("a slot", &panic);
                 self.refuse(slice.bytes, ErrorCode::PLUGIN_FAULT);
@@ -126,11 +124,10 @@ impl Slot {
         }
         pending.advance();
         self.pending = pending;
-        self.shared.in_flight.fetch_sub(handled, Ordering::AcqRel);
-        handled > 0
+        self.inbox.done(handled);
     }
 
-    async fn serve(&mut self, slice: Slice<'_>, now: Instant) {
+    async fn handle_slice(&mut self, slice: Slice<'_>, now: Instant) {
         if self.plugin.is_quarantined() {
             self.refuse(slice.bytes, ErrorCode::UNAVAILABLE);
         } else if slice.is_late {
@@ -152,15 +149,15 @@ impl Slot {
     /// Replaces an instance that has reached a limit of its plugin, between two calls. The new one comes first: if it does not start, the old
     /// one goes on until it has done, or grown, as much again.
     async fn recycle(&mut self) {
-        let options = &self.plugin.options;
+        let options = &self.plugin.version.options;
         let Some(instance) = &self.instance else { return };
         let bytes = instance.memory_bytes();
         let grown = options.recycle_memory.is_some_and(|limit| bytes >= limit) && bytes > self.memory_bytes;
         if !grown && options.recycle_calls.is_none_or(|limit| self.calls < limit) {
             return;
         }
-        tracing::debug!(plugin = %self.plugin.name, calls = self.calls, bytes, "instance is recycled");
-        match contained_async(self.maker.make()).await.unwrap_or_else(|panic| Err(Fault::Panic(panic))) {
+        tracing::debug!(plugin = %self.plugin.seat.name, calls = self.calls, bytes, "instance is recycled");
+        match contained_async(self.plugin.version.code.instantiate()).await.unwrap_or_else(|panic| Err(Fault::Panic(panic))) {
             Ok(new) => {
                 if let Some(old) = self.replace(new)
                     && let Err(panic) = contained_async(self.end(old)).await
@@ -170,7 +167,7 @@ impl Slot {
             }
             Err(fault) => {
                 (self.calls, self.memory_bytes) = (0, bytes);
-                tracing::warn!(plugin = %self.plugin.name, "instance is not recycled: {}", one_line(&fault.to_string()));
+                tracing::warn!(plugin = %self.plugin.seat.name, "instance is not recycled: {}", one_line(&fault.to_string()));
             }
         }
     }
@@ -230,7 +227,7 @@ impl Slot {
     }
 
     fn apply(&mut self, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
-        let Shared { egress, directory, .. } = &self.shared;
+        let Gate { egress, directory } = &self.gate;
         let applied = contained(|| {
             let (effects, receivers) = checked(&**directory, requests, list)?;
             egress.apply(&effects);
@@ -243,19 +240,9 @@ impl Slot {
     async fn run(&mut self, requests: &[u8]) -> Result<Vec<u8>, Fault> {
         self.warm().await?;
         self.calls += 1;
-        match (&mut self.instance, &self.maker) {
-            (Some(Instance::Wasm(guest)), Maker::Wasm(template)) => match template.lane {
-                Lane::Sync => guest.call(requests),
-                Lane::Waiting => guest.call_async(requests).await,
-            },
-            (Some(Instance::Native(handler, memory)), _) => {
-                memory.clear();
-                memory.extend_from_slice(requests);
-                let mut list = Vec::with_capacity(requests.len());
-                handler(memory, &mut list);
-                Ok(list)
-            }
-            _ => Err(Fault::Start("there is none".to_owned())),
+        match &mut self.instance {
+            Some(instance) => instance.call(requests).await,
+            None => Err(Fault::Start("there is none".to_owned())),
         }
     }
 
@@ -265,11 +252,11 @@ impl Slot {
     }
 
     fn refuse(&self, requests: &[u8], code: ErrorCode) {
-        refuse(&*self.shared.egress, RequestIter::new(requests), code);
+        refuse(&*self.gate.egress, RequestIter::new(requests), code);
     }
 
     /// Ends the instance in good order.
-    pub(crate) async fn stop(&mut self) {
+    async fn stop(&mut self) {
         if let Some(instance) = self.instance.take() {
             self.end(instance).await;
         }
@@ -277,99 +264,47 @@ impl Slot {
 
     /// Lets an instance run `stop`. That it did not is said once: one that is recycled often would fill the log.
     async fn end(&mut self, instance: Instance) {
-        if let Err(why) = self.maker.end(instance).await
+        if let Err(why) = instance.stop().await
             && !std::mem::replace(&mut self.ends_badly, true)
         {
-            tracing::warn!(plugin = %self.plugin.name, "instance did not end in good order: {}", one_line(&why));
-        }
-    }
-}
-
-impl Maker {
-    /// A new instance, started.
-    async fn make(&self) -> Result<Instance, Fault> {
-        Ok(match self {
-            Self::Native(handler) => Instance::Native(*handler, Vec::new()),
-            Self::Wasm(template) => Instance::Wasm(Box::new(match template.lane {
-                Lane::Sync => template.instantiate()?,
-                Lane::Waiting => template.instantiate_async().await?,
-            })),
-        })
-    }
-
-    /// Ends one in good order, or says why it did not.
-    async fn end(&self, instance: Instance) -> Result<(), String> {
-        match (instance, self) {
-            (Instance::Wasm(guest), Self::Wasm(template)) => match template.lane {
-                Lane::Sync => guest.stop(),
-                Lane::Waiting => guest.stop_async().await,
-            },
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Instance {
-    fn memory_bytes(&self) -> usize {
-        match self {
-            Self::Wasm(guest) => guest.memory_bytes(),
-            Self::Native(..) => 0,
+            tracing::warn!(plugin = %self.plugin.seat.name, "instance did not end in good order: {}", one_line(&why));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::future::Future;
+    use std::pin::pin;
     use std::sync::Mutex;
-    use std::task::Waker;
+    use std::task::{Context as TaskContext, Poll, Waker};
 
-    use duet_core::{Action, ConnId, Counts, Effect, Presence, Request, RequestKind, Route, Seq, Uid};
+    use duet_core::{Action, ConnId, Effect, Request, RequestKind, Route, Seq};
+    use duet_testkit::Nobody;
     use wasmtime::component::Component;
 
     use super::*;
+    use crate::call::template::Template;
     use crate::host::Linkers;
     use crate::host::context::Context;
     use crate::load::contract::CONTRACT;
+    use crate::load::manifest::{Handlers, Manifest};
     use crate::options::PluginOptions;
-    use crate::serve::inbox::Signal;
-    use crate::serve::worker::at_once;
+    use crate::serve::instance::Code;
+    use crate::serve::seat::Seat;
+    use crate::serve::version::Version;
 
-    /// A gate where nobody is, which keeps the codes it is told, 0 for a reply.
+    /// A gate that keeps the codes it is told, 0 for a reply.
     #[derive(Default)]
-    struct Gate(Mutex<Vec<u16>>);
+    struct Codes(Mutex<Vec<u16>>);
 
-    impl Egress for Gate {
+    impl Egress for Codes {
         fn apply(&self, effects: &[Effect<'_>]) {
             self.0.lock().unwrap().extend(effects.iter().filter_map(|effect| match effect.action {
                 Action::Reply(_) => Some(0),
                 Action::Error(code, _) => Some(code.0),
                 _ => None,
             }));
-        }
-    }
-
-    impl Directory for Gate {
-        fn presence(&self, _uid: Uid) -> Presence {
-            Presence::Offline
-        }
-        fn conn_of(&self, _uid: Uid) -> Option<ConnId> {
-            None
-        }
-        fn uid_of(&self, _conn: ConnId) -> Option<Uid> {
-            None
-        }
-        fn address(&self, _conn: ConnId) -> Option<SocketAddr> {
-            None
-        }
-        fn counts(&self) -> Counts {
-            Counts::default()
-        }
-        fn member_count(&self, _channel: &str) -> usize {
-            0
-        }
-        fn members(&self, _channel: &str, _max: usize) -> Vec<ConnId> {
-            Vec::new()
         }
     }
 
@@ -400,36 +335,39 @@ mod tests {
     const SESSIONS: [&str; 7] = ["online", "connection", "uid", "address", "count", "member-count", "members"];
 
     /// A slot whose plugin has one import that panics.
-    fn slot(text: &str, interface: &str, function: &str) -> (Slot, Arc<Gate>) {
+    fn slot(text: &str, interface: &str, function: &str) -> (Slot, Arc<Codes>) {
         let engine = crate::call::engine::engine().unwrap();
         let mut linkers = Linkers::new(&engine).unwrap();
         linkers.sync.allow_shadowing(true);
         let mut instance = linkers.sync.instance(&format!("duet:plugin/{interface}@{CONTRACT}")).unwrap();
         instance.func_new(function, |_, _, _, _| panic!("injected into an import")).unwrap();
-        let gate = Arc::<Gate>::default();
+        let (codes, directory) = (Arc::<Codes>::default(), Arc::new(Nobody));
         let options = PluginOptions { faults_max: 1000, ..PluginOptions::default() };
-        let context = Context::new("test", &options, &(Arc::clone(&gate) as _)).unwrap();
+        let context = Context::new("test", &options, &(Arc::clone(&directory) as _)).unwrap();
         let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
-        let template = Template::new(&linkers, &component, context, options.clone()).unwrap();
-        let inbox = Inbox::new(Signal::Worker(Arc::default(), 0), 100, 1 << 20);
-        let plugin = Arc::new(Plugin::new("test", "1".to_owned(), options, vec![Arc::clone(&inbox)]));
-        let shared = Shared { egress: Arc::clone(&gate) as _, directory: Arc::clone(&gate) as _, in_flight: Arc::default() };
+        let timers = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let template = Template::new(&linkers, &component, context, options.clone(), timers.handle()).unwrap();
+        let manifest = Manifest::parse(r#"{"name":"test","version":"1","routes":[]}"#, Handlers::Single { events: false }).unwrap();
+        let inbox = Inbox::new(100, 1 << 20);
+        let version = Version::new(None, manifest, options, Code::Wasm(Box::new(template)));
+        let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new("test", vec![Arc::clone(&inbox)])), version });
         let limits = BatchLimits { messages: 32, bytes: 1 << 16 };
-        (Slot::new(plugin, inbox, Maker::Wasm(Arc::new(template)), limits, shared), gate)
+        (Slot::new(plugin, inbox, limits, Gate { egress: Arc::clone(&codes) as _, directory }), codes)
     }
 
     /// What messages on these routes are answered, all in one read.
-    fn answers(slot: &mut Slot, gate: &Gate, routes: &[i32]) -> Vec<u16> {
+    fn answers(slot: &mut Slot, codes: &Codes, routes: &[i32]) -> Vec<u16> {
         let mut requests = Requests::default();
         for (route, seq) in routes.iter().zip(1..) {
             let (kind, body) = (RequestKind::Message, [0; 16].as_slice());
             requests.push(&Request { kind, conn: ConnId(5), uid: None, route: Route(*route), seq: Seq(seq), body });
         }
-        slot.shared.in_flight.fetch_add(requests.len(), Ordering::AcqRel);
         slot.inbox.offer(requests, Waker::noop()).unwrap();
-        while at_once(slot.step()).unwrap() {}
-        assert_eq!(slot.shared.in_flight.load(Ordering::Acquire), 0);
-        std::mem::take(&mut gate.0.lock().unwrap())
+        while let Poll::Ready(more) = pin!(slot.turn()).poll(&mut TaskContext::from_waker(Waker::noop())) {
+            assert!(more);
+        }
+        assert_eq!(slot.inbox.in_flight(), 0);
+        std::mem::take(&mut codes.0.lock().unwrap())
     }
 
     #[test]
@@ -437,15 +375,15 @@ mod tests {
         let fault = ErrorCode::PLUGIN_FAULT.0;
         let text = include_str!("../../../testkit/fixtures/single/single.wat");
         for (route, interface, function) in SINGLE {
-            let (mut slot, gate) = slot(text, interface, function);
-            assert_eq!(answers(&mut slot, &gate, &[211, route, 211, 211, 211, route, 211]), [0, fault, 0, 0, 0, fault, 0], "{function}");
+            let (mut slot, codes) = slot(text, interface, function);
+            assert_eq!(answers(&mut slot, &codes, &[211, route, 211, 211, 211, route, 211]), [0, fault, 0, 0, 0, fault, 0], "{function}");
         }
         let text = include_str!("../../../testkit/fixtures/gate/gate.wat");
         let gateway = GATEWAY.map(|function| ("gateway", function));
         let sessions = SESSIONS.map(|function| ("sessions", function));
         for ((interface, function), route) in gateway.into_iter().chain(sessions).zip(300..) {
-            let (mut slot, gate) = slot(text, interface, function);
-            assert_eq!(answers(&mut slot, &gate, &[319, route, 319, 319, 319, route, 319]), [0, fault, 0, 0, 0, fault, 0], "{function}");
+            let (mut slot, codes) = slot(text, interface, function);
+            assert_eq!(answers(&mut slot, &codes, &[319, route, 319, 319, 319, route, 319]), [0, fault, 0, 0, 0, fault, 0], "{function}");
         }
     }
 
@@ -471,19 +409,19 @@ mod tests {
     #[test]
     fn a_log_that_panics_over_a_fault_costs_nothing_more_than_the_fault() {
         // The import that panics is not called.
-        let (mut slot, gate) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "random", "number");
+        let (mut slot, codes) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "random", "number");
         tracing::subscriber::with_default(Broken, || {
             for _ in 0..3 {
-                assert_eq!(answers(&mut slot, &gate, &[211, 207]), [0, ErrorCode::PLUGIN_FAULT.0]);
+                assert_eq!(answers(&mut slot, &codes, &[211, 207]), [0, ErrorCode::PLUGIN_FAULT.0]);
             }
         });
-        assert_eq!(answers(&mut slot, &gate, &[211, 208]), [0, 0]);
-        assert_eq!(slot.plugin.health.faults(), 3);
+        assert_eq!(answers(&mut slot, &codes, &[211, 208]), [0, 0]);
+        assert_eq!(slot.plugin.version.health.faults(), 3);
     }
 
     #[test]
     fn a_panic_while_an_instance_starts_is_a_fault_of_each_message_that_needs_one() {
-        let (mut slot, gate) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "config", "get");
-        assert_eq!(answers(&mut slot, &gate, &[211, 211]), [ErrorCode::PLUGIN_FAULT.0; 2]);
+        let (mut slot, codes) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "config", "get");
+        assert_eq!(answers(&mut slot, &codes, &[211, 211]), [ErrorCode::PLUGIN_FAULT.0; 2]);
     }
 }

@@ -1,129 +1,168 @@
-//! A worker: an operating system thread that calls the instances it owns, one call at a time, in turn.
+//! A worker: an operating system thread that runs the tasks placed on it, in turn. A task has its turn until it waits or yields.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
 
 use duet_core::{Condvar, Mutex};
 
 use crate::panic;
-use crate::serve::slot::Slot;
+
+/// What a task does.
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A task on its worker, and what wakes it.
+struct Task {
+    queue: Arc<Queue>,
+    /// It waits for its turn already.
+    is_ready: AtomicBool,
+    /// Only its worker takes this lock. `None` when it is done.
+    work: Mutex<Option<Work>>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        if !self.is_ready.swap(true, Ordering::AcqRel) {
+            let queue = Arc::clone(&self.queue);
+            queue.order(|orders| orders.ready.push_back(self));
+        }
+    }
+}
 
 /// What other threads tell a worker.
 #[derive(Default)]
-pub(crate) struct WorkerQueue {
+struct Queue {
     orders: Mutex<Orders>,
     wake: Condvar,
 }
 
 #[derive(Default)]
 struct Orders {
-    /// Slots whose inbox is no longer empty.
-    ready: VecDeque<usize>,
-    new: Vec<(usize, Slot)>,
-    slots: usize,
+    /// Who has a turn, in order.
+    ready: VecDeque<Arc<Task>>,
+    /// Tasks that are not done.
+    tasks: usize,
+    /// No more will come: the worker ends with the last task.
     stop: bool,
+    /// The worker has nothing to do and must be woken.
+    is_asleep: bool,
 }
 
-impl std::fmt::Debug for WorkerQueue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkerQueue").finish_non_exhaustive()
-    }
-}
-
-impl WorkerQueue {
+impl Queue {
     fn order(&self, order: impl FnOnce(&mut Orders)) {
-        order(&mut self.orders.lock());
-        self.wake.notify_one();
+        let was_asleep = {
+            let mut orders = self.orders.lock();
+            order(&mut orders);
+            std::mem::take(&mut orders.is_asleep)
+        };
+        if was_asleep {
+            self.wake.notify_one();
+        }
     }
 
-    /// An inbox has requests.
-    pub(crate) fn ready(&self, slot: usize) {
-        self.order(|o| o.ready.push_back(slot));
-    }
-
-    /// A number for a slot that will be installed.
-    pub(crate) fn reserve(&self) -> usize {
+    /// Waits for the next turn; `None` when all is over.
+    fn next(&self) -> Option<Arc<Task>> {
         let mut orders = self.orders.lock();
-        orders.slots += 1;
-        orders.slots - 1
-    }
-
-    /// Hands a slot over.
-    pub(crate) fn install(&self, number: usize, slot: Slot) {
-        self.order(|o| o.new.push((number, slot)));
+        loop {
+            if let Some(task) = orders.ready.pop_front() {
+                return Some(task);
+            }
+            if orders.stop && orders.tasks == 0 {
+                return None;
+            }
+            orders.is_asleep = true;
+            orders = self.wake.wait(orders);
+        }
     }
 }
 
-/// The thread of a worker; ends it when dropped.
-#[derive(Debug)]
+/// The thread of a worker. When dropped it waits for the tasks, which must have been told to end.
 pub(crate) struct Worker {
-    pub(crate) queue: Arc<WorkerQueue>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
     pub(crate) fn start(number: usize) -> std::io::Result<Self> {
-        let queue = Arc::<WorkerQueue>::default();
-        let orders = Arc::clone(&queue);
-        let (mut slots, mut ready) = (Vec::new(), VecDeque::new());
-        let thread = panic::thread(format!("duet-worker-{number}"), move || run(&orders, &mut slots, &mut ready))?;
+        let queue = Arc::<Queue>::default();
+        let turns = Arc::clone(&queue);
+        let thread = panic::thread(format!("duet-worker-{number}"), move || {
+            while let Some(task) = turns.next() {
+                task.turn();
+            }
+        })?;
         Ok(Self { queue, thread: Some(thread) })
+    }
+
+    /// Hands a task over.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let work: Work = Box::pin(work);
+        let task = Task { queue: Arc::clone(&self.queue), is_ready: AtomicBool::new(true), work: Mutex::new(Some(work)) };
+        self.queue.order(|orders| {
+            orders.tasks += 1;
+            orders.ready.push_back(Arc::new(task));
+        });
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.queue.order(|o| o.stop = true);
+        self.queue.order(|orders| orders.stop = true);
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
     }
 }
 
-fn run(queue: &WorkerQueue, slots: &mut Vec<Option<Slot>>, ready: &mut VecDeque<usize>) {
-    loop {
-        {
-            let mut orders = queue.orders.lock();
-            while ready.is_empty() && orders.ready.is_empty() && orders.new.is_empty() && !orders.stop {
-                orders = queue.wake.wait(orders);
-            }
-            ready.append(&mut orders.ready);
-            for (number, slot) in orders.new.drain(..) {
-                slots.resize_with(slots.len().max(number + 1), || None);
-                if let Some(place) = slots.get_mut(number) {
-                    *place = Some(slot);
+impl Task {
+    fn turn(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        let mut work = self.work.lock();
+        let Some(running) = work.as_mut() else { return };
+        // Who wakes it from here on gives it another turn.
+        self.is_ready.swap(false, Ordering::AcqRel);
+        let polled = panic::contained(|| running.as_mut().poll(&mut Context::from_waker(&waker)));
+        if polled.as_ref().is_ok_and(Poll::is_pending) {
+            return;
+        }
+        *work = None;
+        self.queue.order(|orders| orders.tasks -= 1);
+        if let Err(panic) = polled {
+            panic::report("a task of a worker", &panic);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn tasks_have_their_turns_one_after_the_other_and_one_that_panics_takes_no_other_with_it() {
+        let worker = Worker::start(0).unwrap();
+        let (told, turns) = sync_channel(100);
+        let (open, opened) = sync_channel::<()>(1);
+        // Holds the worker until all are there.
+        worker.spawn(async move { opened.recv().unwrap() });
+        for name in ['a', 'b', 'c'] {
+            let told = told.clone();
+            worker.spawn(async move {
+                for turn in 0..3 {
+                    assert!((name, turn) != ('b', 1), "injected into a task");
+                    told.send((name, turn)).unwrap();
+                    tokio::task::yield_now().await;
                 }
-            }
-            if orders.stop && ready.is_empty() {
-                break;
-            }
+            });
         }
-        // One call, then the next plugin's turn. A slot that panicked may have more to do.
-        if let Some(number) = ready.pop_front()
-            && let Some(Some(slot)) = slots.get_mut(number)
-            && guarded(|| at_once(slot.step())).is_none_or(|step| step == Some(true))
-        {
-            ready.push_back(number);
-        }
-    }
-    for slot in slots.iter_mut().flatten() {
-        guarded(|| at_once(slot.stop()));
-    }
-}
-
-/// `None` after a panic.
-fn guarded<T>(f: impl FnOnce() -> T) -> Option<T> {
-    panic::contained(f).inspect_err(|panic| panic::report("a worker", panic)).ok()
-}
-
-/// The result of a future that does not wait. Slots in the synchronous lane never do.
-pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
+        open.send(()).unwrap();
+        drop((told, worker));
+        let turns: Vec<_> = turns.iter().collect();
+        assert_eq!(turns, [('a', 0), ('b', 0), ('c', 0), ('a', 1), ('c', 1), ('a', 2), ('c', 2)]);
     }
 }

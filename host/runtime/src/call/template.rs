@@ -1,0 +1,162 @@
+//! A component that is ready to be instantiated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::call::fault::{Fault, lifecycle_failure, too_long};
+use crate::call::guest::{BatchIn, BatchOut, Entry, EventIn, Guest, LIFECYCLE_BUDGET, SingleIn, SingleOut, begin};
+use crate::call::lane::Lane;
+use crate::host::Linkers;
+use crate::host::context::Context;
+use crate::host::state::{EFFECT_BYTES_MAX, HostState};
+use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
+use crate::load::manifest::Handlers;
+use crate::options::PluginOptions;
+
+/// A linked component, and where its entry points are.
+pub(crate) struct Template {
+    pre: InstancePre<HostState>,
+    entry: EntryIndex,
+    lifecycle: LifecycleIndex,
+    lane: Lane,
+    context: Arc<Context>,
+    options: PluginOptions,
+}
+
+#[derive(Clone, Copy)]
+enum EntryIndex {
+    Batch(ComponentExportIndex),
+    Single { handle: ComponentExportIndex, event: Option<ComponentExportIndex> },
+}
+
+struct LifecycleIndex {
+    describe: ComponentExportIndex,
+    start: ComponentExportIndex,
+    stop: ComponentExportIndex,
+}
+
+impl Template {
+    /// Links a component; `timers` end the naps of one that waits. The error names the import or export that does not fit.
+    pub(crate) fn new(
+        linkers: &Linkers,
+        component: &Component,
+        context: Arc<Context>,
+        options: PluginOptions,
+        timers: &Handle,
+    ) -> Result<Self, String> {
+        let lane = Lane::of(component, timers);
+        let pre = linkers.of(&lane).instantiate_pre(component).map_err(|e| format!("{e:#}"))?;
+        let find = |interface: &str, function: &str| {
+            let interface = component.get_export_index(None, interface)?;
+            component.get_export_index(Some(&interface), function)
+        };
+        let need = |interface: &str, function: &str| {
+            find(interface, function).ok_or_else(|| format!("interface `{interface}` has no function `{function}`"))
+        };
+        let entry = match find(BATCH_HANDLER, "handle-batch") {
+            Some(index) => EntryIndex::Batch(index),
+            None => EntryIndex::Single { handle: need(HANDLER, "handle")?, event: find(EVENT_HANDLER, "handle-event") },
+        };
+        let lifecycle =
+            LifecycleIndex { describe: need(LIFECYCLE, "describe")?, start: need(LIFECYCLE, "start")?, stop: need(LIFECYCLE, "stop")? };
+        Ok(Self { pre, entry, lifecycle, lane, context, options })
+    }
+
+    /// How it is called.
+    pub(crate) const fn handlers(&self) -> Handlers {
+        match self.entry {
+            EntryIndex::Batch(_) => Handlers::Batch,
+            EntryIndex::Single { event, .. } => Handlers::Single { events: event.is_some() },
+        }
+    }
+
+    /// Whether its calls may wait.
+    pub(crate) const fn waits(&self) -> bool {
+        self.lane.waits()
+    }
+
+    fn store(&self) -> Store<HostState> {
+        let mut store = Store::new(self.pre.engine(), HostState::new(&self.context, &self.options));
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(EFFECT_BYTES_MAX);
+        match self.lane {
+            Lane::Sync => store.epoch_deadline_callback(|mut cx| {
+                Ok(cx.data_mut().meter.strike().map_or(UpdateDeadline::Interrupt, UpdateDeadline::Continue))
+            }),
+            Lane::Waiting(_) => store.epoch_deadline_callback(|mut cx| {
+                Ok(match cx.data_mut().meter.left() {
+                    None => UpdateDeadline::Interrupt,
+                    Some(_) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+                })
+            }),
+        }
+        begin(&mut store, LIFECYCLE_BUDGET);
+        store
+    }
+
+    /// How long a function of `lifecycle` may take with all its waiting.
+    fn lifecycle_wait(&self) -> Duration {
+        self.options.wait_timeout.max(LIFECYCLE_BUDGET)
+    }
+
+    /// What the plugin says of itself, from an instance that is thrown away.
+    pub(crate) async fn describe(&self) -> Result<String, String> {
+        let Self { pre, lane, lifecycle, .. } = self;
+        let (mut store, wait) = (self.store(), self.lifecycle_wait());
+        let describe = async {
+            let instance = lane.instantiate(pre, &mut store).await?;
+            let describe = instance.get_typed_func::<(), (String,)>(&mut store, lifecycle.describe)?;
+            lane.call(describe, &mut store, ()).await
+        };
+        match lane.bounded(wait, describe).await {
+            Some(Ok((text,))) => Ok(text),
+            Some(Err(error)) => Err(lifecycle_failure("describe", &error, LIFECYCLE_BUDGET, store.data())),
+            None => Err(too_long("describe", wait)),
+        }
+    }
+
+    /// A new instance, started.
+    pub(crate) async fn instantiate(&self) -> Result<Guest, Fault> {
+        let Self { pre, lane, lifecycle, .. } = self;
+        let (mut store, wait) = (self.store(), self.lifecycle_wait());
+        let start = async {
+            let instance = lane.instantiate(pre, &mut store).await?;
+            let start = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, lifecycle.start)?;
+            Ok((instance, lane.call(start, &mut store, ()).await?.0))
+        };
+        match lane.bounded(wait, start).await {
+            Some(started) => self.guest(store, started),
+            None => Err(Fault::Start(too_long("start", wait))),
+        }
+    }
+
+    /// Starts an instance, to see whether it can be done, and ends it.
+    pub(crate) async fn try_start(&self) -> Result<(), Fault> {
+        drop(self.instantiate().await?.stop().await);
+        Ok(())
+    }
+
+    /// An instance that may have started, with its entry points.
+    fn guest(&self, mut store: Store<HostState>, started: wasmtime::Result<(Instance, Result<(), String>)>) -> Result<Guest, Fault> {
+        let (instance, answer) = started.map_err(|e| Fault::Start(lifecycle_failure("start", &e, LIFECYCLE_BUDGET, store.data())))?;
+        answer.map_err(|e| Fault::Start(format!("`start` answered: {e}")))?;
+        let failed = |e: wasmtime::Error| Fault::Start(format!("{e:#}"));
+        let entry = match self.entry {
+            EntryIndex::Batch(index) => {
+                Entry::Batch(*instance.get_typed_func::<BatchIn<'_>, BatchOut>(&mut store, index).map_err(failed)?.func())
+            }
+            EntryIndex::Single { handle, event } => {
+                let handle = *instance.get_typed_func::<SingleIn<'_>, SingleOut>(&mut store, handle).map_err(failed)?.func();
+                let event = event.map(|event| instance.get_typed_func::<EventIn<'_>, ()>(&mut store, event).map(|f| *f.func()));
+                Entry::Single { handle, event: event.transpose().map_err(failed)? }
+            }
+        };
+        let stop = instance.get_typed_func(&mut store, self.lifecycle.stop).map_err(failed)?;
+        let PluginOptions { call_budget: budget, wait_timeout: wait, .. } = self.options;
+        Ok(Guest { store, entry, stop, lane: self.lane.clone(), budget, wait })
+    }
+}

@@ -1,0 +1,63 @@
+//! What handles requests: a component, or a function that is linked in; and how to make one.
+
+use crate::call::fault::Fault;
+use crate::call::guest::Guest;
+use crate::call::template::Template;
+
+/// A handler that is linked into the binary: request records in (they may be changed in place), effect records out. The benchmark
+/// uses it to tell what the sandbox costs.
+pub type NativeHandler = fn(&mut [u8], &mut Vec<u8>);
+
+/// The code of a plugin, which instances are made of.
+pub(crate) enum Code {
+    Wasm(Box<Template>),
+    Native(NativeHandler),
+}
+
+/// One of them.
+pub(crate) enum Instance {
+    Wasm(Box<Guest>),
+    Native(NativeHandler, Vec<u8>),
+}
+
+impl Code {
+    /// A new instance, started.
+    pub(crate) async fn instantiate(&self) -> Result<Instance, Fault> {
+        Ok(match self {
+            Self::Native(handler) => Instance::Native(*handler, Vec::new()),
+            Self::Wasm(template) => Instance::Wasm(Box::new(template.instantiate().await?)),
+        })
+    }
+}
+
+impl Instance {
+    /// Handles request records and returns effect records.
+    pub(crate) async fn call(&mut self, requests: &[u8]) -> Result<Vec<u8>, Fault> {
+        match self {
+            Self::Wasm(guest) => guest.call(requests).await,
+            Self::Native(handler, memory) => {
+                memory.clear();
+                memory.extend_from_slice(requests);
+                let mut list = Vec::with_capacity(requests.len());
+                handler(memory, &mut list);
+                Ok(list)
+            }
+        }
+    }
+
+    /// Bytes of all memories and tables.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Wasm(guest) => guest.memory_bytes(),
+            Self::Native(..) => 0,
+        }
+    }
+
+    /// Ends it in good order, or says why it did not end so.
+    pub(crate) async fn stop(self) -> Result<(), String> {
+        match self {
+            Self::Wasm(guest) => guest.stop().await,
+            Self::Native(..) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! A version: what of a plugin changes when its code is replaced.
+
+use duet_core::RequestKind;
+
+use crate::load::cache::Source;
+use crate::load::manifest::Manifest;
+use crate::options::PluginOptions;
+use crate::serve::health::Health;
+use crate::serve::instance::Code;
+
+/// Code, what it says of itself, how it is to be run, and how it does.
+pub(crate) struct Version {
+    /// Of the file; `None` for code that is linked in.
+    pub(crate) source: Option<Source>,
+    pub(crate) manifest: Manifest,
+    /// Those of the manifest.
+    pub(crate) events: Vec<RequestKind>,
+    pub(crate) options: PluginOptions,
+    pub(crate) health: Health,
+    pub(crate) code: Code,
+}
+
+impl Version {
+    pub(crate) fn new(source: Option<Source>, manifest: Manifest, options: PluginOptions, code: Code) -> Self {
+        Self { source, events: manifest.events(), manifest, health: Health::new(&options), options, code }
+    }
+}
