@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod contract;
 pub(crate) mod manifest;
+pub(crate) mod world;
 
 use std::fs::File;
 use std::io::Read;
@@ -26,7 +27,8 @@ use crate::host::log::one_line;
 use crate::load::cache::{Cache, Source};
 use crate::load::check::{CheckError, check};
 use crate::load::compile::{CompileError, compile};
-use crate::load::manifest::{Handlers, Manifest, ManifestError};
+use crate::load::manifest::{Manifest, ManifestError};
+use crate::load::world::Handlers;
 use crate::options::{PluginOptions, RuntimeOptions};
 use crate::panic::contained;
 

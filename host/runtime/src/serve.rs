@@ -19,7 +19,8 @@ use std::task::Waker;
 use duet_core::{Directory, Dispatch, Egress, Full, Mutex, PluginEntry, PublishError, Registry, Requests};
 
 use crate::call::lane::wait_here;
-use crate::load::manifest::{Handlers, Manifest};
+use crate::load::manifest::Manifest;
+use crate::load::world::Handlers;
 use crate::load::{LoadError, Loaded, Loader, Reason, every};
 use crate::options::{Instances, PluginOptions, RuntimeOptions};
 use crate::panic::contained;

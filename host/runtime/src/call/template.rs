@@ -14,7 +14,7 @@ use crate::host::Linkers;
 use crate::host::context::Context;
 use crate::host::state::{EFFECT_BYTES_MAX, HostState};
 use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
-use crate::load::manifest::Handlers;
+use crate::load::world::{Handlers, world_of};
 use crate::options::PluginOptions;
 
 /// A linked component, and where its entry points are.
@@ -50,16 +50,18 @@ impl Template {
     ) -> Result<Self, String> {
         let lane = Lane::of(component, timers);
         let pre = linkers.of(&lane).instantiate_pre(component).map_err(|e| format!("{e:#}"))?;
-        let find = |interface: &str, function: &str| {
-            let interface = component.get_export_index(None, interface)?;
-            component.get_export_index(Some(&interface), function)
-        };
         let need = |interface: &str, function: &str| {
-            find(interface, function).ok_or_else(|| format!("interface `{interface}` has no function `{function}`"))
+            let found = component.get_export_index(None, interface).and_then(|at| component.get_export_index(Some(&at), function));
+            found.ok_or_else(|| format!("interface `{interface}` has no function `{function}`"))
         };
-        let entry = match find(BATCH_HANDLER, "handle-batch") {
-            Some(index) => EntryIndex::Batch(index),
-            None => EntryIndex::Single { handle: need(HANDLER, "handle")?, event: find(EVENT_HANDLER, "handle-event") },
+        let world = world_of(|interface| component.get_export_index(None, interface).is_some());
+        let handlers = world.map_err(|_| "it is of no world that this host serves".to_owned())?.handlers;
+        let entry = match handlers {
+            Handlers::Batch => EntryIndex::Batch(need(BATCH_HANDLER, "handle-batch")?),
+            Handlers::Single { events } => EntryIndex::Single {
+                handle: need(HANDLER, "handle")?,
+                event: events.then(|| need(EVENT_HANDLER, "handle-event")).transpose()?,
+            },
         };
         let lifecycle =
             LifecycleIndex { describe: need(LIFECYCLE, "describe")?, start: need(LIFECYCLE, "start")?, stop: need(LIFECYCLE, "stop")? };

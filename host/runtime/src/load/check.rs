@@ -4,10 +4,11 @@ use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
-use crate::load::contract::{BATCH_HANDLER, CONTRACT, EVENT_HANDLER, HANDLER, LIFECYCLE, Signature, WIT, functions, is_compatible};
+use crate::load::contract::{CONTRACT, Signature, WIT, functions, is_compatible};
+use crate::load::world::world_of;
 
 /// All that decides what passes, so that code which an older version let pass is not taken from the cache.
-pub(crate) const CHECKS: (&str, &str, [&str; 3]) = (include_str!("check.rs"), include_str!("contract.rs"), WIT);
+pub(crate) const CHECKS: ([&str; 3], [&str; 3]) = ([include_str!("check.rs"), include_str!("contract.rs"), include_str!("world.rs")], WIT);
 
 /// Interfaces a plugin may import, without version.
 pub(crate) const IMPORTS: [&str; 7] = [
@@ -33,8 +34,8 @@ pub(crate) enum CheckError {
     Invalid(String),
     #[error("function {index} has {bytes} bytes, the limit is {limit}; split it, or raise `runtime.function_bytes_max`")]
     LargeFunction { index: usize, bytes: usize, limit: usize },
-    #[error("it does not export `{0}`; build it against world `game` of duet:plugin@{CONTRACT} (found: {1})")]
-    MissingExport(&'static str, String),
+    #[error("it does not export `{export}`; build it against world `{world}` of duet:plugin@{CONTRACT} (found: {found})")]
+    MissingExport { export: &'static str, world: &'static str, found: String },
     #[error("it imports `{0}`, which this host does not offer; it offers duet:plugin@{CONTRACT} ({offered}) and WASI 0.2 without files and sockets", offered = offered())]
     UnknownImport(String),
     #[error(
@@ -125,21 +126,17 @@ fn outline(bytes: &[u8], function_bytes_max: usize, problems: &mut Vec<CheckErro
 
 fn check_names(outline: &Outline, problems: &mut Vec<CheckError>) {
     let found = || if outline.exports.is_empty() { "no exports".to_owned() } else { outline.exports.join(", ") };
-    if outline.export(LIFECYCLE).is_none() {
-        problems.push(CheckError::MissingExport(LIFECYCLE, found()));
-    }
-    if outline.export(BATCH_HANDLER).is_none() && outline.export(HANDLER).is_none() {
-        problems.push(CheckError::MissingExport(BATCH_HANDLER, found()));
+    if let Err(Some((world, missing))) = world_of(|interface| outline.export(interface).is_some()) {
+        problems.extend(missing.into_iter().map(|export| CheckError::MissingExport { export, world: world.name, found: found() }));
     }
     problems.extend(outline.imports.iter().filter(|name| !is_offered(name)).cloned().map(CheckError::UnknownImport));
 }
 
 /// Compares the functions that will be called, and those of the host that can be, with the contract.
 fn check_types(outline: &Outline, types: TypesRef<'_>, problems: &mut Vec<CheckError>) {
-    // With both handlers the batch handler is called, and gets the events, too.
-    let called: &[&str] =
-        if outline.export(BATCH_HANDLER).is_some() { &[LIFECYCLE, BATCH_HANDLER] } else { &[LIFECYCLE, HANDLER, EVENT_HANDLER] };
-    for interface in called {
+    // Of a file that fits none, what it has of the nearest.
+    let world = world_of(|interface| outline.export(interface).is_some()).or_else(|nearest| nearest.map(|(world, _)| world).ok_or(()));
+    for interface in world.map_or(&[][..], |world| world.exports) {
         let Some(name) = outline.export(interface) else { continue };
         let item = types.component_item_for_export(name).map(|item| item.ty);
         let exported = item.map_or_else(Vec::new, |ty| functions_of(types, ty));

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::host::log::one_line;
+use crate::load::world::Handlers;
 
 /// Most routes of one plugin.
 const ROUTES_MAX: usize = 4096;
@@ -78,18 +79,6 @@ fn listed(routes: &[i32]) -> String {
     let shown: Vec<String> = routes.iter().take(32).map(ToString::to_string).collect();
     let more = if routes.len() > shown.len() { " and more" } else { "" };
     format!("route{} {}{more}", if routes.len() == 1 { "" } else { "s" }, shown.join(", "))
-}
-
-/// What a plugin exports to be called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Handlers {
-    /// `batch-handler`, which gets events, too.
-    Batch,
-    /// `handler`.
-    Single {
-        /// And `event-handler`.
-        events: bool,
-    },
 }
 
 impl Manifest {

@@ -288,7 +288,8 @@ mod tests {
     use crate::host::Linkers;
     use crate::host::context::Context;
     use crate::load::contract::CONTRACT;
-    use crate::load::manifest::{Handlers, Manifest};
+    use crate::load::manifest::Manifest;
+    use crate::load::world::Handlers;
     use crate::options::PluginOptions;
     use crate::serve::instance::Code;
     use crate::serve::seat::Seat;
