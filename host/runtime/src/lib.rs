@@ -17,4 +17,6 @@ pub use self::load::manifest::Manifest;
 pub use self::load::{LoadError, Loaded, Loader};
 pub use self::options::{Affinity, Instances, PluginOptions, RuntimeOptions};
 pub use self::serve::Runtime;
+pub use self::serve::counters::Counts;
 pub use self::serve::instance::NativeHandler;
+pub use self::serve::snapshot::PluginSnapshot;

@@ -1,6 +1,7 @@
 //! Serving: the runtime, which places plugins, and the way of a request through router, inbox and worker to its instance.
 
 pub(crate) mod batch;
+pub(crate) mod counters;
 pub(crate) mod executor;
 pub(crate) mod health;
 pub(crate) mod inbox;
@@ -9,6 +10,7 @@ pub(crate) mod plugin;
 pub(crate) mod router;
 pub(crate) mod seat;
 pub(crate) mod slot;
+pub(crate) mod snapshot;
 pub(crate) mod version;
 pub(crate) mod worker;
 
@@ -32,6 +34,7 @@ use crate::serve::plugin::Plugin;
 use crate::serve::router::Router;
 use crate::serve::seat::Seat;
 use crate::serve::slot::{Gate, Slot};
+use crate::serve::snapshot::PluginSnapshot;
 use crate::serve::version::Version;
 
 /// Runs the plugins of a process.
@@ -85,7 +88,8 @@ impl Runtime {
     pub fn serve(&self, loaded: Loaded) -> Result<(), LoadError> {
         let _underway = self.loader.underway();
         let Loaded { name, manifest, file, source, options, template, .. } = loaded;
-        let version = Version::new(Some(source), manifest, options, Code::Wasm(Box::new(template)));
+        let instances = self.instances(&options);
+        let version = Version::new(Some(source), manifest, options, Code::Wasm(Box::new(template)), instances);
         // Whoever loads plugins goes on with the next one.
         contained(|| self.place(&name, version))
             .unwrap_or_else(|panic| Err(Reason::Panic(panic)))
@@ -98,7 +102,8 @@ impl Runtime {
     /// As [`Self::serve`], and if the manifest is none.
     pub fn serve_native(&self, name: &str, manifest: &str, handler: NativeHandler, options: PluginOptions) -> Result<(), LoadError> {
         let manifest = Manifest::parse(manifest, Handlers::Batch).map_err(|e| LoadError::all(Path::new(name), every(e)))?;
-        let version = Version::new(None, manifest, options, Code::Native(handler));
+        let instances = self.instances(&options);
+        let version = Version::new(None, manifest, options, Code::Native(handler), instances);
         self.place(name, version).map_err(|e| LoadError::new(Path::new(name), e))
     }
 
@@ -114,7 +119,7 @@ impl Runtime {
                 return Err(PublishError { route: entry.route, holder: Arc::clone(&holder.seat.name) }.into());
             }
         }
-        let count = self.instances(&version.options);
+        let count = version.counters.len();
         let inboxes = (0..count).map(|_| Inbox::new(self.options.queue_messages, self.options.queue_bytes)).collect();
         let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new(name, inboxes)), version });
         for slot in self.start(&plugin)? {
@@ -140,11 +145,11 @@ impl Runtime {
     fn start(&self, plugin: &Arc<Plugin>) -> Result<Vec<Slot>, Reason> {
         let limits = BatchLimits { messages: self.options.batch_messages.clamp(1, 64), bytes: self.options.batch_bytes };
         let mut slots = Vec::with_capacity(plugin.seat.inboxes.len());
-        for inbox in &plugin.seat.inboxes {
+        for (inbox, counters) in plugin.seat.inboxes.iter().zip(&plugin.version.counters) {
             if self.loader.is_stopped() {
                 return Err(Reason::Stopped);
             }
-            let mut slot = Slot::new(Arc::clone(plugin), Arc::clone(inbox), limits, self.gate.clone());
+            let mut slot = Slot::new(Arc::clone(plugin), Arc::clone(inbox), Arc::clone(counters), limits, self.gate.clone());
             wait_here(slot.warm()).map_err(|e| Reason::Start(e.to_string()))?;
             slots.push(slot);
         }
@@ -166,6 +171,11 @@ impl Runtime {
             return Err(Reason::Stopped);
         }
         Ok(())
+    }
+
+    /// What all plugins did so far, and how they do now.
+    pub fn snapshot(&self) -> Vec<PluginSnapshot> {
+        self.router.plugins().iter().map(|plugin| PluginSnapshot::of(plugin)).collect()
     }
 
     /// Says whether plugins are still being loaded: until they are, clients learn of an unknown route that it may come.

@@ -54,6 +54,7 @@ fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime,
     })?;
     let Started { runtime, sessions, .. } = started;
     runtime.withdraw_all();
+    tell(&runtime);
     let done = if let Some(deadline) = drained {
         // The tasks hold the plugins; these can only stop in good order once they are gone.
         io.shutdown_timeout(SHUTDOWN);
@@ -72,6 +73,23 @@ fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime,
         CloseReason::ALL.iter().filter(|r| stats.closed(**r) > 0).map(|r| format!("{}={}", r.name(), stats.closed(*r))).collect();
     tracing::info!(accepted = stats.accepted(), closed = closed.join(" "), refused = refusals::all(stats), "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What each plugin did.
+fn tell(runtime: &Runtime) {
+    for plugin in runtime.snapshot() {
+        let total = plugin.total();
+        tracing::debug!(
+            plugin = plugin.name,
+            version = plugin.version,
+            calls = plugin.calls,
+            requests = total.requests,
+            errors = total.errors,
+            faults = plugin.faults,
+            guest_time = ?total.guest_time,
+            "plugin withdrawn"
+        );
+    }
 }
 
 fn announce(started: &Started, gateway: &Gateway, io_threads: usize, begun: Instant) {

@@ -1,5 +1,6 @@
 //! The folder of compiled plugins. Only code that this host compiled itself is ever taken from it.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
@@ -49,6 +50,12 @@ impl Source {
     }
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// The folder, checked. Several servers may share one.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -77,8 +84,7 @@ impl Cache {
 
     /// Where the compiled form of a file is, if it is there.
     fn path_of(&self, source: Source) -> PathBuf {
-        let hash: String = source.0.iter().map(|b| format!("{b:02x}")).collect();
-        self.folder.join(format!("{hash}-{:016x}.{EXTENSION}", self.engine_hash))
+        self.folder.join(format!("{source}-{:016x}.{EXTENSION}", self.engine_hash))
     }
 
     /// The compiled form of a file. `None` if it is missing, or anything about it is in doubt.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use duet_core::packed::RequestIter;
-use duet_core::{Directory, Egress, ErrorCode, Requests};
+use duet_core::{Action, Directory, Egress, ErrorCode, Requests};
 
 use crate::call::engine::TICK;
 use crate::call::fault::Fault;
@@ -13,6 +13,7 @@ use crate::host::log::one_line;
 use crate::host::state::RECEIVERS_MAX;
 use crate::panic::{contained, contained_async, report};
 use crate::serve::batch::{BatchLimits, Pending, Slice};
+use crate::serve::counters::{Counters, Ended};
 use crate::serve::inbox::Inbox;
 use crate::serve::instance::Instance;
 use crate::serve::plugin::{Plugin, checked, refuse};
@@ -21,6 +22,7 @@ use crate::serve::plugin::{Plugin, checked, refuse};
 pub(crate) struct Slot {
     plugin: Arc<Plugin>,
     inbox: Arc<Inbox>,
+    counters: Arc<Counters>,
     instance: Option<Instance>,
     pending: Pending,
     limits: BatchLimits,
@@ -50,10 +52,11 @@ pub(crate) struct Gate {
 const SLOW_CALL: Duration = TICK;
 
 impl Slot {
-    pub(crate) fn new(plugin: Arc<Plugin>, inbox: Arc<Inbox>, limits: BatchLimits, gate: Gate) -> Self {
+    pub(crate) fn new(plugin: Arc<Plugin>, inbox: Arc<Inbox>, counters: Arc<Counters>, limits: BatchLimits, gate: Gate) -> Self {
         Self {
             plugin,
             inbox,
+            counters,
             instance: None,
             pending: Pending::default(),
             limits,
@@ -173,8 +176,11 @@ impl Slot {
     }
 
     async fn handle(&mut self, requests: &[u8], messages: usize, now: Instant) {
-        let Err(fault) = self.call(requests, now).await else { return };
-        if messages == 1 || matches!(fault, Fault::Gate(_)) {
+        let called = self.call(requests, now).await;
+        let is_final = messages == 1 || matches!(called, Err(Fault::Gate(_)));
+        self.count(requests, messages, called.is_err(), is_final);
+        let Err(fault) = called else { return };
+        if is_final {
             self.failed(requests, &fault);
             return;
         }
@@ -189,7 +195,11 @@ impl Slot {
             let alone = rest.get(..rest.len() - iter.rest().len()).unwrap_or_default();
             if self.plugin.is_quarantined() {
                 self.refuse(alone, ErrorCode::UNAVAILABLE);
-            } else if let Err(fault) = self.call(alone, Instant::now()).await {
+                continue;
+            }
+            let called = self.call(alone, Instant::now()).await;
+            self.count(alone, 1, called.is_err(), true);
+            if let Err(fault) = called {
                 to_blame = true;
                 self.failed(alone, &fault);
             }
@@ -231,6 +241,9 @@ impl Slot {
         let applied = contained(|| {
             let (effects, receivers) = checked(&**directory, requests, list)?;
             egress.apply(&effects);
+            for effect in effects.iter().filter(|effect| matches!(effect.action, Action::Error(..))) {
+                self.counters.error(effect.origin.route);
+            }
             Ok(receivers)
         });
         self.receivers = applied.unwrap_or_else(|panic| Err(Fault::Gate(panic)))?;
@@ -244,6 +257,16 @@ impl Slot {
             Some(instance) => instance.call(requests).await,
             None => Err(Fault::Start("there is none".to_owned())),
         }
+    }
+
+    /// Counts the call that was made last.
+    fn count(&self, requests: &[u8], messages: usize, is_fault: bool, is_final: bool) {
+        let ended = match (is_fault, is_final) {
+            (false, _) => Ended::Well,
+            (true, true) => Ended::InFault,
+            (true, false) => Ended::ToBeRepeated,
+        };
+        self.counters.call(requests, messages, self.guest_time, ended);
     }
 
     fn failed(&self, requests: &[u8], fault: &Fault) {
@@ -279,7 +302,7 @@ mod tests {
     use std::sync::Mutex;
     use std::task::{Context as TaskContext, Poll, Waker};
 
-    use duet_core::{Action, ConnId, Effect, Request, RequestKind, Route, Seq};
+    use duet_core::{ConnId, Effect, Request, RequestKind, Route, Seq};
     use duet_testkit::Nobody;
     use wasmtime::component::Component;
 
@@ -350,10 +373,11 @@ mod tests {
         let template = Template::new(&linkers, &component, context, options.clone(), timers.handle()).unwrap();
         let manifest = Manifest::parse(r#"{"name":"test","version":"1","routes":[]}"#, Handlers::Single { events: false }).unwrap();
         let inbox = Inbox::new(100, 1 << 20);
-        let version = Version::new(None, manifest, options, Code::Wasm(Box::new(template)));
+        let version = Version::new(None, manifest, options, Code::Wasm(Box::new(template)), 1);
+        let counters = version.counters.first().map(Arc::clone).unwrap();
         let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new("test", vec![Arc::clone(&inbox)])), version });
         let limits = BatchLimits { messages: 32, bytes: 1 << 16 };
-        (Slot::new(plugin, inbox, limits, Gate { egress: Arc::clone(&codes) as _, directory }), codes)
+        (Slot::new(plugin, inbox, counters, limits, Gate { egress: Arc::clone(&codes) as _, directory }), codes)
     }
 
     /// What messages on these routes are answered, all in one read.

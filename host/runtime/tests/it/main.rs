@@ -11,6 +11,7 @@
 mod affinity;
 mod budget;
 mod cache;
+mod counters;
 mod effects;
 mod events;
 mod fan_out;

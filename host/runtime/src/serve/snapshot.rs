@@ -1,0 +1,58 @@
+//! What plugins did so far and how they do now, for operators.
+
+use duet_core::Route;
+
+use crate::serve::counters::Counts;
+use crate::serve::plugin::Plugin;
+
+/// One plugin.
+#[derive(Clone, Debug)]
+pub struct PluginSnapshot {
+    /// Its name.
+    pub name: String,
+    /// The version it says it is.
+    pub version: String,
+    /// The hash of its file in hex; `None` for code that is linked in.
+    pub hash: Option<String>,
+    /// Requests that were taken and are not handled, for each instance.
+    pub in_flight: Vec<usize>,
+    /// Calls of all instances.
+    pub calls: u64,
+    /// Faults: each counts once, however many requests failed by it.
+    pub faults: u64,
+    /// Whether it is out of service now.
+    pub is_quarantined: bool,
+    /// Counts of each route, in order, and of all events, which have none.
+    pub routes: Vec<(Option<Route>, Counts)>,
+}
+
+impl PluginSnapshot {
+    pub(crate) fn of(plugin: &Plugin) -> Self {
+        let version = &plugin.version;
+        let mut routes: Vec<(Option<Route>, Counts)> = Vec::new();
+        for instance in &version.counters {
+            routes.resize(instance.counts().count(), (None, Counts::default()));
+            for ((route, sum), (of, counts)) in routes.iter_mut().zip(instance.counts()) {
+                *route = of;
+                sum.add(counts);
+            }
+        }
+        Self {
+            name: plugin.seat.name.to_string(),
+            version: version.manifest.version.clone(),
+            hash: version.source.map(|source| source.to_string()),
+            in_flight: plugin.seat.inboxes.iter().map(|inbox| inbox.in_flight()).collect(),
+            calls: version.counters.iter().map(|instance| instance.calls()).sum(),
+            faults: version.health.faults(),
+            is_quarantined: plugin.is_quarantined(),
+            routes,
+        }
+    }
+
+    /// All routes and events together.
+    pub fn total(&self) -> Counts {
+        let mut total = Counts::default();
+        self.routes.iter().for_each(|(_, counts)| total.add(*counts));
+        total
+    }
+}
