@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic: that is how they fail")]
 
 mod arrows;
+mod circles;
 mod fixtures;
 mod names;
 mod pages;
