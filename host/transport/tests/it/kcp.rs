@@ -9,6 +9,7 @@ mod limits;
 mod loss;
 mod measure;
 mod network;
+mod panics;
 mod proof;
 mod raw;
 mod relay;
