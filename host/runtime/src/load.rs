@@ -87,6 +87,8 @@ pub(crate) enum Reason {
     Describe(String),
     #[error("{0}")]
     Start(String),
+    #[error("an instance does not end in good order: {0}")]
+    Stop(String),
     #[error("its configuration is not a JSON object: {0}")]
     Config(#[from] serde_json::Error),
     #[error(transparent)]
@@ -131,6 +133,8 @@ pub struct Loaded {
     pub batch: bool,
     /// How long loading took.
     pub time: Duration,
+    /// Why the instance that [`Loader::check`] started did not end in good order. Such a plugin is served.
+    pub ends_badly: Option<String>,
     pub(crate) file: PathBuf,
     pub(crate) source: Source,
     pub(crate) options: PluginOptions,
@@ -195,7 +199,7 @@ impl Loader {
         self.guarded(file, options, false)
     }
 
-    /// Loads one file and starts an instance, which is thrown away: what serving it would do, short of its routes.
+    /// Loads one file, starts an instance and ends it: what serving it would do, short of its routes.
     ///
     /// # Errors
     /// [`LoadError`] with everything that is wrong, as far as it can be found.
@@ -227,17 +231,17 @@ impl Loader {
         let handlers = template.handlers();
         let described = wait_here(template.describe()).map_err(|text| only(Reason::Describe(text)));
         let manifest = described.and_then(|text| Manifest::parse(&text, handlers).map_err(every));
-        let started = if start { wait_here(template.try_start()) } else { Ok(()) };
-        let manifest = match (manifest, started.map_err(|fault| Reason::Start(fault.to_string()))) {
-            (Ok(manifest), Ok(())) => manifest,
+        let started = if start { wait_here(template.try_start()) } else { Ok(None) };
+        let (manifest, ends_badly) = match (manifest, started.map_err(|fault| Reason::Start(fault.to_string()))) {
+            (Ok(manifest), Ok(ends_badly)) => (manifest, ends_badly.as_deref().map(one_line)),
             (Ok(_), Err(reason)) => return Err(vec![reason]),
             (Err(mut reasons), started) => {
-                reasons.extend(started.err());
+                reasons.extend(started.map_or_else(Some, |ends_badly| ends_badly.map(Reason::Stop)));
                 return Err(reasons);
             }
         };
         let batch = handlers == Handlers::Batch;
-        Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), file: file.to_owned(), source, options, template })
+        Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), ends_badly, file: file.to_owned(), source, options, template })
     }
 
     /// The compiled form of a file, its hash, and whether it was in the cache.

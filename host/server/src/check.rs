@@ -14,7 +14,7 @@ use crate::cli::{CheckArguments, CompileArguments};
 use crate::settings::{PluginSettings, Settings};
 use crate::{drop_folder, output, wiring};
 
-/// Loads and starts a file as the server would, short of serving it, and says all that is wrong with it.
+/// Loads, starts and ends a file as the server would, short of serving it, and says all that is wrong with it.
 pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     let settings = match Settings::load(arguments.config.as_deref()) {
         Ok(settings) => settings,
@@ -51,6 +51,7 @@ fn report(settings: &Settings, file: &Path, own: &PluginSettings, loaded: &Loade
     let routes: Vec<String> = loaded.manifest.routes().iter().map(|r| r.route.to_string()).collect();
     let calls = if loaded.batch { "packed batches" } else { "one message a call" };
     let mut warnings = drop_folder::warnings(settings, own, loaded);
+    warnings.extend(loaded.ends_badly.as_ref().map(|why| format!("an instance does not end in good order: {why}")));
     if file.extension().is_none_or(|e| e != "wasm") {
         warnings.push("its name does not end with `.wasm`, so the server passes it over".to_owned());
     }

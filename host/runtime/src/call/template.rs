@@ -136,10 +136,9 @@ impl Template {
         }
     }
 
-    /// Starts an instance, to see whether it can be done, and ends it.
-    pub(crate) async fn try_start(&self) -> Result<(), Fault> {
-        drop(self.instantiate().await?.stop().await);
-        Ok(())
+    /// Starts an instance and ends it, to see whether that can be done. Why it did not end in good order, if it started.
+    pub(crate) async fn try_start(&self) -> Result<Option<String>, Fault> {
+        Ok(self.instantiate().await?.stop().await.err())
     }
 
     /// An instance that may have started, with its entry points.

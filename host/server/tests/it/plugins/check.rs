@@ -131,6 +131,21 @@ fn a_plugin_whose_describe_never_returns_is_refused_in_time() {
     eprintln!("check: a describe that never returns was refused after {:.1?}", begun.elapsed());
 }
 
+#[test]
+fn a_plugin_whose_stop_fails_or_never_returns_loads_with_a_warning() {
+    for (stop, why) in [("loop", "`stop` ran longer than 1 s"), ("trap", "`stop` failed: wasm trap")] {
+        let desk = Desk::with(&format!("[plugin.single.config]\nstop = \"{stop}\"\n"));
+        let said = desk.check(Path::new(SINGLE));
+        let warning = format!("\nwarning  an instance does not end in good order: {why}");
+        assert!(said.loads && said.text.contains(&warning), "{stop}: {}", said.text);
+    }
+    let twice = "[plugin.single.config]\nstop = \"trap\"\nmanifest = \"garbage\"\n";
+    let said = Desk::with(twice).check(Path::new(SINGLE));
+    assert!(!said.loads && said.text.contains("cannot be read") && said.text.contains("`stop` failed"), "{}", said.text);
+    assert!(!Desk::new().check(Path::new(SINGLE)).text.contains("good order"));
+    eprintln!("check: a stop that loops and one that traps are told, and behind a manifest that cannot be read, too");
+}
+
 /// The hand-written plugin with bytes replaced by as many others.
 fn patched(changes: &[(&[u8], &[u8])]) -> Vec<u8> {
     changes.iter().fold(fs::read(SINGLE).unwrap(), |bytes, (from, to)| super::mutants::patched(&bytes, from, to))
