@@ -9,8 +9,8 @@ use wasmtime::{Trap, WasmBacktrace};
 use crate::call::engine::STACK_BYTES;
 use crate::call::meter::WALL_FACTOR;
 use crate::host::last_words::LastWords;
-use crate::host::memory::Refused;
-use crate::host::state::HostState;
+use crate::host::memory::{INSTANCES_MAX, MEMORIES_MAX, Refused, TABLES_MAX};
+use crate::host::state::{EFFECT_BYTES_MAX, HostState};
 
 /// Frames of a backtrace that are told: who trapped, and who called it.
 const FRAMES_MAX: usize = 3;
@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     #[error("{0}")]
     Trap(String),
     /// It called itself too deeply.
-    #[error("stack of {stack} exhausted: the handler calls itself too deeply; {trap}", stack = size(STACK_BYTES))]
+    #[error("stack of {stack} exhausted: it calls itself too deeply; {trap}", stack = size(STACK_BYTES))]
     Stack { trap: String },
     /// It trapped in a call in which it was refused memory.
     #[error("{grown}; {trap}", grown = grown(refused))]
@@ -51,6 +51,9 @@ pub(crate) enum Fault {
     /// The list of effects contradicts the requests.
     #[error("returned an effect for request {request} of a call with {requests}, a second answer to it, or an answer to an event")]
     Answer { request: usize, requests: usize },
+    /// The list has too many bytes.
+    #[error("returned more than {max} of effects in one call", max = size(EFFECT_BYTES_MAX))]
+    TooManyBytes,
     /// The list is too long.
     #[error("returned more than {0} effects for one request")]
     TooManyEffects(usize),
@@ -69,6 +72,7 @@ impl Fault {
             (Some(Trap::Interrupt), _) if state.meter.starved() => Self::Starved { budget },
             (Some(Trap::Interrupt), _) => Self::Budget(budget),
             (Some(Trap::StackOverflow), _) => Self::Stack { trap: told(error, &state.last_words) },
+            _ if is_too_much(error) => Self::TooManyBytes,
             (_, Some(refused)) => Self::Memory { refused, trap: told(error, &state.last_words) },
             _ => Self::Trap(told(error, &state.last_words)),
         }
@@ -86,6 +90,7 @@ impl Fault {
             | Self::Gate(_)
             | Self::Effects(_)
             | Self::Answer { .. }
+            | Self::TooManyBytes
             | Self::TooManyEffects(_)
             | Self::TooManyReceivers(_) => ErrorCode::PLUGIN_FAULT,
         }
@@ -112,6 +117,9 @@ fn told(error: &wasmtime::Error, last_words: &LastWords) -> String {
     let is_backtrace = |text: &String| text.starts_with("error while executing at wasm backtrace");
     let causes: Vec<String> = error.chain().map(ToString::to_string).filter(|text| !is_backtrace(text)).collect();
     let mut text = causes.join(": ");
+    if let Some(advice) = advice(&text) {
+        text += &format!("; {advice}");
+    }
     let gave_up = error.downcast_ref::<Trap>().is_none_or(|trap| *trap == Trap::UnreachableCodeReached);
     if gave_up && let Some(said) = last_words.take() {
         text = format!("{said} ({text})");
@@ -122,6 +130,25 @@ fn told(error: &wasmtime::Error, last_words: &LastWords) -> String {
         text += &format!("; at {}", frames.join(", called by "));
     }
     text
+}
+
+/// Whether a guest was about to give the host more bytes than one call may. wasmtime keeps the type of that error to itself.
+fn is_too_much(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
+}
+
+/// What to do about a limit that the engine names without saying whose it is.
+fn advice(cause: &str) -> Option<String> {
+    if cause.contains("count too high") {
+        return Some(format!(
+            "a plugin has at most {INSTANCES_MAX} core instances, {MEMORIES_MAX} memories and {TABLES_MAX} tables: link its modules into fewer"
+        ));
+    }
+    cause.contains("mmap failed").then(|| {
+        "the system gives this process no more address space, of which each memory of an instance reserves over 4 GiB: lift `ulimit -v`, \
+         or lower `instances` of the plugin"
+            .to_owned()
+    })
 }
 
 /// Names of functions out of a backtrace: the innermost that are not machinery, or the innermost if all are.

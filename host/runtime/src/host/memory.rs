@@ -5,9 +5,9 @@ use wasmtime::ResourceLimiter;
 use crate::options::PluginOptions;
 
 /// Core instances, memories and tables of one component. Tools make a handful of each.
-const INSTANCES_MAX: usize = 50;
-const MEMORIES_MAX: usize = 10;
-const TABLES_MAX: usize = 50;
+pub(crate) const INSTANCES_MAX: usize = 50;
+pub(crate) const MEMORIES_MAX: usize = 10;
+pub(crate) const TABLES_MAX: usize = 50;
 /// What wasmtime needs for an element of a table.
 const ELEMENT_BYTES: usize = size_of::<usize>();
 

@@ -67,6 +67,33 @@ fn a_fault_for_want_of_memory_or_stack_says_so() {
     assert!(text.contains("unreachable") && !text.contains("memory limit"), "a trap for another reason: {text}");
     let endless = changed("(func $forever (loop $turn (br $turn)))", "(func $forever (call $forever))");
     let text = fault(&rig, "deep", &endless, mib(5), 213, b"");
-    assert!(text.starts_with("stack of 1 MiB exhausted"), "{text}");
+    assert!(text.starts_with("stack of 1 MiB exhausted: it calls itself too deeply"), "{text}");
     eprintln!("memory: 2 faults name their limit, one that has none does not");
+}
+
+#[test]
+fn a_stack_that_overflows_in_describe_or_start_is_said_to_be_theirs() {
+    let rig = Rig::new();
+    let file = rig.file("deep.wasm", changed("(func $forever (loop $turn (br $turn)))", "(func $forever (call $forever))"));
+    for function in ["describe", "start", "stop"] {
+        let options = PluginOptions { config: format!(r#"{{"{function}":"loop"}}"#), ..PluginOptions::default() };
+        let told = match rig.runtime.loader().check(&file, options) {
+            Ok(loaded) => loaded.ends_badly.unwrap(),
+            Err(refused) => refused.to_string(),
+        };
+        assert!(told.contains(&format!("`{function}` failed: stack of 1 MiB exhausted: it calls itself too deeply")), "{told}");
+        assert!(!told.contains("handler"), "{told}");
+    }
+}
+
+#[test]
+fn a_plugin_of_too_many_parts_is_told_how_many_there_may_be() {
+    let rig = Rig::new();
+    let count = |what: &str, of: usize| format!("(core module $Part {what}) {}", "(core instance (instantiate $Part)) ".repeat(of));
+    for (name, parts) in [("memories", count("(memory 1)", 10)), ("instances", count("", 50)), ("tables", count("(table 1 funcref)", 51))] {
+        let file = rig.file(&format!("{name}.wasm"), with(&parts));
+        let refused = rig.serve(&file, PluginOptions::default()).expect_err(name);
+        let advice = "count too high at 11; a plugin has at most 50 core instances, 10 memories and 50 tables: link its modules into fewer";
+        assert!(refused.contains(&advice.replace("11", if name == "memories" { "11" } else { "51" })), "{name}: {refused}");
+    }
 }

@@ -259,6 +259,20 @@ fn a_full_disk_costs_the_cache_and_no_plugin() {
 }
 
 #[test]
+fn a_process_without_address_space_is_told_what_to_do_and_no_plugin_is_blamed() {
+    let desk = Desk::new();
+    assert!(desk.check(Path::new(SINGLE)).loads);
+    // Enough for the program, and not for the 4 GiB that an instance reserves.
+    let script = format!("ulimit -v 3000000; exec {} check --config duet.toml {SINGLE}", env!("CARGO_BIN_EXE_duet"));
+    let output = Command::new("sh").args(["-c", &script]).current_dir(desk.0.path()).output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in ["mmap failed", "no more address space", "lift `ulimit -v`"] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+#[test]
 fn a_damaged_file_in_the_cache_is_compiled_again() {
     let desk = Desk::new();
     let single = Path::new(SINGLE);
