@@ -204,11 +204,12 @@ impl Slot {
                 self.failed(alone, &fault);
             }
         }
-        // Alone, each was within its limits: only the batch was too much. A trap that does not come again is another matter. The memory of
-        // the instance is gone in any case, so the log tells of it.
+        // Alone, each was within its limits: only the batch was too much, in time, memory or bytes, and whoever sends many large requests at
+        // once must not take the plugin out of service. A trap that does not come again is another matter. The memory of the instance is
+        // gone in any case, so the log tells of it.
         if !to_blame {
             self.batch = 1;
-            if matches!(fault, Fault::Trap(_) | Fault::Stack { .. } | Fault::Memory { .. } | Fault::Panic(_)) {
+            if matches!(fault, Fault::Trap(_) | Fault::Stack { .. } | Fault::Panic(_)) {
                 self.plugin.fault(&fault, requests);
             } else {
                 self.plugin.log(&fault, requests);
