@@ -51,8 +51,8 @@ pub(crate) enum Fault {
     /// The list of effects contradicts the requests.
     #[error("returned an effect for request {request} of a call with {requests}, a second answer to it, or an answer to an event")]
     Answer { request: usize, requests: usize },
-    /// The list has too many bytes.
-    #[error("returned more than {max} of effects in one call", max = size(EFFECT_BYTES_MAX))]
+    /// The list of effects, or what an import was given, has too many bytes.
+    #[error("handed more than {max} to the host at once, as the effects of a call or to an import", max = size(EFFECT_BYTES_MAX))]
     TooManyBytes,
     /// The list is too long.
     #[error("returned more than {0} effects for one request")]

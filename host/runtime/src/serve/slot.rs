@@ -298,19 +298,21 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
-    use std::pin::pin;
-    use std::sync::Mutex;
-    use std::task::{Context as TaskContext, Poll, Waker};
+    use std::cell::Cell;
+    use std::sync::{LazyLock, Mutex};
+    use std::task::Waker;
 
     use duet_core::{ConnId, Effect, Request, RequestKind, Route, Seq};
     use duet_testkit::Nobody;
-    use wasmtime::component::Component;
+    use wasmtime::StoreContextMut;
+    use wasmtime::component::types::ComponentFunc;
+    use wasmtime::component::{Component, Val};
 
     use super::*;
     use crate::call::template::Template;
     use crate::host::Linkers;
     use crate::host::context::Context;
+    use crate::host::state::HostState;
     use crate::load::contract::CONTRACT;
     use crate::load::manifest::Manifest;
     use crate::load::world::Handlers;
@@ -318,6 +320,8 @@ mod tests {
     use crate::serve::instance::Code;
     use crate::serve::seat::Seat;
     use crate::serve::version::Version;
+
+    mod wasi;
 
     /// A gate that keeps the codes it is told, 0 for a reply.
     #[derive(Default)]
@@ -359,19 +363,36 @@ mod tests {
     ];
     const SESSIONS: [&str; 7] = ["online", "connection", "uid", "address", "count", "member-count", "members"];
 
+    /// What a plugin that waits is woken by.
+    static TIMERS: LazyLock<tokio::runtime::Runtime> =
+        LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap());
+
+    thread_local! {
+        /// How often an import has panicked on this thread.
+        static PANICS: Cell<usize> = const { Cell::new(0) };
+    }
+
     /// A slot whose plugin has one import that panics.
     fn slot(text: &str, interface: &str, function: &str) -> (Slot, Arc<Codes>) {
+        slot_with(text, &format!("duet:plugin/{interface}@{CONTRACT}"), function)
+    }
+
+    fn slot_with(text: &str, interface: &str, function: &str) -> (Slot, Arc<Codes>) {
         let engine = crate::call::engine::engine().unwrap();
         let mut linkers = Linkers::new(&engine).unwrap();
-        linkers.sync.allow_shadowing(true);
-        let mut instance = linkers.sync.instance(&format!("duet:plugin/{interface}@{CONTRACT}")).unwrap();
-        instance.func_new(function, |_, _, _, _| panic!("injected into an import")).unwrap();
+        for linker in [&mut linkers.sync, &mut linkers.waiting] {
+            linker.allow_shadowing(true);
+            let panics = |_: StoreContextMut<'_, HostState>, _: ComponentFunc, _: &[Val], _: &mut [Val]| {
+                PANICS.set(PANICS.get() + 1);
+                panic!("injected into an import")
+            };
+            linker.instance(interface).unwrap().func_new(function, panics).unwrap();
+        }
         let (codes, directory) = (Arc::<Codes>::default(), Arc::new(Nobody));
         let options = PluginOptions { faults_max: 1000, ..PluginOptions::default() };
         let context = Context::new("test", &options, &(Arc::clone(&directory) as _)).unwrap();
         let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
-        let timers = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let template = Template::new(&linkers, &component, context, options.clone(), timers.handle()).unwrap();
+        let template = Template::new(&linkers, &component, context, options.clone(), TIMERS.handle()).unwrap();
         let manifest = Manifest::parse(r#"{"name":"test","version":"1","routes":[]}"#, Handlers::Single { events: false }).unwrap();
         let inbox = Inbox::new(100, 1 << 20);
         let version = Version::new(None, manifest, options, Code::Wasm(Box::new(template)), 1);
@@ -389,10 +410,9 @@ mod tests {
             requests.push(&Request { kind, conn: ConnId(5), uid: None, route: Route(*route), seq: Seq(seq), body });
         }
         slot.inbox.offer(requests, Waker::noop()).unwrap();
-        while let Poll::Ready(more) = pin!(slot.turn()).poll(&mut TaskContext::from_waker(Waker::noop())) {
-            assert!(more);
+        while slot.inbox.in_flight() > 0 {
+            assert!(TIMERS.block_on(slot.turn()));
         }
-        assert_eq!(slot.inbox.in_flight(), 0);
         std::mem::take(&mut codes.0.lock().unwrap())
     }
 

@@ -15,7 +15,7 @@ fn thread_time() -> Duration {
 }
 
 /// The hand-written plugin, whose route 213 goes round so often and then replies `pushed`.
-fn working(rounds: u64) -> Vec<u8> {
+pub(crate) fn working(rounds: u64) -> Vec<u8> {
     let text = include_str!("../../../testkit/fixtures/single/single.wat");
     let work = format!(
         "(func $forever (local $left i64) (local.set $left (i64.const {rounds}))
@@ -27,7 +27,7 @@ fn working(rounds: u64) -> Vec<u8> {
 }
 
 /// Processor time of one call of route 213, made on this thread.
-fn call(rig: &Rig, file: &std::path::Path, options: PluginOptions) -> (Duration, Result<Vec<u8>, String>) {
+pub(crate) fn call(rig: &Rig, file: &std::path::Path, options: PluginOptions) -> (Duration, Result<Vec<u8>, String>) {
     let mut call = rig.runtime.loader().load(file, options).unwrap().caller().unwrap();
     let list = requests(&[(5, 213, 1, b"")]);
     let begun = thread_time();
@@ -35,7 +35,7 @@ fn call(rig: &Rig, file: &std::path::Path, options: PluginOptions) -> (Duration,
     (thread_time() - begun, answer)
 }
 
-fn budget(milliseconds: u64) -> PluginOptions {
+pub(crate) fn budget(milliseconds: u64) -> PluginOptions {
     PluginOptions { call_budget: Duration::from_millis(milliseconds), ..PluginOptions::default() }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod affinity;
+mod batch_faults;
 mod budget;
 mod cache;
 mod counters;
@@ -17,7 +18,9 @@ mod events;
 mod fan_out;
 mod gate;
 mod imports;
+mod in_flight;
 mod json;
+mod log;
 mod memory;
 mod packed;
 mod panics;
