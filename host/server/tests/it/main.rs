@@ -16,6 +16,7 @@ mod load;
 mod misses;
 mod output;
 mod pages;
+mod pairs;
 mod plugins;
 mod program;
 mod sessions;
