@@ -130,6 +130,22 @@ fn a_second_signal_ends_a_server_whose_plugins_do_not_stop_at_once() {
 }
 
 #[test]
+fn a_second_signal_in_the_middle_of_stop_ends_a_server_at_once() {
+    let server = unstoppable_server("drain_timeout = \"60s\"\n[runtime]\nworkers = 1\n");
+    server.send_terminate();
+    // The first of 40 is done, and the next one loops.
+    server.wait_for_log("`stop` ran longer than 1 s", Duration::from_secs(20));
+    assert!(server.is_alive(), "39 s of `stop` are left");
+    let begun = Instant::now();
+    server.send_terminate();
+    let status = server.wait_for_exit(Duration::from_secs(30));
+    let took = begun.elapsed();
+    assert!(status.success() && took < Duration::from_secs(1), "{status}, {took:?}");
+    server.wait_for_log("stopped in the middle of calls, by drain_timeout or a second signal", Duration::from_secs(5));
+    eprintln!("second signal in the middle of `stop`: ended after {:.3} s, {status}", took.as_secs_f64());
+}
+
+#[test]
 fn plugins_that_do_not_stop_are_cut_off_at_the_drain_timeout() {
     let server = unstoppable_server("[runtime]\nworkers = 1\n");
     let (status, took) = server.terminate();

@@ -1,6 +1,8 @@
 //! Which losses are waited for, and what becomes of messages that were on their way.
 
 mod burst;
+mod frozen;
+mod half_closed;
 mod losses;
 
 use duet_testkit::{Message, Peer, Server, Wire, guest};
@@ -11,6 +13,7 @@ const LOGIN: i16 = 1;
 const PUSH: i16 = 4;
 const KICK: i16 = 10;
 const ONLINE: i16 = 11;
+const COUNTS: i16 = 12;
 const EVENTS: i16 = 16;
 /// Where clients ask for a token and resume.
 const SESSION: i16 = -1;
