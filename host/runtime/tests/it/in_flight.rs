@@ -127,13 +127,13 @@ fn quarantine_leaves_nothing_counted_of_what_waited_and_of_what_comes() {
 fn requests_that_waited_too_long_are_counted_until_they_are_refused() {
     gated!(ENTERED, OPEN, handler);
     let (rig, count) = (Rig::new(), Arc::<Count>::default());
-    serve(&rig, 1, handler, PluginOptions { queue_timeout: Duration::from_millis(1), ..PluginOptions::default() });
+    serve(&rig, 1, handler, PluginOptions { queue_timeout: Duration::from_secs(1), ..PluginOptions::default() });
     rig.send(requests(&[(1, 1, 1, b"busy")]));
     ENTERED.wait_for(1);
     rig.send(count.of(requests(&[(1, 1, 2, b""), (1, 1, 3, b"")])));
     rig.send(count.of(in_one_read(&[event(RequestKind::Connect, 1, 0, "here"), message(1, 0, 1, 4, b"")])));
     assert_eq!(count.now(), 4);
-    std::thread::park_timeout(Duration::from_millis(20));
+    std::thread::park_timeout(Duration::from_millis(1100));
     assert_eq!(count.now(), 4, "nobody has refused them yet");
     OPEN.raise();
     assert_eq!(codes(&rig.seen.wait_for(4))[1..], [Some(ErrorCode::TIMEOUT); 3]);

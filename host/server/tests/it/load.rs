@@ -2,9 +2,9 @@
 //!
 //! Sizes are small here. `cargo xtask suite load` runs the same with `DUET_SUITE=full`, and due's gate and node beside it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 
 use duet_testkit::suite::{is_full, raise_file_limit, sized};
@@ -81,6 +81,8 @@ fn dues_load_test_is_answered_to_the_last_reply_with_nobody_closed() {
 struct Due {
     process: Child,
     address: String,
+    /// What it says later would end it if nobody could read it.
+    _said: BufReader<ChildStdout>,
 }
 
 impl Due {
@@ -90,9 +92,9 @@ impl Due {
         let settings: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("due");
         std::fs::create_dir_all(&settings).unwrap();
         let mut process = Command::new(program).current_dir(settings).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let address = lines.find_map(|line| line.unwrap().strip_prefix("listening tcp://").map(str::to_owned));
-        Self { process, address: address.expect("it listens") }
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let address = said.by_ref().lines().find_map(|line| line.unwrap().strip_prefix("listening tcp://").map(str::to_owned));
+        Self { process, address: address.expect("it listens"), _said: said }
     }
 
     /// The same load for due. It has no limits that could close somebody, but may fail in its own way.
