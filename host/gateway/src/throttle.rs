@@ -44,8 +44,9 @@ impl Throttle {
         self.messages.refill(&self.rates.messages, now);
         self.flood.refill(&self.flood_rate, now);
         self.bytes.refill(&self.rates.bytes, now);
-        let tokens = u32::try_from(bytes).unwrap_or(u32::MAX);
-        (!self.bytes.take(tokens)).then(|| Duration::from_secs_f64(f64::from(tokens) / self.rates.bytes.per_second))
+        // What was read is paid for, also by waiting. Otherwise each wait would bring the next read for nothing.
+        let missing = self.bytes.owe(u32::try_from(bytes).unwrap_or(u32::MAX));
+        (missing > 0.0).then(|| Duration::from_secs_f64(missing / self.rates.bytes.per_second))
     }
 
     /// Decides about a message of the last read.
@@ -81,11 +82,16 @@ mod tests {
     }
 
     #[test]
-    fn too_many_bytes_make_the_next_read_wait_as_long_as_they_are_worth() {
-        let now = Instant::now();
-        let mut throttle = Throttle::new(RATES, now);
-        assert_eq!(throttle.read(2000, now), None);
-        assert_eq!(throttle.read(500, now), Some(Duration::from_millis(500)));
-        assert_eq!(throttle.read(500, now + Duration::from_millis(500)), None);
+    fn too_many_bytes_make_every_next_read_wait_as_long_as_they_are_worth() {
+        let begun = Instant::now();
+        let mut throttle = Throttle::new(RATES, begun);
+        assert_eq!(throttle.read(2000, begun), None);
+        let mut now = begun;
+        for _ in 0..4 {
+            let wait = throttle.read(500, now);
+            assert_eq!(wait, Some(Duration::from_millis(500)), "after {:?}", now - begun);
+            now += wait.unwrap_or_default();
+        }
+        assert_eq!(throttle.read(1000, now + Duration::from_secs(1)), None, "a second later the rate is there again");
     }
 }

@@ -41,6 +41,13 @@ impl TokenBucket {
         enough
     }
 
+    /// Takes `tokens` also if they are not there. Returns how many are missing: they are paid for first by what comes.
+    #[inline]
+    pub fn owe(&mut self, tokens: u32) -> f64 {
+        self.tokens -= f64::from(tokens);
+        (-self.tokens).max(0.0)
+    }
+
     /// Refills, then takes.
     #[inline]
     pub fn take_at(&mut self, tokens: u32, rate: &Rate, now: Instant) -> bool {

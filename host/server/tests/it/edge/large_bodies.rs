@@ -11,7 +11,7 @@ const COUNT: i16 = 212;
 
 #[test]
 fn a_body_of_4_mib_arrives_at_the_default_byte_rate() {
-    let settings = "[codec]\nbody_bytes_max = \"4MiB\"\n[limits]\nexempt = []\n";
+    let settings = "[codec]\nbody_bytes_max = \"4MiB\"\n[gateway]\nwrite_queue_bytes = \"8MiB\"\n[runtime]\nqueue_bytes = \"8MiB\"\n[limits]\nexempt = []\n";
     let server = Server::builder(env!("CARGO_BIN_EXE_duet")).plugin("single", SINGLE).settings(settings).start();
     let mut bodies = 0;
     std::thread::scope(|scope| {
