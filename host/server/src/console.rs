@@ -12,7 +12,7 @@ use tokio::time::{self, Instant};
 
 use command::{Command, body_text};
 
-pub(crate) use command::{Body, CommandError, Message};
+pub(crate) use command::{CommandError, Message};
 
 /// Unanswered requests that an error names; there may be thousands.
 const REQUESTS_NAMED: usize = 5;

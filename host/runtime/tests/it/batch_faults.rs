@@ -121,6 +121,6 @@ fn many_requests_at_once_whose_effects_are_legal_alone_do_not_put_a_plugin_out_o
         assert!(refused.is_empty(), "round {round}: {refused:?}");
     }
     let lines = log::wait_for("handed more than 4 MiB to the host at once, as the effects of a call or to an import; in a batch of ");
-    assert!(lines.iter().all(|line| line.contains("none of which fails alone") && line.contains("plugin=lobby ")), "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("none of which fails alone") && line.contains("plugin=duet_lobby ")), "{lines:?}");
     eprintln!("batch: {} lines, no quarantine: {}", lines.len(), lines[0]);
 }

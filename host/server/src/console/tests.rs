@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 
 use duet_testkit::scripted::{Resumable, format, resumable, scripted, usual};
 
-use super::{Body, ConsoleError, ConsoleOptions, Message};
+use super::command::Body;
+use super::{ConsoleError, ConsoleOptions, Message};
 use crate::console;
 
 const LONG: Duration = Duration::from_secs(20);

@@ -69,7 +69,7 @@ fn is_closed_by_the_write_timeout_only_if_nothing_is_read(name: &str, listener: 
 fn a_client_of_tls_that_reads_slowly_stays_and_one_that_reads_nothing_goes() {
     let pki = Pki::new();
     let trust = pki.trust();
-    let connect = |server: &Server| Dial::new(server.tcp(), duet_testkit::Wire::TCP).receive_bytes(64 << 10).tls(&trust).connect();
+    let connect = |server: &Server| Dial::new(server.addresses()[0], duet_testkit::Wire::TCP).receive_bytes(64 << 10).tls(&trust).connect();
     is_closed_by_the_write_timeout_only_if_nothing_is_read("TLS", &format!("protocol = \"tcp\"\n{}", pki.settings()), connect);
 }
 
