@@ -1,11 +1,9 @@
-//! One value on its way from the file into a setting.
-
-use std::ops::RangeInclusive;
+//! One value on its way from the tree into a setting.
 
 use crate::report::{Place, Report};
 
-/// One key of a table: narrow what is allowed, then take the value with [`or`](Field::or),
-/// [`optional`](Field::optional) or [`required`](Field::required). Only then a mistake is reported, at most one.
+/// One key of a table: take the value with [`or`](Field::or), [`optional`](Field::optional) or [`required`](Field::required). Only then a
+/// mistake is reported, at most one.
 #[derive(Debug)]
 #[must_use = "a mistake is reported when the value is taken"]
 pub struct Field<'d, T> {
@@ -13,7 +11,6 @@ pub struct Field<'d, T> {
     place: Place,
     state: State<T>,
     allowed: String,
-    show: fn(&T) -> String,
 }
 
 /// What became of the value so far.
@@ -30,29 +27,11 @@ pub(crate) enum State<T> {
 }
 
 impl<'d, T> Field<'d, T> {
-    pub(crate) fn new(report: &'d Report, place: Place, state: State<T>, allowed: String, show: fn(&T) -> String) -> Self {
-        Field { report, place, state, allowed, show }
+    pub(crate) fn new(report: &'d Report, place: Place, state: State<T>, allowed: String) -> Self {
+        Field { report, place, state, allowed }
     }
 
-    /// Allows only values in a range, both ends included.
-    pub fn range(self, range: RangeInclusive<T>) -> Self
-    where
-        T: PartialOrd,
-    {
-        let allowed = format!("{} to {}", (self.show)(range.start()), (self.show)(range.end()));
-        self.check(allowed, |value| range.contains(value))
-    }
-
-    /// Allows only some values.
-    pub fn one_of(self, values: &[T]) -> Self
-    where
-        T: PartialEq,
-    {
-        let allowed = values.iter().map(self.show).collect::<Vec<_>>().join(", ");
-        self.check(allowed, |value| values.contains(value))
-    }
-
-    /// Allows only values that pass a check; `allowed` completes the sentence "allowed are ...".
+    /// Allows only values that pass a check, for one that other keys have a say in; `allowed` completes the sentence "allowed are ...".
     pub fn check(mut self, allowed: impl Into<String>, passes: impl FnOnce(&T) -> bool) -> Self {
         self.allowed = allowed.into();
         if let State::Found(value) = &self.state

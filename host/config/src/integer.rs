@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// An integer type a setting can be read into.
-pub trait Integer: Copy + PartialOrd + Display + TryFrom<i128> + sealed::Sealed {
+pub trait Integer: Copy + PartialOrd + Display + TryFrom<i128> + sealed::Sealed + 'static {
     /// The smallest value of the type.
     const MIN: Self;
     /// The largest value of the type.

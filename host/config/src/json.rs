@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use serde_json::{Map, Number, Value};
-use toml::de::{DeTable, DeValue};
+use serde_json::{Map, Number, Value as Json};
 
 use crate::document::Document;
 use crate::table::join;
+use crate::tree::{Entries, Node, Value};
 
 /// How deep such a table may be nested; readers of JSON commonly stop at 128.
 const DEPTH_MAX: usize = 64;
 
 /// A JSON object; `Display` gives its text. Empty by default.
 ///
-/// TOML dates and times become strings.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Dates and times become strings. `Debug` does not say what is in it: operators keep passwords and keys of their plugins there.
+#[derive(Clone, Default, PartialEq)]
 pub struct JsonTable {
-    entries: Map<String, Value>,
+    entries: Map<String, Json>,
 }
 
 impl JsonTable {
@@ -32,8 +32,14 @@ impl JsonTable {
     }
 
     /// Converts a table; what JSON cannot say is reported and left out.
-    pub(crate) fn convert(document: &Document<'_>, path: &str, entries: &DeTable<'_>) -> JsonTable {
+    pub(crate) fn convert(document: &Document<'_>, path: &str, entries: &Entries) -> JsonTable {
         JsonTable { entries: object(document, path, entries, 1) }
+    }
+}
+
+impl fmt::Debug for JsonTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JsonTable({} keys)", self.entries.len())
     }
 }
 
@@ -44,10 +50,10 @@ impl fmt::Display for JsonTable {
     }
 }
 
-fn merge(under: &mut Map<String, Value>, over: Map<String, Value>) {
+fn merge(under: &mut Map<String, Json>, over: Map<String, Json>) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
-            (Some(Value::Object(below)), Value::Object(above)) => merge(below, above),
+            (Some(Json::Object(below)), Json::Object(above)) => merge(below, above),
             (_, value) => {
                 under.insert(key, value);
             }
@@ -55,49 +61,41 @@ fn merge(under: &mut Map<String, Value>, over: Map<String, Value>) {
     }
 }
 
-fn object(document: &Document<'_>, path: &str, entries: &DeTable<'_>, depth: usize) -> Map<String, Value> {
+fn object(document: &Document<'_>, path: &str, entries: &Entries, depth: usize) -> Map<String, Json> {
     let mut object = Map::new();
-    for (key, value) in entries {
-        let path = join(path, key.get_ref());
-        let line = Some(document.line(key.span().start));
-        match convert(document, &path, value.get_ref(), depth) {
+    for (key, node) in entries {
+        let path = join(path, key);
+        match convert(document, &path, &node.value, depth) {
             Ok(converted) => {
-                object.insert(key.get_ref().to_string(), converted);
+                object.insert(key.clone(), converted);
             }
-            Err(problem) => document.report().mistake(document.place(line, path, Some(value)), problem),
+            Err(problem) => document.report().mistake(document.place(node.line, path, Some(node)), problem),
         }
     }
     object
 }
 
-fn convert(document: &Document<'_>, path: &str, value: &DeValue<'_>, depth: usize) -> Result<Value, String> {
+fn convert(document: &Document<'_>, path: &str, value: &Value, depth: usize) -> Result<Json, String> {
     if depth > DEPTH_MAX {
         return Err(format!("nested too deep: allowed are {DEPTH_MAX} levels"));
     }
     Ok(match value {
-        DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Boolean(value) => Value::Bool(*value),
-        DeValue::Datetime(moment) => Value::String(moment.to_string()),
-        DeValue::Integer(digits) => Value::Number(integer(digits.as_str(), digits.radix())?),
-        DeValue::Float(digits) => Value::Number(float(digits.as_str())?),
-        DeValue::Table(entries) => Value::Object(object(document, path, entries, depth + 1)),
-        DeValue::Array(items) => {
-            let item = |(index, item): (usize, &toml::Spanned<DeValue<'_>>)| {
-                convert(document, &format!("{path}[{index}]"), item.get_ref(), depth + 1)
-            };
-            Value::Array(items.iter().enumerate().map(item).collect::<Result<_, _>>()?)
+        Value::Text(text) | Value::Moment(text) => Json::String(text.clone()),
+        Value::Boolean(value) => Json::Bool(*value),
+        Value::Integer(value) => Json::Number(integer(*value)?),
+        Value::Float(value) => Json::Number(Number::from_f64(*value).ok_or("allowed are finite numbers, JSON has no others")?),
+        Value::Table(entries) => Json::Object(object(document, path, entries, depth + 1)),
+        Value::List(items) => {
+            let item = |(index, item): (usize, &Node)| convert(document, &format!("{path}[{index}]"), &item.value, depth + 1);
+            Json::Array(items.iter().enumerate().map(item).collect::<Result<_, _>>()?)
         }
+        Value::TooDeep => return Err(format!("nested too deep: allowed are {DEPTH_MAX} levels")),
     })
 }
 
-fn integer(digits: &str, radix: u32) -> Result<Number, String> {
-    let signed = i64::from_str_radix(digits, radix).map(Number::from);
-    let number = signed.or_else(|_| u64::from_str_radix(digits, radix).map(Number::from));
+fn integer(value: i128) -> Result<Number, String> {
+    let number = i64::try_from(value).map(Number::from).or_else(|_| u64::try_from(value).map(Number::from));
     number.map_err(|_| format!("allowed are integers from {} to {}", i64::MIN, u64::MAX))
-}
-
-fn float(digits: &str) -> Result<Number, String> {
-    digits.parse().ok().and_then(Number::from_f64).ok_or_else(|| "allowed are finite numbers, JSON has no others".into())
 }
 
 #[cfg(test)]
@@ -107,7 +105,7 @@ mod tests {
 
     fn read(text: &str) -> Result<JsonTable, String> {
         let report = Report::new();
-        let document = Document::parse("duet.toml", text, &report);
+        let document = Document::toml("duet.toml", text, &report);
         let mut root = document.root();
         let table = root.json_table("config").or(JsonTable::default());
         root.finish();
@@ -132,6 +130,12 @@ mod tests {
              duet.toml:5: config.b.d = 99999999999999999999: allowed are integers from -9223372036854775808 to 18446744073709551615"
         );
         assert_eq!(read("config = 3").unwrap_err(), "duet.toml:1: config = 3: allowed are tables");
+    }
+
+    #[test]
+    fn what_is_in_it_is_not_shown_by_accident() {
+        let table = read("[config]\npassword = \"hunter2\"\n").unwrap();
+        assert_eq!(format!("{table:?}"), "JsonTable(1 keys)");
     }
 
     #[test]

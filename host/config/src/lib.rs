@@ -1,16 +1,19 @@
-//! Reads TOML settings and reports every mistake at once, each with file, line, key, what was found and what is allowed.
+//! Settings, layer 0 of the host: a tree of values with marks that TOML is one front end of, and what every crate needs to read its own
+//! options from it.
 //!
-//! A caller pulls the keys it knows out of a [`Table`]; what nobody asked for is a mistake when the table is
-//! [finished](Table::finish). Reading goes on after a mistake with the default value, so one run finds them all:
+//! A crate declares its options with [`settings!`], which says of each key its values, its default and its meaning; both reading and the
+//! documentation come from that. Reading goes on after a mistake with the default, so that one run finds every mistake, each with
+//! file, line, key, what was found and what is allowed. A key that nobody asked for is a mistake when its table is
+//! [finished](Table::finish):
 //!
 //! ```
-//! use duet_config::{Document, Report};
+//! use duet_config::{Document, Report, integer};
 //!
 //! let report = Report::new();
-//! let document = Document::parse("duet.toml", "route_bytes = 3\nseq_byte = 2", &report);
+//! let document = Document::toml("duet.toml", "route_bytes = 3\nseq_byte = 2", &report);
 //! let mut root = document.root();
-//! let route_bytes: u8 = root.integer("route_bytes").one_of(&[1, 2, 4]).or(2);
-//! let seq_bytes: u8 = root.integer("seq_bytes").one_of(&[0, 1, 2, 4]).or(2);
+//! let route_bytes: u8 = root.get("route_bytes", &integer().one_of(&[1, 2, 4])).or(2);
+//! let seq_bytes: u8 = root.get("seq_bytes", &integer().one_of(&[0, 1, 2, 4])).or(2);
 //! root.finish();
 //! assert_eq!((route_bytes, seq_bytes), (2, 2));
 //!
@@ -30,18 +33,24 @@ mod document;
 mod field;
 mod integer;
 mod json;
+mod kind;
 mod recover;
 mod report;
+mod settings;
 mod source;
 mod suggest;
 mod table;
+mod toml_text;
+mod tree;
 mod unit;
 
 pub use document::Document;
 pub use field::Field;
 pub use integer::Integer;
 pub use json::JsonTable;
+pub use kind::{Kind, boolean, choice, duration, integer, list, size, socket_addr, string, word_or};
 pub use report::{Mistake, Mistakes, Place, Report};
+pub use settings::{Setting, Settings};
 pub use source::{FILE_BYTES_MAX, read};
 pub use suggest::nearest;
-pub use table::{Raw, Table};
+pub use table::Table;

@@ -1,30 +1,11 @@
 //! Makes a text with syntax errors readable: the broken lines are blanked out, every other byte keeps its place.
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use toml::de::{DeTable, Error};
 
 /// How often blanking a line may bring up an error in another one before the text is taken as it is.
 const ROUNDS_MAX: usize = 20;
-
-/// Texts that live as long as a report, so that a document can borrow from them.
-#[derive(Debug, Default)]
-pub(crate) struct Kept {
-    text: OnceCell<String>,
-    next: OnceCell<Box<Kept>>,
-}
-
-impl Kept {
-    /// Keeps a text.
-    pub(crate) fn keep(&self, text: String) -> &str {
-        let mut slot = self;
-        while slot.text.get().is_some() {
-            slot = slot.next.get_or_init(Box::default);
-        }
-        slot.text.get_or_init(|| text)
-    }
-}
 
 /// Whether an error makes the parser skip something. It does not when a key or a table is given twice.
 pub(crate) fn is_breaking(error: &Error) -> bool {
@@ -103,12 +84,5 @@ mod tests {
     fn a_table_goes_with_its_broken_header() {
         assert_eq!(recovered("a = 1\n[t\nb = 2\n\n[u]\nc = 3\n"), "a = 1|[u]|c = 3");
         assert_eq!(recovered("[[l]\nb = 2\n[[l]]\nb = 3\n"), "[[l]]|b = 3");
-    }
-
-    #[test]
-    fn several_texts_are_kept_at_one_time() {
-        let kept = Kept::default();
-        let (first, second) = (kept.keep("a".into()), kept.keep("b".into()));
-        assert_eq!((first, second, kept.keep("c".into())), ("a", "b", "c"));
     }
 }

@@ -3,8 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use crate::recover::Kept;
-
 /// How many mistakes one report keeps; a file that is no TOML at all would otherwise fill the screen.
 const KEPT_MAX: usize = 100;
 
@@ -24,7 +22,7 @@ pub struct Mistake {
 /// A place in a settings file: what a mistake points at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Name of the file, as given to [`Document::parse`](crate::Document::parse).
+    /// Name of the file, as given to [`Document`](crate::Document).
     pub file: String,
     /// Line, from 1; `None` if the mistake is about the file as a whole.
     pub line: Option<usize>,
@@ -51,7 +49,6 @@ pub struct Report {
     list: RefCell<Vec<Mistake>>,
     left_out: Cell<usize>,
     torn: Cell<bool>,
-    kept: Kept,
 }
 
 impl Mistakes {
@@ -114,11 +111,6 @@ impl Report {
     /// Notes that a part of a file may be hidden by a syntax error.
     pub(crate) fn tear(&self) {
         self.torn.set(true);
-    }
-
-    /// Keeps a text as long as the report.
-    pub(crate) fn keep(&self, text: String) -> &str {
-        self.kept.keep(text)
     }
 
     pub(crate) fn add(&self, mistake: Mistake) {

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use duet_config::{Document, Mistakes, Place, Report, Table};
+use duet_config::{Document, Mistakes, Place, Report, Table, duration, string};
 use duet_gateway::CloseReason;
 
 pub(crate) use codec::{ByteOrder, CodecSettings};
@@ -112,7 +112,7 @@ impl Settings {
     /// Every mistake in the text.
     pub(crate) fn parse(file: &str, text: &str) -> Result<Settings, Mistakes> {
         let report = Report::new();
-        let document = Document::parse(file, text, &report);
+        let document = Document::toml(file, text, &report);
         let settings = Settings::read(document.root(), &report);
         report.into_result().map(|()| settings)
     }
@@ -126,7 +126,8 @@ impl Settings {
         let default = Settings::default();
         let plugins = folder(&mut root, "plugins", default.plugins);
         let cache = folder(&mut root, "cache", default.cache);
-        let drain_timeout = root.duration("drain_timeout").range(Duration::ZERO..=Duration::from_secs(3600)).or(default.drain_timeout);
+        let drain_timeout =
+            root.get("drain_timeout", &duration().range(Duration::ZERO..=Duration::from_secs(3600))).or(default.drain_timeout);
         let log = LogSettings::read(root.table("log"));
 
         let (codec_table, gateway_table, runtime_table) = (root.table("codec"), root.table("gateway"), root.table("runtime"));
@@ -163,7 +164,7 @@ impl Settings {
 /// A folder; an empty name would mean the working directory itself.
 fn folder(root: &mut Table<'_>, key: &'static str, default: PathBuf) -> PathBuf {
     let named = |name: &String| !name.trim().is_empty() && !name.contains('\0');
-    root.string(key).check("names of a folder", named).optional().map_or(default, PathBuf::from)
+    root.get(key, &string()).check("names of a folder", named).optional().map_or(default, PathBuf::from)
 }
 
 /// Checks that what is `small`, with some bytes to spare, has room in what is `large`: a queue that cannot take the

@@ -1,6 +1,6 @@
 //! `[close_codes]`: which close codes WebSocket clients see.
 
-use duet_config::Table;
+use duet_config::{Table, integer};
 use duet_gateway::CloseReason;
 
 /// Why the server closes a connection that can still be told.
@@ -25,7 +25,7 @@ pub(super) fn read(mut table: Table<'_>) -> Vec<(CloseReason, u16)> {
     let mut codes = Vec::new();
     for reason in TOLD {
         let allowed = "1000 to 1003, 1007 to 1014, 3000 to 4999";
-        codes.extend(table.integer(reason.name()).check(allowed, sendable).optional().map(|code| (reason, code)));
+        codes.extend(table.get(reason.name(), &integer().check(allowed, sendable)).optional().map(|code| (reason, code)));
     }
     table.finish();
     codes

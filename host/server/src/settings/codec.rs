@@ -1,6 +1,6 @@
 //! `[codec]`: the layout of packets.
 
-use duet_config::{Field, Table};
+use duet_config::{Field, Table, choice, integer, size};
 
 /// The layout of packets. Gate, nodes and clients share it; a listener may have its own byte order and widths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl CodecSettings {
             byte_order: byte_order(&mut table).or(default.byte_order),
             route_bytes: route_bytes(&mut table).or(default.route_bytes),
             seq_bytes: seq_bytes(&mut table).or(default.seq_bytes),
-            body_bytes_max: table.size("body_bytes_max").range(1..=16 << 20).or(default.body_bytes_max),
+            body_bytes_max: table.get("body_bytes_max", &size().range(1..=16 << 20)).or(default.body_bytes_max),
         };
         table.finish();
         settings
@@ -46,13 +46,13 @@ impl CodecSettings {
 }
 
 pub(super) fn byte_order<'d>(table: &mut Table<'d>) -> Field<'d, ByteOrder> {
-    table.choice("byte_order", &[("big", ByteOrder::Big), ("little", ByteOrder::Little)])
+    table.get("byte_order", &choice(&[("big", ByteOrder::Big), ("little", ByteOrder::Little)]))
 }
 
 pub(super) fn route_bytes<'d>(table: &mut Table<'d>) -> Field<'d, u8> {
-    table.integer("route_bytes").one_of(&[1, 2, 4])
+    table.get("route_bytes", &integer().one_of(&[1, 2, 4]))
 }
 
 pub(super) fn seq_bytes<'d>(table: &mut Table<'d>) -> Field<'d, u8> {
-    table.integer("seq_bytes").one_of(&[0, 1, 2, 4])
+    table.get("seq_bytes", &integer().one_of(&[0, 1, 2, 4]))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duet_config::{Field, Table};
+use duet_config::{Field, Table, boolean, choice, duration, integer, size};
 
 use super::session::SessionSettings;
 
@@ -114,27 +114,27 @@ impl GatewaySettings {
         let minutes = |count: u64| Duration::from_secs(count * 60);
         let within = |count| Duration::from_millis(10)..=minutes(count);
         let settings = GatewaySettings {
-            io_threads: table.integer("io_threads").range(0..=1_024).or(default.io_threads),
-            connections_max: table.integer("connections_max").range(1..=10_000_000).or(default.connections_max),
-            handshakes_max: table.integer("handshakes_max").range(1..=10_000_000).or(default.handshakes_max),
-            handshake_timeout: table.duration("handshake_timeout").range(within(1)).or(default.handshake_timeout),
-            first_packet_timeout: table.duration("first_packet_timeout").range(within(10)).or(default.first_packet_timeout),
+            io_threads: table.get("io_threads", &integer().range(0..=1_024)).or(default.io_threads),
+            connections_max: table.get("connections_max", &integer().range(1..=10_000_000)).or(default.connections_max),
+            handshakes_max: table.get("handshakes_max", &integer().range(1..=10_000_000)).or(default.handshakes_max),
+            handshake_timeout: table.get("handshake_timeout", &duration().range(within(1))).or(default.handshake_timeout),
+            first_packet_timeout: table.get("first_packet_timeout", &duration().range(within(10))).or(default.first_packet_timeout),
             authorize_timeout: authorize_timeout(&mut table).or(default.authorize_timeout),
-            packet_timeout: table.duration("packet_timeout").range(within(10)).or(default.packet_timeout),
-            write_timeout: table.duration("write_timeout").range(within(10)).or(default.write_timeout),
-            write_queue_packets: table.integer("write_queue_packets").range(1..=1 << 20).or(default.write_queue_packets),
-            write_queue_bytes: table.size("write_queue_bytes").range(1 << 10..=1 << 30).or(default.write_queue_bytes),
-            channels_per_connection: table.integer("channels_per_connection").range(0..=65_536).or(default.channels_per_connection),
-            suspended_max: table.integer("suspended_max").range(0..=10_000_000).or(default.suspended_max),
-            resume_bytes_total: table.size("resume_bytes_total").range(1 << 20..=64 << 30).or(default.resume_bytes_total),
+            packet_timeout: table.get("packet_timeout", &duration().range(within(10))).or(default.packet_timeout),
+            write_timeout: table.get("write_timeout", &duration().range(within(10))).or(default.write_timeout),
+            write_queue_packets: table.get("write_queue_packets", &integer().range(1..=1 << 20)).or(default.write_queue_packets),
+            write_queue_bytes: table.get("write_queue_bytes", &size().range(1 << 10..=1 << 30)).or(default.write_queue_bytes),
+            channels_per_connection: table.get("channels_per_connection", &integer().range(0..=65_536)).or(default.channels_per_connection),
+            suspended_max: table.get("suspended_max", &integer().range(0..=10_000_000)).or(default.suspended_max),
+            resume_bytes_total: table.get("resume_bytes_total", &size().range(1 << 20..=64 << 30)).or(default.resume_bytes_total),
             memory_high: memory(&mut table, "memory_high").or(default.memory_high),
             memory_critical: memory(&mut table, "memory_critical").or(default.memory_critical),
-            drain_spread: table.duration("drain_spread").range(Duration::ZERO..=minutes(10)).or(default.drain_spread),
-            reconnect_spread: table.duration("reconnect_spread").range(Duration::ZERO..=minutes(60)).or(default.reconnect_spread),
+            drain_spread: table.get("drain_spread", &duration().range(Duration::ZERO..=minutes(10))).or(default.drain_spread),
+            reconnect_spread: table.get("reconnect_spread", &duration().range(Duration::ZERO..=minutes(60))).or(default.reconnect_spread),
             heartbeat_interval: heartbeat_interval(&mut table).or(default.heartbeat_interval),
             heartbeat: heartbeat(&mut table).or(default.heartbeat),
-            heartbeat_time: table.boolean("heartbeat_time").or(default.heartbeat_time),
-            error_packets: table.boolean("error_packets").or(default.error_packets),
+            heartbeat_time: table.get("heartbeat_time", &boolean()).or(default.heartbeat_time),
+            error_packets: table.get("error_packets", &boolean()).or(default.error_packets),
             sessions: SessionSettings::read(&mut table, &default.sessions),
         };
         // 0 is not compared: what it stands for is known only where the server runs.
@@ -147,8 +147,7 @@ impl GatewaySettings {
 }
 
 pub(super) fn heartbeat<'d>(table: &mut Table<'d>) -> Field<'d, Heartbeat> {
-    let words = [("resp", Heartbeat::Resp), ("tick", Heartbeat::Tick), ("off", Heartbeat::Off)];
-    table.choice("heartbeat", &words)
+    table.get("heartbeat", &choice(&[("resp", Heartbeat::Resp), ("tick", Heartbeat::Tick), ("off", Heartbeat::Off)]))
 }
 
 pub(super) fn authorize_timeout<'d>(table: &mut Table<'d>) -> Field<'d, Duration> {
@@ -160,9 +159,9 @@ pub(super) fn heartbeat_interval<'d>(table: &mut Table<'d>) -> Field<'d, Duratio
 }
 
 fn off_or<'d>(table: &mut Table<'d>, key: &'static str, most: Duration, allowed: &str) -> Field<'d, Duration> {
-    table.duration(key).check(allowed, |time| time.is_zero() || (Duration::from_millis(10)..=most).contains(time))
+    table.get(key, &duration()).check(allowed, |time| time.is_zero() || (Duration::from_millis(10)..=most).contains(time))
 }
 
 fn memory<'d>(table: &mut Table<'d>, key: &'static str) -> Field<'d, u64> {
-    table.size(key).check("0 for automatic, 16MiB to 4096GiB", |bytes| *bytes == 0 || (16 << 20..=4 << 40).contains(bytes))
+    table.get(key, &size()).check("0 for automatic, 16MiB to 4096GiB", |bytes| *bytes == 0 || (16 << 20..=4 << 40).contains(bytes))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duet_config::Table;
+use duet_config::{Table, boolean, duration, integer};
 
 /// How KCP sessions behave, in KCP's own words. The clients have settings of their own; the two need not be equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,18 +57,18 @@ impl KcpSettings {
         let default = KcpSettings::default();
         let (ms, second) = (Duration::from_millis, Duration::from_secs(1));
         let settings = KcpSettings {
-            mtu: table.integer("mtu").range(50..=1_500).or(default.mtu),
-            nodelay: table.boolean("nodelay").or(default.nodelay),
-            interval: table.duration("interval").range(ms(10)..=5 * second).or(default.interval),
-            resend: table.integer("resend").range(0..=255).or(default.resend),
-            nc: table.boolean("nc").or(default.nc),
-            send_window: table.integer("send_window").range(16..=8_192).or(default.send_window),
-            receive_window: table.integer("receive_window").range(128..=8_192).or(default.receive_window),
-            ack_no_delay: table.boolean("ack_no_delay").or(default.ack_no_delay),
-            stream: table.boolean("stream").or(default.stream),
-            sessions_max: table.integer("sessions_max").range(1..=10_000_000).or(default.sessions_max),
-            dead_link: table.duration("dead_link").range(second..=600 * second).or(default.dead_link),
-            linger: table.duration("linger").range(Duration::ZERO..=60 * second).or(default.linger),
+            mtu: table.get("mtu", &integer().range(50..=1_500)).or(default.mtu),
+            nodelay: table.get("nodelay", &boolean()).or(default.nodelay),
+            interval: table.get("interval", &duration().range(ms(10)..=5 * second)).or(default.interval),
+            resend: table.get("resend", &integer().range(0..=255)).or(default.resend),
+            nc: table.get("nc", &boolean()).or(default.nc),
+            send_window: table.get("send_window", &integer().range(16..=8_192)).or(default.send_window),
+            receive_window: table.get("receive_window", &integer().range(128..=8_192)).or(default.receive_window),
+            ack_no_delay: table.get("ack_no_delay", &boolean()).or(default.ack_no_delay),
+            stream: table.get("stream", &boolean()).or(default.stream),
+            sessions_max: table.get("sessions_max", &integer().range(1..=10_000_000)).or(default.sessions_max),
+            dead_link: table.get("dead_link", &duration().range(second..=600 * second)).or(default.dead_link),
+            linger: table.get("linger", &duration().range(Duration::ZERO..=60 * second)).or(default.linger),
         };
         table.finish();
         settings

@@ -1,6 +1,6 @@
 //! `[limits]`: what one client, and one address, may do.
 
-use duet_config::Table;
+use duet_config::{Table, integer, list, size};
 use duet_transport::Networks;
 
 /// What one client may do. The defaults are far above what a player does, and far below what hurts.
@@ -55,16 +55,20 @@ impl LimitSettings {
         let default = LimitSettings::default();
         let (million, sizes) = (1..=1_000_000, 1 << 10..=1 << 30);
         let settings = LimitSettings {
-            connections_per_address: table.integer("connections_per_address").range(1..=10_000_000).or(default.connections_per_address),
-            connections_per_second: table.integer("connections_per_second").range(million.clone()).or(default.connections_per_second),
-            connections_burst: table.integer("connections_burst").range(million.clone()).or(default.connections_burst),
-            messages_per_second: table.integer("messages_per_second").range(million.clone()).or(default.messages_per_second),
-            messages_burst: table.integer("messages_burst").range(million).or(default.messages_burst),
-            bytes_per_second: table.size("bytes_per_second").range(sizes.clone()).or(default.bytes_per_second),
-            bytes_burst: table.size("bytes_burst").range(sizes).or(default.bytes_burst),
+            connections_per_address: table
+                .get("connections_per_address", &integer().range(1..=10_000_000))
+                .or(default.connections_per_address),
+            connections_per_second: table
+                .get("connections_per_second", &integer().range(million.clone()))
+                .or(default.connections_per_second),
+            connections_burst: table.get("connections_burst", &integer().range(million.clone())).or(default.connections_burst),
+            messages_per_second: table.get("messages_per_second", &integer().range(million.clone())).or(default.messages_per_second),
+            messages_burst: table.get("messages_burst", &integer().range(million)).or(default.messages_burst),
+            bytes_per_second: table.get("bytes_per_second", &size().range(sizes.clone())).or(default.bytes_per_second),
+            bytes_burst: table.get("bytes_burst", &size().range(sizes)).or(default.bytes_burst),
             exempt: networks(&mut table, "exempt").unwrap_or(default.exempt),
             trusted_proxies: networks(&mut table, "trusted_proxies").unwrap_or(default.trusted_proxies),
-            addresses_max: table.integer("addresses_max").range(1..=10_000_000).or(default.addresses_max),
+            addresses_max: table.get("addresses_max", &integer().range(1..=10_000_000)).or(default.addresses_max),
         };
         table.finish();
         settings
@@ -74,5 +78,5 @@ impl LimitSettings {
 fn networks(table: &mut Table<'_>, key: &'static str) -> Option<Networks> {
     let allowed = "networks such as \"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.7\"";
     let entry = |text: &str| Networks::parse([text]).is_ok().then(|| text.to_owned());
-    Networks::parse(table.list(key, allowed, entry).optional()?).ok()
+    Networks::parse(table.get(key, &list(allowed, entry, String::clone)).optional()?).ok()
 }

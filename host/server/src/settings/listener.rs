@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use duet_config::{Field, Place, Report, Table};
+use duet_config::{Field, Place, Report, Table, boolean, choice, list, socket_addr, string};
 use duet_transport::Origins;
 
 use super::codec::{self, ByteOrder, CodecSettings};
@@ -165,10 +165,9 @@ impl ListenerSettings {
 
     /// `None` if there is no usable protocol or address.
     fn read(mut table: Table<'_>, codec: &CodecSettings, gateway: &GatewaySettings, trusts: bool) -> Option<ListenerSettings> {
-        let protocol = table.choice("protocol", &Protocol::ALL.map(|protocol| (protocol.name(), protocol))).required();
-        let address = table.socket_addr("address").required();
-        let profiles = [("due2", Profile::Due2), ("seed", Profile::Seed)];
-        let profile = table.choice("profile", &profiles).or(Profile::Due2);
+        let protocol = table.get("protocol", &choice(&[("tcp", Protocol::Tcp), ("ws", Protocol::Ws), ("kcp", Protocol::Kcp)])).required();
+        let address = table.get("address", &socket_addr()).required();
+        let profile = table.get("profile", &choice(&[("due2", Profile::Due2), ("seed", Profile::Seed)])).or(Profile::Due2);
 
         // The rest is read whatever these two are, so that its mistakes are found as well.
         let (protocol_read, address_read) = (protocol.unwrap_or(Protocol::Ws), address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into()));
@@ -186,8 +185,8 @@ impl ListenerSettings {
             authorize_timeout: gateway::authorize_timeout(&mut table).or(default.authorize_timeout),
             heartbeat: gateway::heartbeat(&mut table).or(default.heartbeat),
             heartbeat_interval: gateway::heartbeat_interval(&mut table).or(default.heartbeat_interval),
-            heartbeat_time: table.boolean("heartbeat_time").or(default.heartbeat_time),
-            error_packets: table.boolean("error_packets").or(default.error_packets),
+            heartbeat_time: table.get("heartbeat_time", &boolean()).or(default.heartbeat_time),
+            error_packets: table.get("error_packets", &boolean()).or(default.error_packets),
             sessions: SessionSettings::read(&mut table, &default.sessions),
             ..default
         };
@@ -213,8 +212,6 @@ impl ListenerSettings {
 }
 
 impl Protocol {
-    const ALL: [Protocol; 3] = [Protocol::Tcp, Protocol::Ws, Protocol::Kcp];
-
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Protocol::Tcp => "tcp",
@@ -230,7 +227,7 @@ fn path(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<String> {
         path.starts_with('/') && path.len() <= PATH_BYTES_MAX && path.bytes().all(plain)
     };
     let allowed = "paths that start with / and have no spaces, ? and #, up to 256 bytes";
-    only(&[Protocol::Ws], protocol, table.string("path").check(allowed, is_path)).optional()
+    only(&[Protocol::Ws], protocol, table.get("path", &string()).check(allowed, is_path)).optional()
 }
 
 fn origins(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Origins> {
@@ -242,7 +239,9 @@ fn origins(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Origins>
     let alone = |entries: &Vec<Origins>| entries.len() == 1 || entries.iter().all(|entry| matches!(entry, Origins::List(_)));
     let allowed = "[\"same-host\"], [\"*\"], or origins such as \"https://game.example\", \"http://localhost:8080\", \"null\"";
     let mut origins = Vec::new();
-    for entry in only(&[Protocol::Ws], protocol, table.list("origins", allowed, read).check(allowed, alone)).optional()? {
+    for entry in
+        only(&[Protocol::Ws], protocol, table.get("origins", &list(allowed, read, |_| String::new())).check(allowed, alone)).optional()?
+    {
         match entry {
             Origins::List(one) => origins.extend(one),
             alone => return Some(alone),
@@ -254,17 +253,17 @@ fn origins(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Origins>
 /// Tokens as RFC 9110 has them.
 fn subprotocols(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<Vec<String>> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let read = |text: &str| (!text.is_empty() && text.len() <= PATH_BYTES_MAX && text.bytes().all(is_token)).then(|| text.to_owned());
+    let read = move |text: &str| (!text.is_empty() && text.len() <= PATH_BYTES_MAX && text.bytes().all(is_token)).then(|| text.to_owned());
     let allowed = "up to 64 names of letters, digits and !#$%&'*+-.^_`|~";
     let few = |names: &Vec<String>| names.len() <= SUBPROTOCOLS_MAX;
-    only(&[Protocol::Ws], protocol, table.list("subprotocols", allowed, read).check(allowed, few)).optional()
+    only(&[Protocol::Ws], protocol, table.get("subprotocols", &list(allowed, read, String::clone)).check(allowed, few)).optional()
 }
 
 /// Both files or none.
 fn tls(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<TlsSettings> {
     let mut file = |key| {
         let named = |name: &String| !name.trim().is_empty() && !name.contains('\0');
-        only(&[Protocol::Tcp, Protocol::Ws], protocol, table.string(key).check("names of a file", named)).optional()
+        only(&[Protocol::Tcp, Protocol::Ws], protocol, table.get(key, &string()).check("names of a file", named)).optional()
     };
     let files = (file("tls_cert"), file("tls_key"));
     match (table.has("tls_cert"), table.has("tls_key")) {
@@ -277,7 +276,7 @@ fn tls(table: &mut Table<'_>, protocol: Option<Protocol>) -> Option<TlsSettings>
 }
 
 fn proxy_protocol<'d>(table: &mut Table<'d>, protocol: Option<Protocol>, trusts: bool) -> Field<'d, bool> {
-    let field = table.boolean("proxy_protocol").check("false while limits.trusted_proxies is empty", |on| !on || trusts);
+    let field = table.get("proxy_protocol", &boolean()).check("false while limits.trusted_proxies is empty", |on| !on || trusts);
     only(&[Protocol::Tcp, Protocol::Ws], protocol, field)
 }
 

@@ -1,6 +1,6 @@
 //! `[log]`: what is logged and how it looks.
 
-use duet_config::Table;
+use duet_config::{Table, choice};
 
 /// What is logged and how it looks. Lines go to standard error; up to 1 MiB of them waits for a slow reader, further ones are dropped and
 /// counted.
@@ -44,18 +44,18 @@ impl Default for LogSettings {
 
 impl LogSettings {
     pub(super) fn read(mut table: Table<'_>) -> LogSettings {
-        let default = LogSettings::default();
-        let levels = [
+        const LEVELS: &[(&str, LogLevel)] = &[
             ("error", LogLevel::Error),
             ("warn", LogLevel::Warn),
             ("info", LogLevel::Info),
             ("debug", LogLevel::Debug),
             ("trace", LogLevel::Trace),
         ];
-        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let default = LogSettings::default();
         let settings = LogSettings {
-            level: table.choice("level", &levels).or(default.level),
-            format: table.choice("format", &formats).or(default.format),
+            level: table.get("level", &choice(LEVELS)).or(default.level),
+            format: table.get("format", &choice(FORMATS)).or(default.format),
         };
         table.finish();
         settings

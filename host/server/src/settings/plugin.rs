@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use duet_config::{Document, JsonTable, Mistakes, Raw, Report, Table};
+use duet_config::{Document, JsonTable, Kind, Mistakes, Report, Table, boolean, choice, duration, integer, size, word_or};
 
 /// The longest name of a plugin, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -111,7 +111,7 @@ impl PluginSettings {
     /// Every mistake in the text.
     pub(crate) fn parse(file: &str, text: &str, base: &PluginSettings) -> Result<PluginSettings, Mistakes> {
         let report = Report::new();
-        let document = Document::parse(file, text, &report);
+        let document = Document::toml(file, text, &report);
         let settings = PluginSettings::read(document.root(), base);
         report.into_result().map(|()| settings)
     }
@@ -119,11 +119,11 @@ impl PluginSettings {
     fn read(mut table: Table<'_>, base: &PluginSettings) -> PluginSettings {
         let base = base.clone();
         let (ms, second) = (Duration::from_millis, Duration::from_secs(1));
-        let enabled = table.boolean("enabled").or(base.enabled);
-        let instances = table.value("instances", "1 to 1024, \"workers\"", instances).or(base.instances);
-        let affinity = table.choice("affinity", &Affinity::WORDS).or(base.affinity);
-        let call_budget = table.duration("call_budget").range(ms(5)..=10 * second).or(base.call_budget);
-        let memory = table.size("memory").range(1 << 20..=4 << 30).or(base.memory);
+        let enabled = table.get("enabled", &boolean()).or(base.enabled);
+        let instances = table.get("instances", &instances()).or(base.instances);
+        let affinity = table.get("affinity", &choice(Affinity::WORDS)).or(base.affinity);
+        let call_budget = table.get("call_budget", &duration().range(ms(5)..=10 * second)).or(base.call_budget);
+        let memory = table.get("memory", &size().range(1 << 20..=4 << 30)).or(base.memory);
         let below_memory = |bytes: &u64| *bytes == 0 || (1 << 20..memory).contains(bytes);
         let settings = PluginSettings {
             enabled,
@@ -131,15 +131,18 @@ impl PluginSettings {
             affinity,
             call_budget,
             memory,
-            table_elements: table.integer("table_elements").range(1..=10_000_000).or(base.table_elements),
-            log_lines_per_second: table.integer("log_lines_per_second").range(1..=100_000).or(base.log_lines_per_second),
-            faults_max: table.integer("faults_max").range(1..=1_000).or(base.faults_max),
-            faults_window: table.duration("faults_window").range(ms(100)..=3_600 * second).or(base.faults_window),
-            quarantine: table.duration("quarantine").range(ms(10)..=60 * second).or(base.quarantine),
-            recycle_calls: table.integer("recycle_calls").range(0..=1_000_000_000_000).or(base.recycle_calls),
-            recycle_memory: table.size("recycle_memory").check("0 for never, 1MiB to below `memory`", below_memory).or(base.recycle_memory),
-            wait_timeout: table.duration("wait_timeout").range(ms(10)..=600 * second).or(base.wait_timeout),
-            queue_timeout: table.duration("queue_timeout").range(ms(10)..=600 * second).or(base.queue_timeout),
+            table_elements: table.get("table_elements", &integer().range(1..=10_000_000)).or(base.table_elements),
+            log_lines_per_second: table.get("log_lines_per_second", &integer().range(1..=100_000)).or(base.log_lines_per_second),
+            faults_max: table.get("faults_max", &integer().range(1..=1_000)).or(base.faults_max),
+            faults_window: table.get("faults_window", &duration().range(ms(100)..=3_600 * second)).or(base.faults_window),
+            quarantine: table.get("quarantine", &duration().range(ms(10)..=60 * second)).or(base.quarantine),
+            recycle_calls: table.get("recycle_calls", &integer().range(0..=1_000_000_000_000)).or(base.recycle_calls),
+            recycle_memory: table
+                .get("recycle_memory", &size())
+                .check("0 for never, 1MiB to below `memory`", below_memory)
+                .or(base.recycle_memory),
+            wait_timeout: table.get("wait_timeout", &duration().range(ms(10)..=600 * second)).or(base.wait_timeout),
+            queue_timeout: table.get("queue_timeout", &duration().range(ms(10)..=600 * second)).or(base.queue_timeout),
             config: base.config.merged(table.json_table("config").or(JsonTable::default())),
         };
         table.finish();
@@ -148,7 +151,7 @@ impl PluginSettings {
 }
 
 impl Affinity {
-    const WORDS: [(&str, Affinity); 3] = [("connection", Affinity::Connection), ("uid", Affinity::Uid), ("any", Affinity::Any)];
+    const WORDS: &[(&str, Affinity)] = &[("connection", Affinity::Connection), ("uid", Affinity::Uid), ("any", Affinity::Any)];
 }
 
 /// Reads every `[plugin.NAME]`.
@@ -170,10 +173,10 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
 }
 
-fn instances(raw: Raw<'_>) -> Option<Instances> {
-    match raw {
-        Raw::Text("workers") => Some(Instances::Workers),
-        Raw::Integer(count @ 1..=1_024) => usize::try_from(count).ok().map(Instances::Count),
-        _ => None,
-    }
+fn instances() -> Kind<Instances> {
+    let count = |instances: &Instances| match instances {
+        Instances::Count(count) => Some(*count),
+        Instances::Workers => None,
+    };
+    word_or(("workers", Instances::Workers), 1..=1_024, Instances::Count, count)
 }

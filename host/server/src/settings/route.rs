@@ -1,6 +1,6 @@
 //! `[[route]]` and `[[channel]]`: what is special about some messages.
 
-use duet_config::{Field, Place, Report, Table};
+use duet_config::{Field, Place, Report, Table, choice, integer, size, string};
 use duet_gateway::Overflow;
 
 /// The longest beginning of a channel's name, in bytes: as long as the longest name.
@@ -32,10 +32,11 @@ pub(super) fn read_routes(root: &mut Table<'_>, body: &(Place, usize), report: &
     let mut routes: Vec<(RouteSettings, Place)> = Vec::new();
     for mut table in root.tables("route").unwrap_or_default() {
         let place = table.place("route");
-        let route = table.integer("route").required();
+        let route = table.get("route", &integer()).required();
         let (_, most) = body;
         let fits = |bytes: &usize| bytes <= most || report.has(&body.0);
-        let body_bytes_max = table.size("body_bytes_max").check(format!("0 to {most}, which is codec.body_bytes_max"), fits).optional();
+        let body_bytes_max =
+            table.get("body_bytes_max", &size()).check(format!("0 to {most}, which is codec.body_bytes_max"), fits).optional();
         let overflow = overflow(&mut table).or(Overflow::Close);
         table.finish();
         let Some(route) = route else { continue };
@@ -53,7 +54,7 @@ pub(super) fn read_channels(root: &mut Table<'_>, report: &Report) -> Vec<Channe
     for mut table in root.tables("channel").unwrap_or_default() {
         let place = table.place("prefix");
         let short = |prefix: &String| prefix.len() <= PREFIX_BYTES_MAX;
-        let prefix = table.string("prefix").check("beginnings of names, up to 255 bytes", short).required();
+        let prefix = table.get("prefix", &string()).check("beginnings of names, up to 255 bytes", short).required();
         let overflow = overflow(&mut table).required();
         table.finish();
         let (Some(prefix), Some(overflow)) = (prefix, overflow) else { continue };
@@ -66,8 +67,10 @@ pub(super) fn read_channels(root: &mut Table<'_>, report: &Report) -> Vec<Channe
 }
 
 fn overflow<'d>(table: &mut Table<'d>) -> Field<'d, Overflow> {
-    let words = [("close", Overflow::Close), ("drop-newest", Overflow::DropNewest), ("keep-latest", Overflow::KeepLatest)];
-    table.choice("overflow", &words)
+    table.get(
+        "overflow",
+        &choice(&[("close", Overflow::Close), ("drop-newest", Overflow::DropNewest), ("keep-latest", Overflow::KeepLatest)]),
+    )
 }
 
 /// A place as another mistake refers to it.

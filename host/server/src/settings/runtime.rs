@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duet_config::Table;
+use duet_config::{Table, duration, integer, size};
 
 /// What all plugins share: workers, their queues, and what compiling may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,16 +56,16 @@ impl RuntimeSettings {
         let default = RuntimeSettings::default();
         let hour = Duration::from_secs(3_600);
         let settings = RuntimeSettings {
-            workers: table.integer("workers").range(0..=1_024).or(default.workers),
-            queue_messages: table.integer("queue_messages").range(1..=1 << 20).or(default.queue_messages),
-            queue_bytes: table.size("queue_bytes").range(1 << 10..=1 << 30).or(default.queue_bytes),
-            batch_messages: table.integer("batch_messages").range(1..=64).or(default.batch_messages),
-            batch_bytes: table.size("batch_bytes").range(1 << 10..=16 << 20).or(default.batch_bytes),
-            file_bytes_max: table.size("file_bytes_max").range(1 << 10..=1 << 30).or(default.file_bytes_max),
-            function_bytes_max: table.size("function_bytes_max").range(1 << 10..=16 << 20).or(default.function_bytes_max),
-            compile_timeout: table.duration("compile_timeout").range(Duration::from_secs(1)..=hour).or(default.compile_timeout),
-            compile_memory: table.size("compile_memory").range(128 << 20..=64 << 30).or(default.compile_memory),
-            start_wait: table.duration("start_wait").range(Duration::ZERO..=hour).or(default.start_wait),
+            workers: table.get("workers", &integer().range(0..=1_024)).or(default.workers),
+            queue_messages: table.get("queue_messages", &integer().range(1..=1 << 20)).or(default.queue_messages),
+            queue_bytes: table.get("queue_bytes", &size().range(1 << 10..=1 << 30)).or(default.queue_bytes),
+            batch_messages: table.get("batch_messages", &integer().range(1..=64)).or(default.batch_messages),
+            batch_bytes: table.get("batch_bytes", &size().range(1 << 10..=16 << 20)).or(default.batch_bytes),
+            file_bytes_max: table.get("file_bytes_max", &size().range(1 << 10..=1 << 30)).or(default.file_bytes_max),
+            function_bytes_max: table.get("function_bytes_max", &size().range(1 << 10..=16 << 20)).or(default.function_bytes_max),
+            compile_timeout: table.get("compile_timeout", &duration().range(Duration::from_secs(1)..=hour)).or(default.compile_timeout),
+            compile_memory: table.get("compile_memory", &size().range(128 << 20..=64 << 30)).or(default.compile_memory),
+            start_wait: table.get("start_wait", &duration().range(Duration::ZERO..=hour)).or(default.start_wait),
         };
         table.finish();
         settings

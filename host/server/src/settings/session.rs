@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duet_config::Table;
+use duet_config::{Table, boolean, choice, duration, integer, size};
 use duet_session::DuplicateLogin;
 
 /// Logins and resumption.
@@ -40,15 +40,16 @@ impl Default for SessionSettings {
 
 impl SessionSettings {
     pub(super) fn read(table: &mut Table<'_>, default: &SessionSettings) -> SessionSettings {
-        let policies = [("kick-old", DuplicateLogin::KickOld), ("reject", DuplicateLogin::Reject)];
         let times = Duration::from_millis(10)..=Duration::from_secs(24 * 3_600);
         SessionSettings {
-            duplicate_login: table.choice("duplicate_login", &policies).or(default.duplicate_login),
-            resume: table.boolean("resume").or(default.resume),
-            session_route: table.integer("session_route").or(default.session_route),
-            resume_timeout: table.duration("resume_timeout").range(times).or(default.resume_timeout),
-            resume_packets: table.integer("resume_packets").range(0..=65_536).or(default.resume_packets),
-            resume_bytes: table.size("resume_bytes").range(1 << 10..=1 << 30).or(default.resume_bytes),
+            duplicate_login: table
+                .get("duplicate_login", &choice(&[("kick-old", DuplicateLogin::KickOld), ("reject", DuplicateLogin::Reject)]))
+                .or(default.duplicate_login),
+            resume: table.get("resume", &boolean()).or(default.resume),
+            session_route: table.get("session_route", &integer()).or(default.session_route),
+            resume_timeout: table.get("resume_timeout", &duration().range(times)).or(default.resume_timeout),
+            resume_packets: table.get("resume_packets", &integer().range(0..=65_536)).or(default.resume_packets),
+            resume_bytes: table.get("resume_bytes", &size().range(1 << 10..=1 << 30)).or(default.resume_bytes),
         }
     }
 }
