@@ -11,10 +11,12 @@ mod field;
 mod format;
 #[doc(hidden)]
 pub mod fuzzing;
+mod options;
 pub mod ws;
 
 pub use decode::{Cut, DecodeError, Packet};
 pub use encode::EncodeError;
 pub use field::ByteOrder;
 pub use format::{BODY_BYTES_LIMIT, Carrier, EXTCODE_ERROR, EXTCODE_PLAIN, Format, FormatError, Profile};
+pub use options::CodecOptions;
 pub use ws::{WsDecoder, WsError, WsEvent};

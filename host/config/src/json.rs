@@ -1,6 +1,7 @@
 //! A table of settings whose keys are not the host's business, as JSON.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde_json::{Map, Number, Value as Json};
 
@@ -40,6 +41,14 @@ impl JsonTable {
 impl fmt::Debug for JsonTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JsonTable({} keys)", self.entries.len())
+    }
+}
+
+impl FromStr for JsonTable {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text).map(|entries| JsonTable { entries })
     }
 }
 

@@ -51,6 +51,13 @@ pub struct Report {
     torn: Cell<bool>,
 }
 
+impl Place {
+    /// The place as another mistake refers to it.
+    pub fn in_line(&self) -> String {
+        self.line.map_or_else(|| self.key.clone(), |line| format!("{} in line {line}", self.key))
+    }
+}
+
 impl Mistakes {
     /// The mistakes in the order they are shown.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {

@@ -104,6 +104,11 @@ impl<'d> Table<'d> {
         self.document.place(self.line, self.path.clone(), None)
     }
 
+    /// Whether a mistake is reported for a key already; its value is then a default, not what is there.
+    pub fn is_wrong(&self, key: &str) -> bool {
+        self.document.report().has(&self.place(key))
+    }
+
     /// Reports a mistake at a key.
     pub fn mistake(&self, key: &str, problem: impl Into<String>) {
         self.document.report().mistake(self.place(key), problem);

@@ -193,7 +193,7 @@ impl Harvest<'_> {
         }
         let (code, cause) = match self.routes.get(route) {
             _ if self.closed.is_some() => (self.closed.unwrap_or(ErrorCode::BUSY), self.shed()),
-            _ if self.session.profile.sessions.route == Some(route) => {
+            _ if self.session.profile.sessions.route() == Some(route) => {
                 self.about_session(route, seq, body);
                 return Ok(());
             }
@@ -229,7 +229,7 @@ impl Harvest<'_> {
         }
         let session = self.resumed.as_ref().unwrap_or(self.session);
         // Nobody counts what is about the session.
-        let counts = session.profile.sessions.route != Some(route);
+        let counts = session.profile.sessions.route() != Some(route);
         self.messages += u64::from(counts);
         if !counts {
             self.answers_count += session.profile.session_error(route, seq, code, code.text(), &mut self.answers);

@@ -32,6 +32,9 @@ mod waiting;
 pub use self::accept::PARTINGS_MAX;
 pub use self::close::CloseReason;
 pub use self::gateway::{Gateway, OpenError};
-pub use self::options::{GatewayOptions, ListenerOptions, MemoryMarks, Overflow, Protocol, Rates, RoutePolicy, SessionOptions};
+pub use self::options::{
+    GatewayOptions, LimitOptions, ListenerOptions, MemoryMarks, MemoryOptions, Notices, Overflow, Protocol, Rates, RoutePolicy,
+    SessionOptions, describe_channel, describe_close_codes, describe_route, read_channels, read_close_codes, read_routes,
+};
 pub use self::sessions::Sessions;
 pub use self::stats::{Refusal, Stats};

@@ -226,7 +226,7 @@ fn answer(session: &Session, seq: Seq, token: Option<&Token>, received: u64) -> 
     let ttl_ms = u64::try_from(sessions.resume_timeout.as_millis()).unwrap_or(u64::MAX);
     let answer = Answer { token: token.map(|token| token.hex().to_string()), ttl_ms, received };
     let mut packet = Vec::new();
-    let encoded = match (serde_json::to_vec(&answer), sessions.route) {
+    let encoded = match (serde_json::to_vec(&answer), sessions.route()) {
         (Ok(body), Some(route)) => session.profile.message(route, seq, &body, &mut packet).is_ok(),
         _ => false,
     };

@@ -70,7 +70,7 @@ impl Runtime {
             router: Router::new(Arc::clone(&egress)),
             gate: Gate { egress, directory },
             placing: Mutex::default(),
-            executor: Executor::start(options.workers).map_err(threads)?,
+            executor: Executor::start(options.threads()).map_err(threads)?,
             loader,
             options,
         }))

@@ -30,7 +30,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
         Err(mistakes) => (settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy()), vec![mistakes.to_string()]),
     };
     let loader = Loader::new(Arc::new(wiring::runtime(&settings)?), Arc::<Sessions>::default())?;
-    let checked = loader.check(file, wiring::plugin(&own));
+    let checked = loader.check(file, own.options.clone());
     if let Err(error) = &checked {
         problems.extend(error.reasons().iter().map(|reason| format!("{}: {reason}", Shown(&file.to_string_lossy()))));
     }
@@ -55,7 +55,7 @@ fn report(settings: &Settings, file: &Path, own: &PluginSettings, loaded: &Loade
     if file.extension().is_none_or(|e| e != "wasm") {
         warnings.push("its name does not end with `.wasm`, so the server passes it over".to_owned());
     }
-    if !own.enabled {
+    if !own.load.enabled {
         warnings.push("it is switched off by its settings, so the server passes it over".to_owned());
     }
     let lines = [

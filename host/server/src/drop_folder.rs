@@ -49,7 +49,7 @@ type Report = (usize, Outcome);
 pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
     let files = find(settings);
     let outcomes = start_loaders(runtime, settings, &files);
-    let deadline = Instant::now() + settings.runtime.start_wait;
+    let deadline = Instant::now() + settings.start.start_wait;
     let mut reports: Vec<Option<Outcome>> = files.iter().map(|_| None).collect();
     while reports.iter().any(Option::is_none) {
         match outcomes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -118,7 +118,7 @@ fn serve(runtime: &Runtime, loaded: Loaded) -> Option<Served> {
 
 /// The files that claim to be plugins, by name. Warns of what claims to be something and is of no use.
 fn find(settings: &Settings) -> Vec<PathBuf> {
-    let folder = &settings.plugins;
+    let folder = &settings.process.plugins;
     let mut entries: Vec<PathBuf> = Vec::new();
     match std::fs::read_dir(folder).and_then(|listed| listed.map(|entry| Ok(entry?.path())).collect()) {
         Ok(listed) => entries = listed,
@@ -168,11 +168,11 @@ fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
             return Outcome::Refused;
         }
     };
-    if !own.enabled {
+    if !own.load.enabled {
         tracing::info!("{}: switched off by its settings", file.display());
         return Outcome::SwitchedOff;
     }
-    match runtime.loader().load(file, wiring::plugin(&own)) {
+    match runtime.loader().load(file, own.options.clone()) {
         Ok(loaded) => {
             for warning in warnings(settings, &own, &loaded) {
                 tracing::warn!("{}: {warning}", file.display());

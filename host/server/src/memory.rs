@@ -4,17 +4,15 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::ensure;
-use duet_gateway::MemoryMarks;
-
-use crate::settings::GatewaySettings;
+use duet_gateway::{MemoryMarks, MemoryOptions};
 
 /// The marks from the settings; 0 stands for a share of what this process may have.
-pub(crate) fn marks(settings: &GatewaySettings) -> anyhow::Result<MemoryMarks> {
+pub(crate) fn marks(options: &MemoryOptions) -> anyhow::Result<MemoryMarks> {
     let share = |asked: u64, percent: u64| match asked {
         0 => limit(|path| fs::read_to_string(path).ok()) / 100 * percent,
         asked => asked,
     };
-    let marks = MemoryMarks { high: share(settings.memory_high, 80), critical: share(settings.memory_critical, 90) };
+    let marks = MemoryMarks { high: share(options.high, 80), critical: share(options.critical, 90) };
     let MemoryMarks { high, critical } = marks;
     ensure!(high < critical, "gateway.memory_high ({high} bytes here) has to be less than gateway.memory_critical ({critical} bytes here)");
     Ok(marks)
@@ -81,8 +79,7 @@ mod tests {
 
     #[test]
     fn marks_are_80_and_90_percent_of_it_unless_the_settings_say_otherwise() {
-        let marks_of =
-            |memory_high, memory_critical| marks(&GatewaySettings { memory_high, memory_critical, ..GatewaySettings::default() });
+        let marks_of = |high, critical| marks(&MemoryOptions { high, critical });
         let automatic = marks_of(0, 0).unwrap();
         assert!(automatic.high / 8 == automatic.critical / 9 && automatic.high > 0, "{automatic:?}");
         assert_eq!(marks_of(GIB, 2 * GIB).unwrap(), MemoryMarks { high: GIB, critical: 2 * GIB });

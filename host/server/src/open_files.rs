@@ -24,7 +24,7 @@ pub(crate) fn warning(settings: &Settings, listeners: &[ListenerOptions], limit:
     if streams == 0 {
         return None;
     }
-    let connections = settings.gateway.connections_max;
+    let connections = settings.gate.options.connections_max;
     let needed = connections + streams * PARTINGS_MAX + listeners.len() + OTHERS;
     let limit = limit.filter(|limit| *limit < needed as u64)?;
     Some(format!(

@@ -1,6 +1,6 @@
 //! Which routes of a plugin no client can reach, because of the listeners' settings.
 
-use duet_core::RouteEntry;
+use duet_core::{Route, RouteEntry};
 
 use crate::settings::{ListenerSettings, Settings};
 
@@ -10,12 +10,12 @@ const NAMED_MAX: usize = 8;
 /// One sentence for each sort of route that clients cannot reach on a listener. Internal routes are not for clients.
 pub(crate) fn warnings(settings: &Settings, routes: &[RouteEntry]) -> Vec<String> {
     let routes: Vec<i32> = routes.iter().filter(|r| !r.internal).map(|r| r.route.0).collect();
-    let wide = by_listener(settings, |l| routes.iter().copied().filter(|r| !fits(*r, l.route_bytes)).collect());
+    let wide = by_listener(settings, |l| routes.iter().copied().filter(|r| !fits(*r, l.codec.route_bytes)).collect());
     let wide = wide.into_iter().map(|(routes, place)| {
         let routes = named(&routes);
         format!("{routes}: too wide for the `route_bytes` of {place}, so no client there can send it; make `route_bytes` larger or the route smaller")
     });
-    let session = |l: &ListenerSettings| routes.iter().copied().filter(|r| l.sessions.resume && l.sessions.session_route == *r).collect();
+    let session = |l: &ListenerSettings| routes.iter().copied().filter(|r| l.client.sessions.route() == Some(Route(*r))).collect();
     let session = by_listener(settings, session).into_iter().map(|(routes, place)| {
         let routes = named(&routes);
         format!("{routes}: the session route of {place}, which the gate answers itself; choose another route, or another `session_route`")
@@ -56,7 +56,6 @@ fn named(routes: &[i32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use duet_core::Route;
 
     fn warned(text: &str, routes: &[i32]) -> Vec<String> {
         let settings = Settings::parse("duet.toml", text).unwrap();

@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime, begun: Instant) -> anyhow::Result<ExitCode> {
-    let io_threads = wiring::threads(started.settings.gateway.io_threads);
+    let io_threads = wiring::threads(started.settings.gate.io.io_threads);
     let io = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(io_threads)
         .thread_name("duet-io")
@@ -49,7 +49,7 @@ fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime,
             never = certificates::watch(&started.listeners, signals.hangups()) => match never {},
             never = refusals::watch(started.sessions.stats()) => match never {},
         }
-        let deadline = Instant::now() + started.settings.drain_timeout;
+        let deadline = Instant::now() + started.settings.process.drain_timeout;
         anyhow::Ok(drain(&started, gateway, signals).await.then_some(deadline))
     })?;
     let Started { runtime, sessions, .. } = started;
@@ -99,14 +99,14 @@ fn announce(started: &Started, gateway: &Gateway, io_threads: usize, begun: Inst
             tracing::warn!("{}: {warning}", banner::url(listener, *address));
         }
     }
-    let workers = wiring::threads(settings.runtime.workers);
+    let workers = settings.runtime.threads();
     output::announce(Banner { listeners, addresses: gateway.addresses(), folder, workers, io_threads, time: begun.elapsed() });
 }
 
 /// Whether all that was under way came to its end, before `drain_timeout` and a second signal.
 async fn drain(started: &Started, gateway: Gateway, signals: &Signals) -> bool {
     let Started { settings, sessions, runtime, .. } = started;
-    let (open, timeout) = (sessions.stats().open(), settings.drain_timeout);
+    let (open, timeout) = (sessions.stats().open(), settings.process.drain_timeout);
     tracing::info!(connections = open, ?timeout, "stopping: no new connections, finishing what is in flight");
     let loader = runtime.loader();
     loader.stop();

@@ -1,17 +1,14 @@
-//! The settings of `duet run`: one TOML file, every mistake reported at once, safe without any file.
+//! The settings of `duet run`: one file, every mistake reported at once, safe without any file.
+//!
+//! Each crate reads its own options; here stands which table they are in, what the program itself can be told, and what has to fit together.
 
-mod close_codes;
-mod codec;
-mod gateway;
-mod kcp;
-mod limits;
+#[cfg(test)]
+mod example;
+mod gate;
 mod listener;
 mod log;
 mod pairs;
 mod plugin;
-mod route;
-mod runtime;
-mod session;
 
 #[cfg(test)]
 mod tests;
@@ -20,72 +17,86 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use duet_config::{Document, Mistakes, Place, Report, Table, duration, string};
-use duet_gateway::CloseReason;
+use duet_codec::CodecOptions;
+use duet_config::{Document, Kind, Mistakes, Place, Report, Settings as _, Table, duration, integer, string};
+use duet_gateway::{CloseReason, read_channels, read_close_codes, read_routes};
+use duet_runtime::{CompileLimits, RuntimeOptions};
 
-pub(crate) use codec::{ByteOrder, CodecSettings};
-pub(crate) use gateway::{GatewaySettings, Heartbeat};
-pub(crate) use kcp::KcpSettings;
-pub(crate) use limits::LimitSettings;
-pub(crate) use listener::{ListenerSettings, Profile, Protocol};
+pub(crate) use gate::GateSettings;
+pub(crate) use listener::{ListenerSettings, Protocol};
 pub(crate) use log::{LogFormat, LogLevel, LogSettings};
-pub(crate) use plugin::{Affinity, Instances, PluginSettings};
-pub(crate) use route::{ChannelSettings, RouteSettings};
-pub(crate) use runtime::RuntimeSettings;
-pub(crate) use session::SessionSettings;
+pub(crate) use plugin::PluginSettings;
 
 /// What a packet takes beside its body, in bytes, rounded up: size, header, route, seq and a WebSocket frame header.
 const PACKET_OVERHEAD_BYTES: usize = 64;
 
+duet_config::settings! {
+    /// The keys above all tables.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct ProcessSettings {
+        /// The folder with the plugins, NAME.wasm and beside it NAME.toml. Relative to the working directory. Links are followed inside of the
+        /// folder, as in a Kubernetes volume, and never out of it.
+        pub(crate) plugins: PathBuf = "plugins".into(), folder();
+        /// The folder for compiled plugins. It holds native code: nobody else may write to it. Relative to the working directory.
+        pub(crate) cache: PathBuf = RuntimeOptions::default().cache, folder();
+        /// How long a stopping server waits for calls and write queues to finish; then it closes what is left.
+        pub(crate) drain_timeout: Duration = Duration::from_secs(10), duration().range(Duration::ZERO..=Duration::from_secs(3600));
+    }
+}
+
+duet_config::settings! {
+    /// How plugins are started.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct StartSettings {
+        /// How long start-up waits for plugins that still compile. Then the ports open, and their routes are unknown until they are ready.
+        pub(crate) start_wait: Duration = Duration::from_secs(10), duration().range(Duration::ZERO..=Duration::from_secs(3600));
+    }
+}
+
+duet_config::settings! {
+    /// The threads of the gate.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct IoSettings {
+        /// Threads that read and write sockets; 0: one for each core.
+        pub(crate) io_threads: usize = 0, integer().range(0..=1024);
+    }
+}
+
 /// Everything `duet run` can be told. The defaults are safe to expose to the internet, but listen on loopback only.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
-    /// The folder with the plugins (`NAME.wasm`, beside it `NAME.toml`). Relative to the working directory. Default `plugins`.
-    /// Links in it are followed as long as they do not lead out of it.
-    pub(crate) plugins: PathBuf,
-    /// The folder for compiled plugins. It holds native code: nobody else may write to it. Relative to the working
-    /// directory. Default `.duet/cache`.
-    pub(crate) cache: PathBuf,
-    /// How long a stopping server waits for calls and write queues to finish; then it closes what is left. Default 10 s.
-    pub(crate) drain_timeout: Duration,
+    /// The keys above all tables.
+    pub(crate) process: ProcessSettings,
     /// `[log]`: what is logged and how.
     pub(crate) log: LogSettings,
     /// `[codec]`: the layout of packets.
-    pub(crate) codec: CodecSettings,
-    /// `[gateway]`: connections.
-    pub(crate) gateway: GatewaySettings,
-    /// `[limits]`: what one client may do.
-    pub(crate) limits: LimitSettings,
-    /// `[[route]]`: what is special about routes. Default nothing.
-    pub(crate) routes: Vec<RouteSettings>,
-    /// `[[channel]]`: what is special about channels. Default nothing.
-    pub(crate) channels: Vec<ChannelSettings>,
+    pub(crate) codec: CodecOptions,
+    /// `[gateway]`, `[limits]`, `[[route]]` and `[[channel]]`: connections.
+    pub(crate) gate: GateSettings,
     /// `[close_codes]`: close codes of WebSocket that differ from the usual ones, by the name of the reason. Default none.
     pub(crate) close_codes: Vec<(CloseReason, u16)>,
     /// `[[listener]]`: where clients connect; never empty. Default: ws on 127.0.0.1:3553 and tcp on 127.0.0.1:3554.
     pub(crate) listeners: Vec<ListenerSettings>,
     /// `[runtime]`: what all plugins share.
-    pub(crate) runtime: RuntimeSettings,
+    pub(crate) runtime: RuntimeOptions,
+    /// `[runtime]` as well.
+    pub(crate) start: StartSettings,
     /// `[plugin.NAME]`: plugins that are mentioned in this file, by name.
     pub(crate) plugin: BTreeMap<String, PluginSettings>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        let (codec, gateway) = (CodecSettings::default(), GatewaySettings::default());
+        let (codec, gate) = (CodecOptions::default(), GateSettings::default());
         Settings {
-            plugins: "plugins".into(),
-            cache: ".duet/cache".into(),
-            drain_timeout: Duration::from_secs(10),
+            process: ProcessSettings::default(),
             log: LogSettings::default(),
-            listeners: listener::defaults(&codec, &gateway),
+            listeners: listener::defaults(&codec, &gate),
             codec,
-            gateway,
-            limits: LimitSettings::default(),
-            routes: Vec::new(),
-            channels: Vec::new(),
+            gate,
             close_codes: Vec::new(),
-            runtime: RuntimeSettings::default(),
+            runtime: RuntimeOptions::default(),
+            start: StartSettings::default(),
             plugin: BTreeMap::new(),
         }
     }
@@ -123,48 +134,56 @@ impl Settings {
     }
 
     fn read(mut root: Table<'_>, report: &Report) -> Settings {
-        let default = Settings::default();
-        let plugins = folder(&mut root, "plugins", default.plugins);
-        let cache = folder(&mut root, "cache", default.cache);
-        let drain_timeout =
-            root.get("drain_timeout", &duration().range(Duration::ZERO..=Duration::from_secs(3600))).or(default.drain_timeout);
-        let log = LogSettings::read(root.table("log"));
+        let process = ProcessSettings::read(&mut root, &ProcessSettings::default());
+        let log = LogSettings::read_table(root.table("log"));
 
         let (codec_table, gateway_table, runtime_table) = (root.table("codec"), root.table("gateway"), root.table("runtime"));
         let body_place = codec_table.place("body_bytes_max");
         let write_queue_place = gateway_table.place("write_queue_bytes");
-        let queue_place = runtime_table.place("queue_bytes");
-        let batch_place = runtime_table.place("batch_bytes");
-        let codec = CodecSettings::read(codec_table);
-        let gateway = GatewaySettings::read(gateway_table);
-        let runtime = RuntimeSettings::read(runtime_table);
+        let (queue_place, batch_place) = (runtime_table.place("queue_bytes"), runtime_table.place("batch_bytes"));
+        let codec = read_codec(codec_table);
         let limits_table = root.table("limits");
         let proxies_place = limits_table.place("trusted_proxies");
-        let limits = LimitSettings::read(limits_table);
+        let mut gate = GateSettings::read(gateway_table, limits_table);
+        let (runtime, start) = read_runtime(runtime_table, &process);
 
-        let body = (body_place, codec.body_bytes_max);
-        let routes = route::read_routes(&mut root, &body, report);
-        let channels = route::read_channels(&mut root, report);
-        let close_codes = close_codes::read(root.table("close_codes"));
-        let trusts = !limits.trusted_proxies.is_empty() || report.has(&proxies_place);
-        let listeners = listener::read_all(&mut root, &codec, &gateway, trusts, report);
+        let body = (body_place, codec.body_bytes_max as usize);
+        gate.options.routes = read_routes(&mut root, &body, report);
+        gate.options.channels = read_channels(&mut root, report);
+        let close_codes = read_close_codes(root.table("close_codes"));
+        let trusts = !gate.options.proxies.is_empty() || report.has(&proxies_place);
+        let listeners = listener::read_all(&mut root, &codec, &gate, trusts, report);
         let plugin = plugin::read_all(&mut root, report);
         root.finish();
 
-        let write_queue = (write_queue_place, gateway.write_queue_bytes);
+        let write_queue = (write_queue_place, gate.options.write_queue_bytes);
         let queue = (queue_place, runtime.queue_bytes);
         let batch = (batch_place, runtime.batch_bytes);
         check_fits(report, &body, PACKET_OVERHEAD_BYTES, &write_queue);
         check_fits(report, &body, PACKET_OVERHEAD_BYTES, &queue);
         check_fits(report, &batch, 0, &queue);
-        Settings { plugins, cache, drain_timeout, log, codec, gateway, limits, routes, channels, close_codes, listeners, runtime, plugin }
+        Settings { process, log, codec, gate, close_codes, listeners, runtime, start, plugin }
     }
 }
 
+fn read_codec(mut table: Table<'_>) -> CodecOptions {
+    let codec = CodecOptions::read(&mut table, &CodecOptions::default());
+    table.finish();
+    codec
+}
+
+fn read_runtime(mut table: Table<'_>, process: &ProcessSettings) -> (RuntimeOptions, StartSettings) {
+    let options = RuntimeOptions::read(&mut table, &RuntimeOptions::default());
+    let compile_limits = CompileLimits::read(&mut table, &options.compile_limits);
+    let start = StartSettings::read(&mut table, &StartSettings::default());
+    table.finish();
+    (RuntimeOptions { cache: process.cache.clone(), compile_limits, ..options }, start)
+}
+
 /// A folder; an empty name would mean the working directory itself.
-fn folder(root: &mut Table<'_>, key: &'static str, default: PathBuf) -> PathBuf {
+fn folder() -> Kind<PathBuf> {
     let named = |name: &String| !name.trim().is_empty() && !name.contains('\0');
-    root.get(key, &string()).check("names of a folder", named).optional().map_or(default, PathBuf::from)
+    string().check("names of a folder", named).map(PathBuf::from, |path| path.display().to_string())
 }
 
 /// Checks that what is `small`, with some bytes to spare, has room in what is `large`: a queue that cannot take the

@@ -9,21 +9,25 @@ pub(crate) mod token;
 
 use std::collections::HashMap;
 
+use duet_config::integer;
 use duet_core::{ConnId, Presence, Uid};
 
 use self::channels::Channels;
 use self::state::{SessionState, Standing};
 use self::token::TokenHash;
 
-/// How large the book may become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionLimits {
-    /// Channels that one session may be in.
-    pub channels_per_session: usize,
-    /// Bytes in the name of a channel.
-    pub channel_bytes: usize,
-    /// Book that may wait for their client at the same time. Above it a lost connection ends its session.
-    pub suspended_max: usize,
+duet_config::settings! {
+    /// How large the book may become.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SessionLimits {
+        /// Channels that one connection may be in. A further subscription is refused.
+        pub channels_per_session["channels_per_connection"]: usize = 64, integer().range(0..=65_536);
+        /// Lost sessions that wait for their clients at one time. A further lost connection ends its session. Each may hold `resume_bytes`.
+        pub suspended_max: usize = 10_000, integer().range(0..=10_000_000);
+        ..
+        /// Bytes in the name of a channel.
+        pub channel_bytes: usize = 255;
+    }
 }
 
 /// All sessions of a gate.

@@ -2,23 +2,34 @@
 
 use std::time::Duration;
 
-/// How long a client may keep a connection without doing its part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From accepting to the first whole packet. Like those for a packet and for silence, it runs only while the connection is read.
-    pub first_packet: Duration,
-    /// From accepting until the connection is bound to a uid; counts again from an unbind. Packets do not extend it. Zero switches
-    /// this off.
-    pub authorize: Duration,
-    /// From the first byte of a packet to its last. Bytes that trickle in do not extend it.
-    pub packet: Duration,
-    /// How long bytes may wait for a client that takes none.
-    pub write: Duration,
-    /// What is done about heartbeats.
-    pub heartbeat: Heartbeat,
-    /// Time between heartbeats. A connection that was silent for two of them is closed; zero switches this off.
-    pub heartbeat_interval: Duration,
+use duet_config::{choice, duration};
+
+duet_config::settings! {
+    /// How long a client may keep a connection without doing its part.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Timeouts {
+        /// From the open connection to its first whole packet; then it is closed. A client may send nothing before its first heartbeat, after
+        /// 10 s. Like those for a packet and for silence, it runs only while the connection is read.
+        pub first_packet["first_packet_timeout"]: Duration = Duration::from_secs(15), duration().range(TEN_MS..=10 * MINUTE);
+        /// From the open connection until a plugin binds it to a uid, and from an unbind; then it is closed. Packets do not extend it. Off,
+        /// because a game without logins would lose its clients; a game with a login should set 5 s to 30 s.
+        pub authorize["authorize_timeout"]: Duration = Duration::ZERO, duration().zero_or("off", TEN_MS..=10 * MINUTE), again;
+        /// From the first byte of a packet to its last; then the connection is closed. Bytes that trickle in do not extend it.
+        pub packet["packet_timeout"]: Duration = Duration::from_secs(5), duration().range(TEN_MS..=10 * MINUTE);
+        /// How long a client may take nothing of what waits for it; then the connection is closed.
+        pub write["write_timeout"]: Duration = Duration::from_secs(10), duration().range(TEN_MS..=10 * MINUTE);
+        /// What the server does about heartbeats: it answers each, or sends one every interval by itself, or sends none. Silent clients are
+        /// closed in any case, unless the interval is off.
+        pub heartbeat: Heartbeat = Heartbeat::Respond, choice(HEARTBEATS), again;
+        /// A connection that sends nothing for two intervals is closed; any packet counts. If it is off, nobody is closed for silence, and
+        /// nothing is sent.
+        pub heartbeat_interval: Duration = Duration::from_secs(10), duration().zero_or("off", TEN_MS..=60 * MINUTE), again;
+    }
 }
+
+const TEN_MS: Duration = Duration::from_millis(10);
+const MINUTE: Duration = Duration::from_secs(60);
+const HEARTBEATS: &[(&str, Heartbeat)] = &[("resp", Heartbeat::Respond), ("tick", Heartbeat::Tick), ("off", Heartbeat::Off)];
 
 /// Who sends heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

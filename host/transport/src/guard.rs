@@ -4,27 +4,32 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use duet_config::integer;
 use duet_core::Mutex;
 
 pub use self::table::Refusal;
 use self::table::{Source, Table};
+use crate::networks::networks;
 use crate::{Networks, Rate};
 
 mod table;
 
-/// What a [`Guard`] allows.
-#[derive(Clone, Debug)]
-pub struct GuardOptions {
-    /// Connections that an address may have at the same time.
-    pub connections_per_address: u32,
-    /// Connections that an address may open in a second.
-    pub connections_per_second: f64,
-    /// Connections that an address may open at once.
-    pub burst: u32,
-    /// Addresses that may do what they want.
-    pub exempt: Networks,
-    /// Addresses that are remembered at the same time; each takes 160 bytes at most.
-    pub addresses_max: usize,
+duet_config::settings! {
+    /// What a [`Guard`] allows.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct GuardOptions {
+        /// Connections of one address at one time: an IPv4 address, or the /64 of an IPv6 one. Further ones are told `busy` and closed.
+        pub connections_per_address: u32 = 64, integer().range(1..=10_000_000);
+        /// Connections that one address may open in a second. Further ones are told `busy` and closed.
+        pub connections_per_second: f64 = 5.0, integer::<u32>().range(1..=1_000_000).map(f64::from, |count| *count as u32);
+        /// Connections that one address may open at once.
+        pub burst["connections_burst"]: u32 = 20, integer().range(1..=1_000_000);
+        /// Networks that none of these limits applies to: by default this machine itself, a load generator or a proxy that does not say for
+        /// whom it speaks.
+        pub exempt: Networks = Networks::loopback(), networks();
+        /// Addresses that are remembered, 160 bytes each. If all of them are connected, further ones are closed.
+        pub addresses_max: usize = 65_536, integer().range(1..=10_000_000);
+    }
 }
 
 /// Counts connections by address: a whole IPv4 address, or the /64 of an IPv6 one, because that is what one customer gets.
@@ -41,12 +46,6 @@ pub struct Guard {
 pub struct Permit {
     /// Where the address stands in the table; nothing for an exempt one.
     place: Option<(Arc<Mutex<Table>>, u32)>,
-}
-
-impl Default for GuardOptions {
-    fn default() -> Self {
-        Self { connections_per_address: 64, connections_per_second: 5.0, burst: 20, exempt: Networks::default(), addresses_max: 65_536 }
-    }
 }
 
 impl Guard {

@@ -21,7 +21,7 @@ pub use self::deadline::in_time;
 pub use self::guard::{Guard, GuardOptions, Permit, Refusal};
 pub use self::kcp::{KcpAdmission, KcpConnection, KcpListener, KcpOptions, KcpReader, KcpStats, KcpWriter};
 pub use self::listener::{BindError, Listener};
-pub use self::networks::{NetworkError, Networks};
+pub use self::networks::{NetworkError, Networks, networks};
 pub use self::origins::{Origin, OriginError, Origins};
 pub use self::parting::part;
 pub use self::proxy::{ProxyError, read_proxy_header};

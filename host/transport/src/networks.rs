@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use duet_config::{Kind, list};
 use ipnet::{IpNet, Ipv4Net};
 
 /// An entry of a list that is no network.
@@ -22,6 +23,11 @@ impl Networks {
         entries.into_iter().map(|entry| network(entry.as_ref())).collect::<Result<_, _>>().map(Self)
     }
 
+    /// This machine itself.
+    pub fn loopback() -> Self {
+        Self::parse(["127.0.0.0/8", "::1/128"]).unwrap_or_default()
+    }
+
     /// Whether an address is in one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -32,6 +38,12 @@ impl Networks {
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// What a list of networks looks like in the settings.
+pub fn networks() -> Kind<Networks> {
+    let allowed = "networks such as \"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.7\"";
+    list(allowed, |entry| network(entry).ok(), IpNet::to_string).map(Networks, |networks| networks.0.clone())
 }
 
 fn network(entry: &str) -> Result<IpNet, NetworkError> {

@@ -1,6 +1,9 @@
 //! Which web pages may connect: the check against pages that use a visitor's browser behind the visitor's back.
 
+use std::fmt::{self, Display};
 use std::str::FromStr;
+
+use duet_config::{Kind, list};
 
 /// Whose pages may open a WebSocket. Clients that are no browsers send no `Origin` and are always let in: they could send any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +54,52 @@ impl Origins {
                 split(host).is_some_and(|(host, _)| !host.is_empty() && host.eq_ignore_ascii_case(&page))
             }
             _ => false,
+        }
+    }
+}
+
+/// What they look like in the settings: a list, of which the two words are the only entry.
+pub(crate) fn origins() -> Kind<Origins> {
+    let allowed = "[\"same-host\"], [\"*\"], or origins such as \"https://game.example\", \"http://localhost:8080\", \"null\"";
+    let read = |text: &str| match text {
+        "same-host" => Some(Origins::SameHost),
+        "*" => Some(Origins::Any),
+        text => text.parse().ok().map(|origin| Origins::List(vec![origin])),
+    };
+    let show = |entry: &Origins| match entry {
+        Origins::SameHost => "same-host".to_owned(),
+        Origins::Any => "*".to_owned(),
+        Origins::List(origins) => origins.iter().map(Origin::to_string).collect(),
+    };
+    let alone = |entries: &Vec<Origins>| entries.len() == 1 || entries.iter().all(|entry| matches!(entry, Origins::List(_)));
+    list(allowed, read, show).check(allowed, alone).map(joined, parted)
+}
+
+/// One out of the entries of a list.
+fn joined(entries: Vec<Origins>) -> Origins {
+    let mut origins = Vec::new();
+    for entry in entries {
+        match entry {
+            Origins::List(one) => origins.extend(one),
+            alone => return alone,
+        }
+    }
+    Origins::List(origins)
+}
+
+fn parted(origins: &Origins) -> Vec<Origins> {
+    match origins {
+        Origins::List(origins) => origins.iter().map(|origin| Origins::List(vec![origin.clone()])).collect(),
+        alone => vec![alone.clone()],
+    }
+}
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Page { scheme, host, port: Some(port) } => write!(f, "{scheme}://{host}:{port}"),
+            Self::Page { scheme, host, port: None } => write!(f, "{scheme}://{host}"),
         }
     }
 }

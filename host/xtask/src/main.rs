@@ -7,6 +7,7 @@ mod place;
 mod plugins;
 mod process;
 mod run;
+mod settings;
 mod suite;
 mod test;
 mod toolchain;
@@ -50,6 +51,7 @@ fn command() -> anyhow::Result<ExitCode> {
             [] => bail!("which suite? `cargo xtask help` names them"),
             [name, flags @ ..] => suite::suite(&place, name, flag(flags, "--quick")?),
         },
+        "settings" => none(flags).and_then(|()| settings::write(&place)),
         "bench" => bench::bench(&place, &bench::Plan::parse(flags)?),
         other => bail!("there is no `{other}`; `cargo xtask help` says what there is"),
     }

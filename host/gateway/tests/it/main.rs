@@ -15,7 +15,7 @@ use duet_core::{
 };
 use duet_gateway::{Gateway, GatewayOptions, ListenerOptions, Protocol, Rates, Sessions};
 use duet_session::{Heartbeat, Timeouts};
-use duet_transport::{GuardOptions, Rate};
+use duet_transport::{GuardOptions, Networks, Rate};
 
 mod effects;
 mod events;
@@ -209,7 +209,13 @@ fn timeouts() -> Timeouts {
 /// The usual options without what limits clients.
 fn generous() -> GatewayOptions {
     let plenty = Rate { per_second: 1e9, burst: 1e9 };
-    let guard = GuardOptions { connections_per_address: 10_000, connections_per_second: 1e9, burst: 1_000_000, ..GuardOptions::default() };
+    let guard = GuardOptions {
+        connections_per_address: 10_000,
+        connections_per_second: 1e9,
+        burst: 1_000_000,
+        exempt: Networks::default(),
+        ..GuardOptions::default()
+    };
     GatewayOptions { guard, rates: Rates { messages: plenty, bytes: plenty }, ..GatewayOptions::default() }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(name: &str, options: &PluginOptions, directory: &Arc<dyn Directory>) -> Result<Arc<Self>, serde_json::Error> {
         Ok(Arc::new(Self {
-            config: serde_json::from_str(&options.config)?,
+            config: serde_json::from_str(&options.config.to_string())?,
             log: LogQuota::new(name, options.log_lines_per_second),
             directory: Arc::clone(directory),
         }))

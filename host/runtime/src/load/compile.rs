@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use duet_config::{duration, size};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use crate::call::engine;
 const COMPILER_NICE: i32 = 10;
 
 /// Where untrusted files are compiled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompileMode {
     /// In a child process with limits: `program` with `arguments`. The child calls
     /// [`compile_here`].
@@ -31,18 +32,14 @@ pub enum CompileMode {
     InProcess,
 }
 
-/// What one compilation may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct CompileLimits {
-    /// Time on the clock, and CPU time of one core for each core used.
-    pub time: Duration,
-    /// Address space in bytes.
-    pub memory_bytes: u64,
-}
-
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self { time: Duration::from_secs(60), memory_bytes: 2 << 30 }
+duet_config::settings! {
+    /// What one compilation may cost.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct CompileLimits {
+        /// Time to compile one plugin: on the clock, and CPU time of one core for each core used. Then compiling is ended and the plugin refused.
+        pub time["compile_timeout"]: Duration = Duration::from_secs(60), duration().range(Duration::from_secs(1)..=Duration::from_secs(3600));
+        /// Memory to compile one plugin in bytes. One that needs more is refused.
+        pub memory_bytes["compile_memory"]: u64 = 2 << 30, size().range(128 << 20..=64 << 30);
     }
 }
 

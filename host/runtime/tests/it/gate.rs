@@ -38,7 +38,7 @@ pub(crate) fn gate(lane: Lane) -> Vec<u8> {
 pub(crate) fn wanting(events: &[&str]) -> PluginOptions {
     let routes: Vec<String> = (300..321).map(|route| format!(r#"{{"route":{route}}}"#)).collect();
     let config = format!(r#"{{"manifest":{{"name":"gate","version":"1","events":{events:?},"routes":[{}]}}}}"#, routes.join(","));
-    PluginOptions { config, ..PluginOptions::default() }
+    PluginOptions { config: config.parse().unwrap(), ..PluginOptions::default() }
 }
 
 /// A runtime that serves it.

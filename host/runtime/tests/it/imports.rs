@@ -9,7 +9,7 @@ use crate::rig::Rig;
 
 fn rig() -> Rig {
     let config = r#"{"name":"forest","shop":{"prices":{"axe":[1,2]},"open":true},"a.b":1}"#;
-    Rig::with_single(PluginOptions { config: config.to_owned(), faults_max: 1000, ..PluginOptions::default() })
+    Rig::with_single(PluginOptions { config: config.parse().unwrap(), faults_max: 1000, ..PluginOptions::default() })
 }
 
 fn now_ms() -> u64 {

@@ -76,7 +76,7 @@ fn a_stack_that_overflows_in_describe_or_start_is_said_to_be_theirs() {
     let rig = Rig::new();
     let file = rig.file("deep.wasm", changed("(func $forever (loop $turn (br $turn)))", "(func $forever (call $forever))"));
     for function in ["describe", "start", "stop"] {
-        let options = PluginOptions { config: format!(r#"{{"{function}":"loop"}}"#), ..PluginOptions::default() };
+        let options = PluginOptions { config: format!(r#"{{"{function}":"loop"}}"#).parse().unwrap(), ..PluginOptions::default() };
         let told = match rig.runtime.loader().check(&file, options) {
             Ok(loaded) => loaded.ends_badly.unwrap(),
             Err(refused) => refused.to_string(),

@@ -24,7 +24,7 @@ pub(crate) fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 fn configured(config: &str) -> PluginOptions {
-    PluginOptions { config: config.to_owned(), ..PluginOptions::default() }
+    PluginOptions { config: config.parse().unwrap(), ..PluginOptions::default() }
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn prepare(arguments: &RunArguments) -> anyhow::Result<Result<Started, ExitCode>
 
 /// With the options of the plugin it is compared with, such as the number of instances.
 fn serve_native_echo(settings: &Settings, runtime: &Runtime) -> anyhow::Result<()> {
-    let options = settings.plugin.get("echo").map(wiring::plugin).unwrap_or_default();
+    let options = settings.for_plugin("echo").options;
     fn handle(requests: &mut [u8], effects: &mut Vec<u8>) {
         if let Err(error) = duet_echo::Plugin::handle_batch(requests, effects) {
             tracing::error!("native echo: {error}");

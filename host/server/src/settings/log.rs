@@ -1,15 +1,17 @@
 //! `[log]`: what is logged and how it looks.
 
-use duet_config::{Table, choice};
+use duet_config::{Settings as _, Table, choice};
 
-/// What is logged and how it looks. Lines go to standard error; up to 1 MiB of them waits for a slow reader, further ones are dropped and
-/// counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LogSettings {
-    /// The least important lines that are written. Default `info`.
-    pub(crate) level: LogLevel,
-    /// How a line looks. Default `text`.
-    pub(crate) format: LogFormat,
+duet_config::settings! {
+    /// What is logged and how it looks. Lines go to standard error; up to 1 MiB of them waits for a slow reader, further ones are dropped and
+    /// counted.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct LogSettings {
+        /// The least important lines that are written.
+        pub(crate) level: LogLevel = LogLevel::Info, choice(LEVELS);
+        /// How a line looks: for people, or one JSON object a line.
+        pub(crate) format: LogFormat = LogFormat::Text, choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+    }
 }
 
 /// How important a line is.
@@ -27,6 +29,14 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
+const LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -36,27 +46,9 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-impl Default for LogSettings {
-    fn default() -> LogSettings {
-        LogSettings { level: LogLevel::Info, format: LogFormat::Text }
-    }
-}
-
 impl LogSettings {
-    pub(super) fn read(mut table: Table<'_>) -> LogSettings {
-        const LEVELS: &[(&str, LogLevel)] = &[
-            ("error", LogLevel::Error),
-            ("warn", LogLevel::Warn),
-            ("info", LogLevel::Info),
-            ("debug", LogLevel::Debug),
-            ("trace", LogLevel::Trace),
-        ];
-        const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
-        let default = LogSettings::default();
-        let settings = LogSettings {
-            level: table.get("level", &choice(LEVELS)).or(default.level),
-            format: table.get("format", &choice(FORMATS)).or(default.format),
-        };
+    pub(super) fn read_table(mut table: Table<'_>) -> LogSettings {
+        let settings = LogSettings::read(&mut table, &LogSettings::default());
         table.finish();
         settings
     }

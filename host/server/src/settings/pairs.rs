@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use duet_session::Timeouts;
+
 use super::{PACKET_OVERHEAD_BYTES, PluginSettings, Settings};
 
 /// What the effects of one call may take, whatever is set.
@@ -21,22 +23,22 @@ impl Settings {
     }
 
     fn compare_sizes(&self, warnings: &mut Vec<String>) {
-        let body = self.codec.body_bytes_max;
+        let body = self.codec.body_bytes_max as usize;
         if body + PACKET_OVERHEAD_BYTES > EFFECT_BYTES_MAX {
             warnings.push(format!(
                 "codec.body_bytes_max = {body}: clients may send so much, but a plugin cannot send more than {EFFECT_BYTES_MAX} bytes in one \
                  call; have it answer in parts"
             ));
         }
-        let (addresses, connections) = (self.limits.addresses_max, self.gateway.connections_max);
+        let (addresses, connections) = (self.gate.options.guard.addresses_max, self.gate.options.connections_max);
         if addresses < connections {
             warnings.push(format!(
                 "limits.addresses_max = {addresses} is below gateway.connections_max = {connections}: clients with addresses of their own \
                  cannot take all places; raise addresses_max"
             ));
         }
-        for (at, listener) in self.listeners.iter().enumerate().filter(|(_, listener)| listener.sessions.resume) {
-            let sessions = &listener.sessions;
+        for (at, listener) in self.listeners.iter().enumerate().filter(|(_, listener)| listener.client.sessions.resume) {
+            let sessions = &listener.client.sessions;
             if body < SESSION_ANSWER_BYTES {
                 warnings.push(format!(
                     "codec.body_bytes_max = {body} has no room for what resume = true answers on listener[{at}]: raise it to \
@@ -50,7 +52,7 @@ impl Settings {
                      misses such a packet cannot resume; raise resume_bytes to {least}"
                 ));
             }
-            let total = self.gateway.resume_bytes_total;
+            let total = self.gate.options.resume_bytes_total;
             if kept > total {
                 warnings.push(format!(
                     "resume_bytes = {kept} of listener[{at}] is above gateway.resume_bytes_total = {total}, which is for all sessions \
@@ -61,15 +63,14 @@ impl Settings {
     }
 
     fn compare_times(&self, warnings: &mut Vec<String>) {
-        let gateway = &self.gateway;
-        let (first, packet) = (gateway.first_packet_timeout, gateway.packet_timeout);
+        let Timeouts { first_packet: first, packet, .. } = self.gate.client.timeouts;
         if first < packet {
             warnings.push(format!(
                 "gateway.first_packet_timeout = {first:?} is below gateway.packet_timeout = {packet:?}: a first packet has less time than \
                  others; raise first_packet_timeout"
             ));
         }
-        let (spread, drain) = (gateway.drain_spread, self.drain_timeout);
+        let (spread, drain) = (self.gate.options.drain_spread, self.process.drain_timeout);
         // Without a timeout nothing is spread, and nobody expects it.
         if spread > drain && !drain.is_zero() {
             warnings.push(format!(
@@ -77,8 +78,10 @@ impl Settings {
                  drain_timeout"
             ));
         }
-        for (at, listener) in self.listeners.iter().enumerate().filter(|(_, listener)| !listener.heartbeat_interval.is_zero()) {
-            let interval = listener.heartbeat_interval;
+        for (at, listener) in
+            self.listeners.iter().enumerate().filter(|(_, listener)| !listener.client.timeouts.heartbeat_interval.is_zero())
+        {
+            let interval = listener.client.timeouts.heartbeat_interval;
             if first <= interval {
                 warnings.push(format!(
                     "gateway.first_packet_timeout = {first:?} is not above heartbeat_interval = {interval:?} of listener[{at}]: a client \
@@ -99,7 +102,8 @@ impl PluginSettings {
     /// The same for the settings of one plugin. `waits`: it can wait, so that `wait_timeout` counts.
     pub(crate) fn warnings(&self, waits: bool) -> Vec<String> {
         let mut warnings = Vec::new();
-        let (queue, budget, wait) = (self.queue_timeout, self.call_budget, self.wait_timeout);
+        let options = &self.options;
+        let (queue, budget, wait) = (options.queue_timeout, options.call_budget, options.wait_timeout);
         let (name, call) = if waits { ("wait_timeout", wait) } else { ("call_budget", budget) };
         if queue < call {
             warnings.push(format!(
@@ -119,7 +123,7 @@ impl PluginSettings {
                  answer that comes later than that; lower one of them"
             ));
         }
-        let (faults, window) = (self.faults_max, self.faults_window);
+        let (faults, window) = (options.faults_max, options.faults_window);
         if budget * faults > window {
             warnings.push(format!(
                 "faults_window = {window:?} is shorter than faults_max = {faults} calls that use up call_budget = {budget:?}: a plugin that \

@@ -1,16 +1,22 @@
 //! Tests of the settings: defaults, every kind of mistake, the documented example.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use duet_codec::{ByteOrder, Profile};
 use duet_config::Mistake;
-use duet_gateway::Overflow;
-use duet_session::DuplicateLogin;
-use duet_transport::Networks;
+use duet_core::Route;
+use duet_gateway::{GatewayOptions, LimitOptions, MemoryOptions, Overflow, RoutePolicy, SessionOptions};
+use duet_runtime::{Affinity, Instances, PluginOptions};
+use duet_session::{DuplicateLogin, Heartbeat, SessionLimits, Timeouts};
+use duet_transport::{GuardOptions, KcpOptions, Networks};
 
+use super::gate::ClientSettings;
 use super::*;
 
+mod documented;
 mod listeners;
 mod mistakes;
 
@@ -72,14 +78,15 @@ fn every_known_key_is_in_the_example() {
 #[test]
 fn what_the_example_has_behind_a_hash_is_allowed_and_of_kcp_the_defaults() {
     let settings = Settings::parse("duet.example.toml", &everything()).unwrap();
-    let [ws, _, kcp] = settings.listeners.as_slice() else {
+    let [_, _, tls, kcp] = settings.listeners.as_slice() else {
         panic!("{:#?}", settings.listeners);
     };
     let address = "127.0.0.1:3555".parse().unwrap();
-    assert_eq!(*kcp, ListenerSettings::new(Protocol::Kcp, address, Profile::Due2, &settings.codec, &settings.gateway));
-    assert_eq!(ws.tls.as_ref().map(|tls| tls.key.as_path()), Some(Path::new("key.pem")));
-    assert_eq!(settings.routes, [RouteSettings { route: 5, body_bytes_max: Some(4096), overflow: Overflow::Close }]);
-    assert_eq!(settings.channels, [ChannelSettings { prefix: "world.".into(), overflow: Overflow::KeepLatest }]);
+    assert_eq!(*kcp, ListenerSettings::new(Protocol::Kcp, address, Profile::Due2, &settings.codec, &settings.gate));
+    assert_eq!(tls.tls.as_ref().map(|tls| tls.key.as_path()), Some(Path::new("key.pem")));
+    let route = RoutePolicy { body_bytes_max: Some(4096), overflow: Overflow::Close };
+    assert_eq!(settings.gate.options.routes, HashMap::from([(Route(5), route)]));
+    assert_eq!(settings.gate.options.channels, [("world.".to_owned(), Overflow::KeepLatest)]);
     assert_eq!(settings.close_codes.len(), 11);
 }
 
@@ -103,28 +110,33 @@ resume_timeout = \"24h\"
 resume_packets = 0
 resume_bytes = \"1KiB\"
 ";
-    let gateway = Settings::parse("duet.toml", text).unwrap().gateway;
-    let expected = GatewaySettings {
-        handshakes_max: 7,
-        authorize_timeout: Duration::from_secs(15),
-        channels_per_connection: 3,
-        suspended_max: 0,
-        resume_bytes_total: 1 << 20,
-        memory_high: 1 << 30,
-        memory_critical: 2 << 30,
-        drain_spread: Duration::ZERO,
-        reconnect_spread: Duration::from_secs(120),
-        sessions: SessionSettings {
-            duplicate_login: DuplicateLogin::Reject,
-            resume: false,
-            session_route: 40_000,
-            resume_timeout: Duration::from_secs(24 * 3_600),
-            resume_packets: 0,
-            resume_bytes: 1 << 10,
+    let gate = Settings::parse("duet.toml", text).unwrap().gate;
+    let default = GateSettings::default();
+    let expected = GateSettings {
+        options: GatewayOptions {
+            handshakes_max: 7,
+            sessions: SessionLimits { channels_per_session: 3, suspended_max: 0, ..SessionLimits::default() },
+            resume_bytes_total: 1 << 20,
+            drain_spread: Duration::ZERO,
+            reconnect_spread: Duration::from_secs(120),
+            ..default.options
         },
-        ..GatewaySettings::default()
+        memory: MemoryOptions { high: 1 << 30, critical: 2 << 30 },
+        client: ClientSettings {
+            timeouts: Timeouts { authorize: Duration::from_secs(15), ..default.client.timeouts },
+            sessions: SessionOptions {
+                duplicate_login: DuplicateLogin::Reject,
+                resume: false,
+                session_route: Route(40_000),
+                resume_timeout: Duration::from_secs(24 * 3_600),
+                resume_packets: 0,
+                resume_bytes: 1 << 10,
+            },
+            ..default.client
+        },
+        ..default
     };
-    assert_eq!(gateway, expected);
+    assert_eq!(gate, expected);
 }
 
 #[test]
@@ -142,24 +154,24 @@ exempt = []
 trusted_proxies = [\"10.0.0.0/8\", \"2001:db8::1\"]
 addresses_max = 8
 ";
-    let expected = LimitSettings {
-        connections_per_address: 1,
-        connections_per_second: 2,
-        connections_burst: 3,
+    let options = Settings::parse("duet.toml", text).unwrap().gate.options;
+    let guard =
+        GuardOptions { connections_per_address: 1, connections_per_second: 2.0, burst: 3, exempt: Networks::default(), addresses_max: 8 };
+    assert_eq!(options.guard, guard);
+    let rates = LimitOptions {
         messages_per_second: 4,
         messages_burst: 5,
         bytes_per_second: 6 << 10,
         bytes_burst: 7 << 10,
-        exempt: Networks::default(),
-        trusted_proxies: Networks::parse(["10.0.0.0/8", "2001:db8::1"]).unwrap(),
-        addresses_max: 8,
+        ..LimitOptions::default()
     };
-    assert_eq!(Settings::parse("duet.toml", text).unwrap().limits, expected);
+    assert_eq!(options.rates, rates.rates());
+    assert_eq!(options.proxies, Networks::parse(["10.0.0.0/8", "2001:db8::1"]).unwrap());
 }
 
 #[test]
 fn by_default_this_machine_itself_is_exempt_and_nobody_else() {
-    let exempt = LimitSettings::default().exempt;
+    let exempt = Settings::default().gate.options.guard.exempt;
     let is_exempt = |address: &str| exempt.contains(address.parse().unwrap());
     assert!(["127.0.0.1", "127.255.0.1", "::1", "::ffff:127.0.0.1"].into_iter().all(is_exempt));
     assert!(!["10.0.0.1", "192.168.0.1", "::2", "fe80::1"].into_iter().any(is_exempt));
@@ -185,10 +197,11 @@ route = 5
 body_bytes_max = 0
 ";
     let settings = Settings::parse("duet.toml", text).unwrap();
-    let channel = |prefix: &str, overflow| ChannelSettings { prefix: prefix.into(), overflow };
-    assert_eq!(settings.channels, [channel("world.chat", Overflow::Close), channel("world.", Overflow::DropNewest)]);
-    let route = |route, body_bytes_max, overflow| RouteSettings { route, body_bytes_max, overflow };
-    assert_eq!(settings.routes, [route(-7, None, Overflow::KeepLatest), route(5, Some(0), Overflow::Close)]);
+    let options = &settings.gate.options;
+    assert_eq!(options.channels, [("world.chat".to_owned(), Overflow::Close), ("world.".to_owned(), Overflow::DropNewest)]);
+    let route = |body_bytes_max, overflow| RoutePolicy { body_bytes_max, overflow };
+    let routes = [(Route(-7), route(None, Overflow::KeepLatest)), (Route(5), route(Some(0), Overflow::Close))];
+    assert_eq!(options.routes, HashMap::from(routes));
     assert_eq!(settings.close_codes, [(CloseReason::Kicked, 4001), (CloseReason::Replaced, 1000)]);
     assert_eq!(
         mistakes("[[channel]]\nprefix = \"w\"\noverflow = \"close\"\n[[channel]]\nprefix = \"world.\"\noverflow = \"close\"")[0]
@@ -232,11 +245,11 @@ fn the_file_beside_a_plugin_wins_over_the_settings_of_the_host() {
     let path = dir.path().join("echo.toml");
     let own = "instances = \"workers\"\naffinity = \"uid\"\nmemory = \"16MiB\"\n[config]\nmax = 7\n";
     fs::write(&path, own).unwrap();
-    let settings = PluginSettings::from_file(&path, &base).unwrap();
+    let settings = PluginSettings::from_file(&path, &base).unwrap().options;
     assert_eq!((settings.instances, settings.affinity), (Instances::Workers, Affinity::Uid));
-    assert_eq!((settings.memory, settings.call_budget), (16 << 20, Duration::from_millis(20)));
+    assert_eq!((settings.memory_bytes, settings.call_budget), (16 << 20, Duration::from_millis(20)));
     assert_eq!(settings.config.to_string(), r#"{"greeting":"hi","max":7}"#);
-    assert_eq!(settings.queue_timeout, PluginSettings::default().queue_timeout);
+    assert_eq!(settings.queue_timeout, PluginOptions::default().queue_timeout);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::tree;
 const LAYERS: [(&str, u32); 12] = [
     ("duet-core", 0),
     ("duet-codec", 1),
-    ("duet-config", 1),
+    ("duet-config", 0),
     ("duet-embedded", 1),
     ("duet-session", 1),
     ("duet-transport", 1),

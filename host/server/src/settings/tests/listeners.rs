@@ -49,33 +49,37 @@ resume_bytes = 1024
     let [tcp, ws] = settings.listeners.as_slice() else {
         panic!("{:#?}", settings.listeners);
     };
-    let tcp_codec = (tcp.byte_order, tcp.route_bytes, tcp.seq_bytes);
+    let tcp_codec = (tcp.codec.byte_order, tcp.codec.route_bytes, tcp.codec.seq_bytes);
     assert_eq!(tcp_codec, (ByteOrder::Little, 4, 2));
-    assert_eq!((tcp.heartbeat, tcp.heartbeat_interval), (Heartbeat::Tick, Duration::from_secs(3)));
-    assert!(!tcp.error_packets && !tcp.heartbeat_time);
-    assert_eq!((ws.byte_order, ws.route_bytes, ws.seq_bytes), (ByteOrder::Big, 1, 0));
-    assert_eq!((ws.heartbeat, ws.heartbeat_interval), (Heartbeat::Off, Duration::ZERO));
-    assert_eq!((ws.path.as_str(), ws.profile), ("/game", Profile::Seed));
-    assert!(ws.error_packets);
-    assert_eq!((tcp.authorize_timeout, ws.authorize_timeout), (Duration::from_secs(15), Duration::ZERO));
-    let inherited =
-        SessionSettings { duplicate_login: DuplicateLogin::Reject, session_route: 9, resume_bytes: 2000, ..SessionSettings::default() };
-    assert_eq!(tcp.sessions, inherited);
-    let own = SessionSettings {
+    assert_eq!((tcp.client.timeouts.heartbeat, tcp.client.timeouts.heartbeat_interval), (Heartbeat::Tick, Duration::from_secs(3)));
+    assert!(!tcp.client.notices.error_packets && !tcp.client.notices.heartbeat_time);
+    assert_eq!((ws.codec.byte_order, ws.codec.route_bytes, ws.codec.seq_bytes), (ByteOrder::Big, 1, 0));
+    assert_eq!((ws.client.timeouts.heartbeat, ws.client.timeouts.heartbeat_interval), (Heartbeat::Off, Duration::ZERO));
+    assert_eq!((ws.ws.path.as_str(), ws.own.profile), ("/game", Profile::Seed));
+    assert!(ws.client.notices.error_packets);
+    assert_eq!((tcp.client.timeouts.authorize, ws.client.timeouts.authorize), (Duration::from_secs(15), Duration::ZERO));
+    let inherited = SessionOptions {
+        duplicate_login: DuplicateLogin::Reject,
+        session_route: Route(9),
+        resume_bytes: 2000,
+        ..SessionOptions::default()
+    };
+    assert_eq!(tcp.client.sessions, inherited);
+    let own = SessionOptions {
         duplicate_login: DuplicateLogin::KickOld,
         resume: false,
-        session_route: 1000,
+        session_route: Route(1000),
         resume_timeout: Duration::from_secs(60),
         resume_packets: 5,
         resume_bytes: 1024,
     };
-    assert_eq!(ws.sessions, own);
+    assert_eq!(ws.client.sessions, own);
 }
 
 #[test]
 fn a_seed_listener_sends_the_time_unless_it_says_otherwise() {
-    assert!(listener("ws", "profile = \"seed\"").heartbeat_time);
-    assert!(!listener("ws", "profile = \"seed\"\nheartbeat_time = false").heartbeat_time);
+    assert!(listener("ws", "profile = \"seed\"").client.notices.heartbeat_time);
+    assert!(!listener("ws", "profile = \"seed\"\nheartbeat_time = false").client.notices.heartbeat_time);
 }
 
 #[test]
@@ -100,8 +104,8 @@ fn listeners_may_share_a_port_on_different_addresses_or_leave_it_to_the_system()
 
 #[test]
 fn origins_are_the_same_host_everybody_or_a_list() {
-    let origins = |list: &str| listener("ws", &format!("origins = {list}")).origins;
-    assert_eq!(listener("ws", "").origins, Origins::SameHost);
+    let origins = |list: &str| listener("ws", &format!("origins = {list}")).ws.origins;
+    assert_eq!(listener("ws", "").ws.origins, Origins::SameHost);
     assert_eq!(origins("[\"same-host\"]"), Origins::SameHost);
     assert_eq!(origins("[\"*\"]"), Origins::Any);
     assert_eq!(origins("[]"), Origins::List(Vec::new()));
@@ -112,8 +116,8 @@ fn origins_are_the_same_host_everybody_or_a_list() {
 
 #[test]
 fn subprotocols_are_tokens_on_ws() {
-    assert_eq!(listener("ws", "").subprotocols, Vec::<String>::new());
-    assert_eq!(listener("ws", "subprotocols = [\"game.v2\", \"game.v1\"]").subprotocols, ["game.v2", "game.v1"]);
+    assert_eq!(listener("ws", "").ws.subprotocols, Vec::<String>::new());
+    assert_eq!(listener("ws", "subprotocols = [\"game.v2\", \"game.v1\"]").ws.subprotocols, ["game.v2", "game.v1"]);
 }
 
 #[test]
@@ -148,7 +152,7 @@ fn the_proxy_protocol_needs_trusted_proxies() {
 fn a_kcp_listener_says_how_its_sessions_behave() {
     let kcp = "[listener.kcp]\nmtu = 1200\nnodelay = false\ninterval = \"20ms\"\nresend = 0\nnc = false\nsend_window = 16\n\
                receive_window = 256\nack_no_delay = false\nstream = false\nsessions_max = 5\ndead_link = \"30s\"\nlinger = \"0s\"";
-    let expected = KcpSettings {
+    let expected = KcpOptions {
         mtu: 1_200,
         nodelay: false,
         interval: Duration::from_millis(20),
@@ -163,7 +167,7 @@ fn a_kcp_listener_says_how_its_sessions_behave() {
         linger: Duration::ZERO,
     };
     assert_eq!(listener("kcp", kcp).kcp, expected);
-    assert_eq!(listener("kcp", "").kcp, KcpSettings::default());
+    assert_eq!(listener("kcp", "").kcp, KcpOptions::default());
 }
 
 #[test]
@@ -175,7 +179,7 @@ fn the_session_route_has_to_fit_wherever_it_comes_from() {
     );
     assert_eq!(mistakes(&format!("{text}session_route = 127")), []);
     assert_eq!(mistakes(&format!("{text}resume = false")), [], "nobody asks on it");
-    assert_eq!(listener("tcp", "route_bytes = 4\nsession_route = -2147483648").sessions.session_route, i32::MIN);
+    assert_eq!(listener("tcp", "route_bytes = 4\nsession_route = -2147483648").client.sessions.session_route, Route(i32::MIN));
 }
 
 #[test]
