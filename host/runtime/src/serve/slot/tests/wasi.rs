@@ -73,6 +73,7 @@ const SUBSCRIBE: &str = r#"
     (export "subscribe-instant" (func (param "when" u64) (result (own $p))))"#;
 
 /// An instance above, its interface, a function of it, and its type in core wasm. What it takes is a handle, if `from` says whence, and then numbers.
+#[derive(Clone, Copy)]
 struct Case {
     instance: &'static str,
     interface: &'static str,
