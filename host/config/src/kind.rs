@@ -9,11 +9,14 @@ use crate::integer::Integer;
 use crate::tree::Value;
 use crate::unit::{DURATIONS, SIZES, parse_duration, parse_size, show_duration, show_size};
 
+type Read<T> = dyn Fn(&Value) -> Result<T, Wrong>;
+type Show<T> = dyn Fn(&T) -> String;
+
 /// The values that a setting of type `T` can have.
 pub struct Kind<T> {
     allowed: String,
-    read: Box<dyn Fn(&Value) -> Result<T, Wrong>>,
-    show: Box<dyn Fn(&T) -> String>,
+    read: Box<Read<T>>,
+    show: Box<Show<T>>,
 }
 
 /// What of a value is not allowed.

@@ -25,18 +25,17 @@ pub(crate) fn parse(file: &str, text: &str, report: &Report) -> Entries {
     let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
     let source = Text { file, text, line_starts: line_ends.map(|(at, _)| at + 1).collect() };
     let (root, mut errors) = DeTable::parse_recoverable(text);
-    let entries;
-    if errors.iter().any(is_breaking) {
+    let entries = if errors.iter().any(is_breaking) {
         // What the parser makes of a text after such an error can be far from what was meant.
         report.tear();
         let readable = without_broken_lines(text, &errors);
         let (root, readable_errors) = DeTable::parse_recoverable(&readable);
         errors.retain(is_breaking);
         errors.extend(readable_errors.into_iter().filter(|error| !is_breaking(error)));
-        entries = source.entries(root.get_ref(), 1);
+        source.entries(root.get_ref(), 1)
     } else {
-        entries = source.entries(root.get_ref(), 1);
-    }
+        source.entries(root.get_ref(), 1)
+    };
     for error in errors {
         report.add(source.syntax(&error));
     }
