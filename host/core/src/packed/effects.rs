@@ -1,5 +1,6 @@
 //! Effect records: what a handler returns. Nothing in them is trusted.
 
+use super::kinds::EffectKind;
 use super::{u16_at, u32_at, u64_at};
 use crate::effect::{Action, Target, Targets};
 use crate::{ConnId, ErrorCode, Route, Uid};
@@ -88,6 +89,7 @@ impl<'a> EffectIter<'a> {
         let record = rest.get(..size).ok_or(misfit)?;
         let raw = match (record.get(6), record.get(7), u32_at(record, 8), u32_at(record, 12), u64_at(record, 16), record.get(header..)) {
             (Some(&kind), Some(&flags), Some(request), Some(route), Some(target), Some(body)) => {
+                let kind = EffectKind::of(kind).ok_or(EffectError::UnknownKind { at, kind })?;
                 Raw { at, kind, flags, request: request as usize, route: route.cast_signed(), target, body }
             }
             _ => return Err(misfit),
@@ -99,7 +101,7 @@ impl<'a> EffectIter<'a> {
 /// The fields of a record.
 struct Raw<'a> {
     at: usize,
-    kind: u8,
+    kind: EffectKind,
     flags: u8,
     request: usize,
     route: i32,
@@ -115,32 +117,31 @@ impl<'a> Raw<'a> {
         let uids = self.flags & UIDS != 0;
         let one = Target::new(self.target, uids);
         Ok(match self.kind {
-            0 => Action::Reply(body),
-            1 => Action::Error(self.code(self.route)?, self.text(body)?),
-            2 => Action::Push { to: one, route, body },
-            3 => {
+            EffectKind::Reply => Action::Reply(body),
+            EffectKind::Error => Action::Error(self.code(self.route)?, self.text(body)?),
+            EffectKind::Push => Action::Push { to: one, route, body },
+            EffectKind::Multicast => {
                 let (ids, body) = self.split(self.target.checked_mul(8), "number of targets")?;
                 Action::Multicast { to: Targets::new(ids, uids), route, body }
             }
-            4 if self.target <= 1 => Action::Broadcast { bound_only: self.target == 1, route, body },
-            4 => return Err(self.wrong("target")),
-            5 => {
+            EffectKind::Broadcast if self.target <= 1 => Action::Broadcast { bound_only: self.target == 1, route, body },
+            EffectKind::Broadcast => return Err(self.wrong("target")),
+            EffectKind::Publish => {
                 let (channel, body) = self.split(Some(self.target), "channel")?;
                 Action::Publish { channel: self.channel(channel, false)?, route, body }
             }
-            6 => Action::Subscribe(one, self.channel(body, false)?),
-            7 => Action::Unsubscribe(one, self.channel(body, true)?),
-            8 => {
+            EffectKind::Subscribe => Action::Subscribe(one, self.channel(body, false)?),
+            EffectKind::Unsubscribe => Action::Unsubscribe(one, self.channel(body, true)?),
+            EffectKind::Bind => {
                 let uid = u64_at(body, 0).filter(|_| body.len() == 8).map(u64::cast_signed).filter(|uid| *uid > 0);
                 Action::Bind(ConnId(self.target), Uid(uid.ok_or_else(|| self.wrong("uid"))?))
             }
-            9 if body.is_empty() => Action::Unbind(one),
-            9 => return Err(self.wrong("body")),
-            10 => {
+            EffectKind::Unbind if body.is_empty() => Action::Unbind(one),
+            EffectKind::Unbind => return Err(self.wrong("body")),
+            EffectKind::Kick => {
                 let code = if self.route == 0 { ErrorCode::KICKED } else { self.code(self.route)? };
                 Action::Kick { who: one, code, text: self.text(body)?, at_once: self.flags & AT_ONCE != 0 }
             }
-            kind => return Err(EffectError::UnknownKind { at: self.at, kind }),
         })
     }
 
@@ -148,14 +149,13 @@ impl<'a> Raw<'a> {
     #[inline]
     fn check_unused(&self) -> Result<(), EffectError> {
         let (flags, uses_route, uses_target) = match self.kind {
-            0 => (0, false, false),
-            1 => (0, true, false),
-            2 | 3 => (UIDS, true, true),
-            4 | 5 => (0, true, true),
-            6 | 7 | 9 => (UIDS, false, true),
-            8 => (0, false, true),
-            10 => (UIDS | AT_ONCE, true, true),
-            _ => return Ok(()),
+            EffectKind::Reply => (0, false, false),
+            EffectKind::Error => (0, true, false),
+            EffectKind::Push | EffectKind::Multicast => (UIDS, true, true),
+            EffectKind::Broadcast | EffectKind::Publish => (0, true, true),
+            EffectKind::Subscribe | EffectKind::Unsubscribe | EffectKind::Unbind => (UIDS, false, true),
+            EffectKind::Bind => (0, false, true),
+            EffectKind::Kick => (UIDS | AT_ONCE, true, true),
         };
         if self.flags & !flags != 0 {
             return Err(self.wrong("flags"));
@@ -170,7 +170,7 @@ impl<'a> Raw<'a> {
     }
 
     fn wrong(&self, part: &'static str) -> EffectError {
-        EffectError::Wrong { at: self.at, kind: self.kind, part }
+        EffectError::Wrong { at: self.at, kind: self.kind as u8, part }
     }
 
     fn split(&self, at: Option<u64>, part: &'static str) -> Result<(&'a [u8], &'a [u8]), EffectError> {
@@ -223,44 +223,44 @@ pub fn put_effect(list: &mut Vec<u8>, effect: &EffectRecord<'_>) {
         Target::Uid(uid) => (uid.0.cast_unsigned(), UIDS),
     };
     let uid_bytes;
-    let (kind, flags, route, target, before, body): (u8, u8, i32, u64, &[u8], &[u8]) = match effect.action {
-        Action::Reply(body) => (0, 0, 0, 0, &[], body),
-        Action::Error(code, text) => (1, 0, i32::from(code.0), 0, &[], text.as_bytes()),
+    let (kind, flags, route, target, before, body): (EffectKind, u8, i32, u64, &[u8], &[u8]) = match effect.action {
+        Action::Reply(body) => (EffectKind::Reply, 0, 0, 0, &[], body),
+        Action::Error(code, text) => (EffectKind::Error, 0, i32::from(code.0), 0, &[], text.as_bytes()),
         Action::Push { to, route, body } => {
             let (target, flags) = id(to);
-            (2, flags, route.0, target, &[], body)
+            (EffectKind::Push, flags, route.0, target, &[], body)
         }
         Action::Multicast { to, route, body } => {
             let (ids, uids) = to.parts();
-            (3, u8::from(uids), route.0, (ids.len() / 8) as u64, ids, body)
+            (EffectKind::Multicast, u8::from(uids), route.0, (ids.len() / 8) as u64, ids, body)
         }
-        Action::Broadcast { bound_only, route, body } => (4, 0, route.0, u64::from(bound_only), &[], body),
-        Action::Publish { channel, route, body } => (5, 0, route.0, channel.len() as u64, channel.as_bytes(), body),
+        Action::Broadcast { bound_only, route, body } => (EffectKind::Broadcast, 0, route.0, u64::from(bound_only), &[], body),
+        Action::Publish { channel, route, body } => (EffectKind::Publish, 0, route.0, channel.len() as u64, channel.as_bytes(), body),
         Action::Subscribe(who, channel) => {
             let (target, flags) = id(who);
-            (6, flags, 0, target, &[], channel.as_bytes())
+            (EffectKind::Subscribe, flags, 0, target, &[], channel.as_bytes())
         }
         Action::Unsubscribe(who, channel) => {
             let (target, flags) = id(who);
-            (7, flags, 0, target, &[], channel.as_bytes())
+            (EffectKind::Unsubscribe, flags, 0, target, &[], channel.as_bytes())
         }
         Action::Bind(conn, uid) => {
             uid_bytes = uid.0.to_le_bytes();
-            (8, 0, 0, conn.0, &[], &uid_bytes)
+            (EffectKind::Bind, 0, 0, conn.0, &[], &uid_bytes)
         }
         Action::Unbind(who) => {
             let (target, flags) = id(who);
-            (9, flags, 0, target, &[], &[])
+            (EffectKind::Unbind, flags, 0, target, &[], &[])
         }
         Action::Kick { who, code, text, at_once } => {
             let (target, flags) = id(who);
             let code = if code == ErrorCode::KICKED { 0 } else { i32::from(code.0) };
-            (10, flags | if at_once { AT_ONCE } else { 0 }, code, target, &[], text.as_bytes())
+            (EffectKind::Kick, flags | if at_once { AT_ONCE } else { 0 }, code, target, &[], text.as_bytes())
         }
     };
     list.extend_from_slice(&((HEADER + before.len() + body.len()) as u32).to_le_bytes());
     list.extend_from_slice(&(HEADER as u16).to_le_bytes());
-    list.extend_from_slice(&[kind, flags]);
+    list.extend_from_slice(&[kind as u8, flags]);
     list.extend_from_slice(&(effect.request as u32).to_le_bytes());
     list.extend_from_slice(&route.to_le_bytes());
     list.extend_from_slice(&target.to_le_bytes());

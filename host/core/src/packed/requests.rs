@@ -2,62 +2,11 @@
 
 use smallvec::SmallVec;
 
+use super::kinds::RequestKind;
 use super::{u16_at, u32_at, u64_at};
 use crate::{ConnId, InFlight, Route, Seq, Uid};
 
 const HEADER: usize = 32;
-
-/// What a request record is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum RequestKind {
-    /// A message of a client.
-    Message = 0,
-    /// A connection was opened.
-    Connect = 1,
-    /// It was bound to a uid.
-    Bind = 2,
-    /// It ended.
-    Disconnect = 3,
-    /// It was lost and may be resumed.
-    Suspend = 4,
-    /// It was resumed.
-    Resume = 5,
-}
-
-impl RequestKind {
-    /// The kinds that are events of a connection.
-    pub const EVENTS: [Self; 5] = [Self::Connect, Self::Bind, Self::Disconnect, Self::Suspend, Self::Resume];
-
-    /// Whether it is an event, which nobody answers.
-    pub const fn is_event(self) -> bool {
-        !matches!(self, Self::Message)
-    }
-
-    /// Name in a plugin's manifest.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Connect => "connect",
-            Self::Bind => "bind",
-            Self::Disconnect => "disconnect",
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-        }
-    }
-
-    const fn of(byte: u8) -> Option<Self> {
-        Some(match byte {
-            0 => Self::Message,
-            1 => Self::Connect,
-            2 => Self::Bind,
-            3 => Self::Disconnect,
-            4 => Self::Suspend,
-            5 => Self::Resume,
-            _ => return None,
-        })
-    }
-}
 
 /// A message of a client on its way to a handler, or an event of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

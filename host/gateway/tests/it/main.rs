@@ -186,7 +186,12 @@ impl Registry for Routes {
         assert!(panics.is_err(), "a fault of the test");
         let entry = |route, authorized, internal| RouteEntry { route: Route(route), authorized, internal };
         let routes = vec![entry(1, false, false), entry(2, true, false), entry(3, false, true)];
-        Arc::new(RouteTable::new([&PluginEntry { name: "echo".into(), version: "1".into(), routes, events: RequestKind::EVENTS.to_vec() }]))
+        Arc::new(RouteTable::new([&PluginEntry {
+            name: "echo".into(),
+            version: "1".into(),
+            routes,
+            events: RequestKind::events().collect(),
+        }]))
     }
 }
 

@@ -161,7 +161,7 @@ fn unknown_key(place: &str, key: &str, known: &[&str]) -> String {
 }
 
 fn event(name: &str) -> Option<RequestKind> {
-    RequestKind::EVENTS.into_iter().find(|kind| kind.name() == name)
+    RequestKind::events().find(|kind| kind.name() == name)
 }
 
 #[cfg(test)]
