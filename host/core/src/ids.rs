@@ -2,9 +2,14 @@
 
 use std::fmt;
 
-/// A connection of a client: below 2^53 (a JavaScript plugin gets it as a number) and not reused while its gate lives.
+/// A connection of a client. 15 bits are the number of its gate, 38 bits count the connections of that gate, from 1: below 2^53 (a
+/// JavaScript plugin gets it as a number) and not reused while its gate lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
+
+/// A gate: the process that holds connections. Below 2^15. A single process is gate 0, and its connections are simply 1, 2, 3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GateId(pub u16);
 
 /// An account. Positive; 0 on the wire means that a connection is not bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +22,29 @@ pub struct Route(pub i32);
 /// A client's own number for a request; its reply carries it back. A push has 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seq(pub i32);
+
+impl GateId {
+    /// The greatest number of a gate.
+    pub const MAX: Self = Self((1 << 15) - 1);
+}
+
+impl ConnId {
+    /// Bits of the counter.
+    const COUNTER_BITS: u32 = 38;
+    /// Connections that a gate can tell apart. At a thousand new ones a second that is enough for 8 years; then they begin with 1 again.
+    const COUNTER_MAX: u64 = (1 << Self::COUNTER_BITS) - 1;
+
+    /// The connection of a gate with this count, from 1.
+    pub const fn new(gate: GateId, count: u64) -> Self {
+        Self((gate.0 as u64) << Self::COUNTER_BITS | (count.saturating_sub(1) % Self::COUNTER_MAX + 1))
+    }
+
+    /// The gate that holds it. `None` of a number that no gate gives out: a plugin may have made it up.
+    pub const fn gate(self) -> Option<GateId> {
+        let gate = self.0 >> Self::COUNTER_BITS;
+        if gate <= GateId::MAX.0 as u64 { Some(GateId(gate as u16)) } else { None }
+    }
+}
 
 impl Seq {
     /// The sequence number of every message that answers no request.
@@ -32,4 +60,31 @@ macro_rules! shown_as_a_number {
         }
     )*};
 }
-shown_as_a_number!(ConnId, Uid, Route, Seq);
+shown_as_a_number!(ConnId, GateId, Uid, Route, Seq);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_says_which_gate_has_it_and_those_of_gate_0_are_simply_counted() {
+        for count in [1, 2, 3, ConnId::COUNTER_MAX] {
+            assert_eq!(ConnId::new(GateId(0), count), ConnId(count));
+            for gate in [GateId(0), GateId(1), GateId::MAX] {
+                let conn = ConnId::new(gate, count);
+                assert_eq!(conn.gate(), Some(gate), "{conn}");
+                assert!(conn.0 < 1 << 53, "{conn}");
+            }
+        }
+        assert_eq!(ConnId::new(GateId(3), 7), ConnId(3 * (1 << 38) + 7));
+        assert_eq!((ConnId(1 << 53).gate(), ConnId(u64::MAX).gate()), (None, None));
+    }
+
+    #[test]
+    fn a_gate_that_has_counted_to_the_end_begins_again_and_does_not_run_into_the_next() {
+        for gate in [GateId(0), GateId::MAX] {
+            assert_eq!(ConnId::new(gate, ConnId::COUNTER_MAX + 1), ConnId::new(gate, 1));
+            assert_eq!(ConnId::new(gate, ConnId::COUNTER_MAX * 2), ConnId::new(gate, ConnId::COUNTER_MAX));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use duet_codec::Format;
 use duet_config::{boolean, choice, duration, integer, size};
-use duet_core::Route;
+use duet_core::{GateId, Route};
 use duet_session::{DuplicateLogin, SessionLimits, Timeouts};
 use duet_transport::{GuardOptions, KcpOptions, Networks, Rate, TlsIdentity, WsOptions, networks};
 
@@ -40,6 +40,11 @@ duet_config::settings! {
         /// Clients of a server that stops are asked to come back spread over this time.
         pub reconnect_spread: Duration = Duration::from_secs(5), duration().range(Duration::ZERO..=60 * MINUTE);
         ..
+        /// Which gate this is: part of the ids of its connections.
+        pub gate: GateId = GateId(0);
+        /// Where it begins to count its connections, from 1. A gate that takes over the number of another begins above what that may have
+        /// given out, so that nothing that is still on its way reaches a wrong client.
+        pub first_conn: u64 = 1;
         /// What one address may do. Its `exempt` addresses are also free of [`GatewayOptions::rates`].
         pub guard: GuardOptions = GuardOptions::default();
         /// Peers that are believed when they say for whom they speak (PROXY protocol, `X-Forwarded-For`).

@@ -21,7 +21,7 @@ pub struct Sessions {
     pub(crate) options: GatewayOptions,
     pub(crate) stats: Stats,
     book: Lock<Book>,
-    last_id: AtomicU64,
+    next_conn: AtomicU64,
     last_call: AtomicU64,
     registry: OnceLock<Arc<dyn Registry>>,
 }
@@ -32,9 +32,9 @@ impl Sessions {
         Self {
             map: HashMap::new(),
             book: Lock::new(Rank::Book, Book::new(options.sessions)),
+            next_conn: AtomicU64::new(options.first_conn),
             options,
             stats: Stats::default(),
-            last_id: AtomicU64::new(0),
             last_call: AtomicU64::new(0),
             registry: OnceLock::new(),
         }
@@ -51,7 +51,7 @@ impl Sessions {
     }
 
     pub(crate) fn next_id(&self) -> ConnId {
-        ConnId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+        ConnId::new(self.options.gate, self.next_conn.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A number for a call whose effects are applied.

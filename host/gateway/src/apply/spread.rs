@@ -14,20 +14,15 @@ use crate::session::Session;
 impl Application<'_> {
     pub(super) fn multicast(&mut self, effect: &Effect<'_>, to: Targets<'_>, route: Route, body: &[u8]) {
         let sessions = self.sessions;
-        let mut all: Vec<_> = to.iter().collect();
-        if matches!(all.first(), Some(Target::Uid(_))) {
-            let book = sessions.book();
-            for target in &mut all {
-                if let Target::Uid(uid) = *target {
-                    *target = Target::Conn(book.conn_of(uid).unwrap_or(ConnId(0)));
-                }
-            }
-        }
+        let mut book = None;
+        let conn_of = |target| match target {
+            Target::Conn(conn) => Some(conn),
+            Target::Uid(uid) => book.get_or_insert_with(|| sessions.book()).conn_of(uid),
+        };
+        let conns: Vec<ConnId> = to.iter().filter_map(conn_of).collect();
+        drop(book);
         let map = sessions.map.pin();
-        let found = all.iter().filter_map(|target| match target {
-            Target::Conn(conn) => map.get(conn).and_then(Weak::upgrade),
-            Target::Uid(_) => None,
-        });
+        let found = conns.iter().filter_map(|conn| map.get(conn).and_then(Weak::upgrade));
         self.spread(effect, found, route, body, self.overflow(route, None));
     }
 

@@ -1,7 +1,9 @@
 //! What becomes of effects.
 
-use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, Origin, Presence, RequestKind, Route, Seq, Target, Targets, Uid};
-use duet_gateway::CloseReason;
+use duet_core::{
+    Action, ConnId, Directory, Effect, Egress, ErrorCode, GateId, Origin, Presence, RequestKind, Route, Seq, Target, Targets, Uid,
+};
+use duet_gateway::{CloseReason, GatewayOptions};
 use duet_session::DuplicateLogin;
 
 use crate::{Gate, ended, generous, receive, receive_error, send, wait_until};
@@ -18,6 +20,16 @@ fn an_effect_for_a_connection_that_is_gone_does_nothing_and_a_large_one_is_an_er
     gate.act(conn, &[push(Target::Conn(ConnId(1 << 40)), b"nobody"), push(Target::Conn(conn), &large), push(Target::Conn(conn), b"after")]);
     assert_eq!(receive_error(&mut client), (9, 0, 9, "too large".to_owned()));
     assert_eq!(receive(&mut client), (0, 9, 0, b"after".to_vec()));
+}
+
+#[test]
+fn a_gate_with_a_number_counts_its_connections_from_where_it_is_told_and_serves_no_others() {
+    let gate = Gate::with(GatewayOptions { gate: GateId(3), first_conn: 7, ..generous() }, |_| {});
+    let ((mut first, conn), (mut second, next)) = (gate.client(), gate.client());
+    assert_eq!([conn, next], [7, 8].map(|count| ConnId::new(GateId(3), count)));
+    let others = [GateId(0), GateId(2), GateId::MAX].map(|gate| push(Target::Conn(ConnId::new(gate, 8)), b"not here"));
+    gate.act(conn, &[&others[..], &[push(Target::Conn(next), b"here"), Action::Reply(b"done")]].concat());
+    assert_eq!((receive(&mut second).3, receive(&mut first).3), (b"here".to_vec(), b"done".to_vec()));
 }
 
 #[test]
