@@ -1,6 +1,6 @@
 //! What a handler wants to happen.
 
-use crate::{ConnId, ErrorCode, RequestKind, Route, Seq, Uid};
+use crate::{ConnId, ErrorCode, Request, RequestKind, Route, Seq, Uid};
 
 /// One thing that is to happen at a gate. A gate applies the effects of a call in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,19 +11,71 @@ pub struct Effect<'a> {
     pub action: Action<'a>,
 }
 
-/// A request of a call, with what its answer needs.
+/// A request of a call: where its effects come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Who asked.
-    pub conn: ConnId,
-    /// Route of the request.
-    pub route: Route,
-    /// Sequence number of the request.
-    pub seq: Seq,
-    /// Its place among the requests of the call. Route and seq may be those of another.
+    /// Its place among the requests of the call. All else may be as in another.
     pub index: u32,
-    /// What it was. An event has no answer.
-    pub kind: RequestKind,
+    /// What it came from.
+    pub source: Source,
+}
+
+/// What a request came from, with what its answer needs, if it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A message of a client, which is answered.
+    Client {
+        /// Who asked.
+        conn: ConnId,
+        /// Route of the message.
+        route: Route,
+        /// Sequence number of the message.
+        seq: Seq,
+    },
+    /// An event of a connection. It has no answer.
+    Event {
+        /// Whose.
+        conn: ConnId,
+        /// Which.
+        kind: RequestKind,
+    },
+}
+
+impl Source {
+    /// What this request came from.
+    #[inline]
+    pub const fn of(request: &Request<'_>) -> Self {
+        let Request { conn, route, seq, kind, .. } = *request;
+        match kind {
+            RequestKind::Message => Self::Client { conn, route, seq },
+            RequestKind::Connect | RequestKind::Bind | RequestKind::Disconnect | RequestKind::Suspend | RequestKind::Resume => {
+                Self::Event { conn, kind }
+            }
+        }
+    }
+
+    /// The request without uid, key and body: what an effect has to carry where its request is not seen.
+    pub const fn request(self) -> Request<'static> {
+        let (kind, conn, route, seq) = match self {
+            Self::Client { conn, route, seq } => (RequestKind::Message, conn, route, seq),
+            Self::Event { conn, kind } => (kind, conn, Route(0), Seq(0)),
+        };
+        Request { kind, conn, uid: None, route, seq, key: None, body: &[] }
+    }
+
+    /// The connection it came from.
+    #[inline]
+    pub const fn conn(self) -> ConnId {
+        match self {
+            Self::Client { conn, .. } | Self::Event { conn, .. } => conn,
+        }
+    }
+
+    /// Whether somebody waits for an answer.
+    #[inline]
+    pub const fn is_answered(self) -> bool {
+        matches!(self, Self::Client { .. })
+    }
 }
 
 /// What is to happen. A target that no longer exists is skipped.

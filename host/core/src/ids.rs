@@ -19,6 +19,10 @@ pub struct Uid(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Route(pub i32);
 
+/// What keeps requests together: those of one key are handled in order by one instance. A room, for example. Never 0, which means none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(pub u64);
+
 /// A client's own number for a request; its reply carries it back. A push has 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seq(pub i32);
@@ -60,7 +64,7 @@ macro_rules! shown_as_a_number {
         }
     )*};
 }
-shown_as_a_number!(ConnId, GateId, Uid, Route, Seq);
+shown_as_a_number!(ConnId, GateId, Key, Uid, Route, Seq);
 
 #[cfg(test)]
 mod tests {

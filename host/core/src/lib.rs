@@ -18,10 +18,10 @@ mod registry;
 
 pub use self::directory::{Counts, Directory, Presence};
 pub use self::dispatch::{Dispatch, Egress, Full};
-pub use self::effect::{Action, Effect, Origin, Target, Targets};
+pub use self::effect::{Action, Effect, Origin, Source, Target, Targets};
 pub use self::error_code::ErrorCode;
 pub use self::grace::grace;
-pub use self::ids::{ConnId, GateId, Route, Seq, Uid};
+pub use self::ids::{ConnId, GateId, Key, Route, Seq, Uid};
 pub use self::in_flight::{Asker, InFlight};
 pub use self::lock::{Condvar, Mutex, MutexGuard};
 pub use self::packed::{Request, RequestKind, Requests};

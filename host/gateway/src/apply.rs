@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use duet_core::{Action, ConnId, Effect, Egress, ErrorCode, Origin, Route, Seq, Target};
+use duet_core::{Action, ConnId, Effect, Egress, ErrorCode, Origin, Route, Seq, Source, Target};
 use duet_session::Book;
 
 use crate::outbox::{Cause, Taken};
@@ -58,9 +58,10 @@ struct Application<'a> {
 /// The session that gets a packet of its own, if the effect is one.
 #[inline]
 fn direct(effect: &Effect<'_>) -> Option<ConnId> {
-    match effect.action {
-        Action::Reply(_) | Action::Error(..) => Some(effect.origin.conn),
-        Action::Push { to: Target::Conn(conn), .. } => Some(conn),
+    match (effect.action, effect.origin.source) {
+        (Action::Reply(_) | Action::Error(..), Source::Client { conn, .. }) | (Action::Push { to: Target::Conn(conn), .. }, _) => {
+            Some(conn)
+        }
         _ => None,
     }
 }
@@ -68,7 +69,7 @@ fn direct(effect: &Effect<'_>) -> Option<ConnId> {
 /// Whether a request of this session made the effect.
 #[inline]
 fn asked(effect: &Effect<'_>, conn: ConnId) -> bool {
-    effect.origin.conn == conn && !effect.origin.kind.is_event()
+    matches!(effect.origin.source, Source::Client { conn: asker, .. } if asker == conn)
 }
 
 impl Application<'_> {
@@ -77,7 +78,7 @@ impl Application<'_> {
         for run in effects.chunk_by(|a, b| direct(a).is_some_and(|conn| direct(b) == Some(conn) && asked(a, conn) == asked(b, conn))) {
             let Some(first) = run.first() else { continue };
             let conn = direct(first);
-            self.serve(conn.unwrap_or(first.origin.conn), |this| {
+            self.serve(conn.unwrap_or_else(|| first.origin.source.conn()), |this| {
                 if this.refused != 0 {
                     run.iter().for_each(|effect| this.unless_refused(effect, out));
                 } else if let Some(conn) = conn {
@@ -145,9 +146,10 @@ impl Application<'_> {
     fn send_one(&self, session: &Session, effect: &Effect<'_>, cause: Cause, out: &mut Vec<u8>) {
         out.clear();
         if encode(&session.profile, session.id, effect, out) > 0 {
-            let (route, overflow) = match effect.action {
-                Action::Push { route, .. } => (route, self.overflow(route, None)),
-                _ => (effect.origin.route, Overflow::Close),
+            let (route, overflow) = match (effect.action, effect.origin.source) {
+                (Action::Push { route, .. }, _) => (route, self.overflow(route, None)),
+                (_, Source::Client { route, .. }) => (route, Overflow::Close),
+                (_, Source::Event { .. }) => return,
             };
             self.count(session.add(&Bytes::copy_from_slice(out), route, overflow, cause));
         }
@@ -210,11 +212,10 @@ impl Application<'_> {
 /// Appends the packet of an effect. Returns how many packets that made.
 #[inline]
 fn encode(profile: &Profile, conn: ConnId, effect: &Effect<'_>, out: &mut Vec<u8>) -> usize {
-    let Origin { route, seq, .. } = effect.origin;
-    match effect.action {
-        Action::Reply(body) => message(profile, conn, route, seq, body, out),
-        Action::Error(code, text) => profile.error(route, seq, code, text, out),
-        Action::Push { route, body, .. } => message(profile, conn, route, Seq::PUSH, body, out),
+    match (effect.action, effect.origin.source) {
+        (Action::Reply(body), Source::Client { route, seq, .. }) => message(profile, conn, route, seq, body, out),
+        (Action::Error(code, text), Source::Client { route, seq, .. }) => profile.error(route, seq, code, text, out),
+        (Action::Push { route, body, .. }, _) => message(profile, conn, route, Seq::PUSH, body, out),
         _ => 0,
     }
 }

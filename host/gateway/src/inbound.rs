@@ -206,7 +206,7 @@ impl Harvest<'_> {
             Some(_) => {
                 let (conn, uid) = (self.conn, self.uid);
                 self.messages += 1;
-                self.requests.push(&Request { kind: RequestKind::Message, conn, uid, route, seq, body });
+                self.requests.push(&Request { kind: RequestKind::Message, conn, uid, route, seq, key: None, body });
                 return Ok(());
             }
         };

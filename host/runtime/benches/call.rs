@@ -59,6 +59,7 @@ fn requests(route: i32, body: &str, count: usize) -> Requests {
             uid: None,
             route: Route(route),
             seq: Seq(seq as i32),
+            key: None,
             body: body.as_bytes(),
         });
     }

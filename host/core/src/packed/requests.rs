@@ -4,9 +4,12 @@ use smallvec::SmallVec;
 
 use super::kinds::RequestKind;
 use super::{u16_at, u32_at, u64_at};
-use crate::{ConnId, InFlight, Route, Seq, Uid};
+use crate::{ConnId, InFlight, Key, Route, Seq, Uid};
 
+/// Bytes of the shortest header.
 const HEADER: usize = 32;
+/// Bytes of one with a key behind it, which is written only where there is one.
+const KEYED_HEADER: usize = HEADER + 8;
 
 /// A message of a client on its way to a handler, or an event of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Request<'a> {
     pub route: Route,
     /// As the client sent it.
     pub seq: Seq,
+    /// What decides which instance handles it, instead of the plugin's affinity.
+    pub key: Option<Key>,
     /// As the client sent it; of an event, what `wit/packed.md` says.
     pub body: &'a [u8],
 }
@@ -28,7 +33,11 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// Bytes of its record.
     pub const fn record_bytes(&self) -> usize {
-        HEADER + self.body.len()
+        self.header_bytes() + self.body.len()
+    }
+
+    const fn header_bytes(&self) -> usize {
+        if self.key.is_some() { KEYED_HEADER } else { HEADER }
     }
 }
 
@@ -59,7 +68,7 @@ impl Requests {
         self.bytes.reserve(size);
         let mut header = [0u8; HEADER];
         let (head, ids) = header.split_at_mut(8);
-        head.copy_from_slice(&(size as u64 | (HEADER as u64) << 32 | (request.kind as u64) << 48).to_le_bytes());
+        head.copy_from_slice(&(size as u64 | (request.header_bytes() as u64) << 32 | (request.kind as u64) << 48).to_le_bytes());
         for (to, from) in ids.chunks_exact_mut(8).zip([
             request.conn.0.to_le_bytes(),
             request.uid.map_or(0, |u| u.0).to_le_bytes(),
@@ -68,6 +77,9 @@ impl Requests {
             to.copy_from_slice(&from);
         }
         self.bytes.extend_from_slice(&header);
+        if let Some(key) = request.key {
+            self.bytes.extend_from_slice(&key.0.to_le_bytes());
+        }
         self.bytes.extend_from_slice(request.body);
         self.count += 1;
     }
@@ -176,12 +188,14 @@ impl<'a> Iterator for RequestIter<'a> {
             self.rest = rest;
             let Some(kind) = RequestKind::of(*header.get(6)?) else { continue };
             let uid = u64_at(header, 16)?.cast_signed();
+            let key = if begin < KEYED_HEADER { None } else { u64_at(record, HEADER).filter(|key| *key != 0).map(Key) };
             return Some(Request {
                 kind,
                 conn: ConnId(u64_at(header, 8)?),
                 uid: (uid != 0).then_some(Uid(uid)),
                 route: Route(u32_at(header, 24)?.cast_signed()),
                 seq: Seq(u32_at(header, 28)?.cast_signed()),
+                key,
                 body,
             });
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Action, ConnId, ErrorCode, Route, Seq, Target, Targets, Uid};
+use crate::{Action, ConnId, ErrorCode, Key, Route, Seq, Target, Targets, Uid};
 
 fn golden(name: &str) -> Vec<u8> {
     let text = include_str!("../../../../wit/packed-v1.golden");
@@ -9,7 +9,7 @@ fn golden(name: &str) -> Vec<u8> {
 }
 
 fn example() -> Request<'static> {
-    Request { kind: RequestKind::Message, conn: ConnId(5), uid: Some(Uid(9)), route: Route(7), seq: Seq(2), body: b"hi" }
+    Request { kind: RequestKind::Message, conn: ConnId(5), uid: Some(Uid(9)), route: Route(7), seq: Seq(2), key: None, body: b"hi" }
 }
 
 #[test]
@@ -17,6 +17,22 @@ fn requests_are_written_as_the_contract_says() {
     let mut requests = Requests::default();
     requests.push(&example());
     assert_eq!(requests.bytes(), golden("request"));
+}
+
+#[test]
+fn a_key_stands_behind_the_header_and_costs_nothing_where_there_is_none() {
+    let keyed = Request { key: Some(Key(11)), ..example() };
+    let mut requests = Requests::default();
+    requests.push(&keyed);
+    assert_eq!(requests.bytes(), golden("request-key"));
+    requests.push(&example());
+    assert_eq!(requests.bytes().len(), keyed.record_bytes() + example().record_bytes());
+    assert_eq!(example().record_bytes() + 8, keyed.record_bytes());
+    assert_eq!(requests.iter().collect::<Vec<_>>(), [keyed, example()]);
+    // A later host that has more to say says 0 for none.
+    let mut none = golden("request-key");
+    none[32] = 0;
+    assert_eq!(RequestIter::new(&none).collect::<Vec<_>>(), [example()]);
 }
 
 #[test]
@@ -38,7 +54,7 @@ fn events_are_written_as_the_contract_says() {
         ("suspend", RequestKind::Suspend, Some(Uid(9)), "lost"),
         ("resume", RequestKind::Resume, Some(Uid(9)), "192.0.2.1:81"),
     ] {
-        let event = Request { kind, conn: ConnId(5), uid, route: Route(0), seq: Seq(0), body: body.as_bytes() };
+        let event = Request { kind, conn: ConnId(5), uid, route: Route(0), seq: Seq(0), key: None, body: body.as_bytes() };
         let mut requests = Requests::default();
         requests.push(&event);
         assert_eq!(requests.bytes(), golden(line), "{line}");
@@ -175,8 +191,10 @@ fn names_of_channels_have_1_to_255_bytes() {
 
 #[test]
 fn longer_headers_of_later_hosts_and_plugins_are_skipped() {
-    let request = golden("request-longer-header");
-    assert_eq!(RequestIter::new(&request).collect::<Vec<_>>(), [example()]);
+    // What is behind the key, and a header that ends within it.
+    for (line, key) in [("request-longer-header", Some(Key(11))), ("request-odd-header", None)] {
+        assert_eq!(RequestIter::new(&golden(line)).collect::<Vec<_>>(), [Request { key, ..example() }], "{line}");
+    }
     let reply = Ok(EffectRecord { request: 0, action: Action::Reply(b"yo") });
     assert_eq!(EffectIter::new(&golden("reply-longer-header")).collect::<Vec<_>>(), [reply]);
 }

@@ -1,6 +1,6 @@
 //! Binding a session to a uid, and how often a plugin may.
 
-use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, RequestKind, Uid};
+use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, Request, RequestKind, Source, Uid};
 use duet_session::BindError;
 
 use super::{Application, bit};
@@ -13,13 +13,16 @@ impl Application<'_> {
         self.refused |= bit(origin);
         self.sessions.stats.refuse(error.refusal());
         match error.refusal() {
-            Refusal::Bind => tracing::warn!(%conn, %uid, kind = origin.kind.name(), route = %origin.route, "not bound: {error}"),
+            Refusal::Bind => {
+                let Request { kind, route, .. } = origin.source.request();
+                tracing::warn!(%conn, %uid, kind = kind.name(), %route, "not bound: {error}");
+            }
             _ => tracing::debug!(%conn, %uid, "not bound: {error}"),
         }
-        if !origin.kind.is_event() {
+        if let Source::Client { conn: asker, .. } = origin.source {
             let (code, text) = (error.code(), error.to_string());
             let text = if error.refusal() == Refusal::Bind { text.as_str() } else { code.text() };
-            self.send(origin.conn, &[Effect { origin, action: Action::Error(code, text) }], out);
+            self.send(asker, &[Effect { origin, action: Action::Error(code, text) }], out);
         }
     }
 
@@ -29,7 +32,7 @@ impl Application<'_> {
         let mut book = sessions.book();
         // Each is an event that waits for plugins. Their number is bounded by that of the requests, and no event leads to another like it.
         if book.uid_of(conn) != Some(uid) {
-            if origin.kind == RequestKind::Bind {
+            if matches!(origin.source, Source::Event { kind: RequestKind::Bind, .. }) {
                 return Err(NotBound::ByBind);
             }
             if self.bound & bit(origin) != 0 {

@@ -81,7 +81,7 @@ impl Session {
     /// Notes an event. The task of its connection hands it on, behind what was read before and before what it reads later.
     pub(crate) fn event(&self, kind: RequestKind, uid: Option<Uid>, body: &str) {
         let mut event = Requests::new();
-        event.push(&Request { kind, conn: self.id, uid, route: Route(0), seq: Seq(0), body: body.as_bytes() });
+        event.push(&Request { kind, conn: self.id, uid, route: Route(0), seq: Seq(0), key: None, body: body.as_bytes() });
         self.waiting.add(event);
         self.task.wake();
     }

@@ -1,8 +1,6 @@
 //! What becomes of effects.
 
-use duet_core::{
-    Action, ConnId, Directory, Effect, Egress, ErrorCode, GateId, Origin, Presence, RequestKind, Route, Seq, Target, Targets, Uid,
-};
+use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, GateId, Origin, Presence, Route, Seq, Source, Target, Targets, Uid};
 use duet_gateway::{CloseReason, GatewayOptions};
 use duet_session::DuplicateLogin;
 
@@ -143,7 +141,7 @@ fn refused_logins_of_one_call_each_take_back_what_follows() {
     gate.act(first, &[Action::Bind(first, Uid(9))]);
     let mut others = [gate.client(), gate.client()];
     let of = |index: u32, action| {
-        let origin = Origin { conn: others[index as usize].1, route: Route(1), seq: Seq(5), index, kind: RequestKind::Message };
+        let origin = Origin { index, source: Source::Client { conn: others[index as usize].1, route: Route(1), seq: Seq(5) } };
         Effect { origin, action }
     };
     let conns = [others[0].1, others[1].1];

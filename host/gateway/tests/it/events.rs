@@ -1,13 +1,17 @@
 //! Events do not breed, and a bounded number of them waits.
 
-use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, Origin, RequestKind, Route, Seq, Target, Uid};
+use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, Origin, RequestKind, Route, Seq, Source, Target, Uid};
 use duet_gateway::Refusal;
 
 use crate::sessions::logged_in;
 use crate::{Gate, ended, receive, receive_error, send};
 
 fn apply(gate: &Gate, kind: RequestKind, conn: ConnId, actions: impl Iterator<Item = Action<'static>>) {
-    let origin = Origin { conn, route: Route(1), seq: Seq(77), index: 0, kind };
+    let source = match kind {
+        RequestKind::Message => Source::Client { conn, route: Route(1), seq: Seq(77) },
+        kind => Source::Event { conn, kind },
+    };
+    let origin = Origin { index: 0, source };
     let effects: Vec<_> = actions.map(|action| Effect { origin, action }).collect();
     gate.echo.sessions.apply(&effects);
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use duet_codec::{ByteOrder, Carrier, Cut, Format, Packet, Profile};
 use duet_core::{
     Action, ConnId, Dispatch, Effect, Egress, Full, Origin, PluginEntry, PublishError, Registry, RequestKind, Requests, Route, RouteEntry,
-    RouteTable, Seq,
+    RouteTable, Seq, Source,
 };
 use duet_gateway::{Gateway, GatewayOptions, ListenerOptions, Protocol, Rates, Sessions};
 use duet_session::{Heartbeat, Timeouts};
@@ -87,13 +87,8 @@ impl Echo {
     fn answer(&self, requests: &Requests) {
         let echo = |r: duet_core::Request<'_>| {
             // Borrowed from the list, which lives until the end.
-            (r.kind == RequestKind::Message).then_some(Origin {
-                conn: r.conn,
-                route: r.route,
-                seq: r.seq,
-                index: 0,
-                kind: RequestKind::Message,
-            })
+            let source = Source::of(&r);
+            source.is_answered().then_some(Origin { index: 0, source })
         };
         let effects: Vec<_> = requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
         self.sessions.apply(&effects);
@@ -275,7 +270,7 @@ impl Gate {
 
     /// Applies effects as if a request of this connection had made them.
     fn act(&self, conn: ConnId, actions: &[Action<'_>]) {
-        let origin = Origin { conn, route: Route(1), seq: Seq(77), index: 0, kind: RequestKind::Message };
+        let origin = Origin { index: 0, source: Source::Client { conn, route: Route(1), seq: Seq(77) } };
         let effects: Vec<_> = actions.iter().map(|action| Effect { origin, action: *action }).collect();
         self.echo.sessions.apply(&effects);
     }

@@ -113,6 +113,7 @@ mod tests {
                 uid: None,
                 route: Route(1),
                 seq: Seq(i as i32),
+                key: None,
                 body: &body,
             });
         }

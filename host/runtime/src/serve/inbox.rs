@@ -160,7 +160,7 @@ mod tests {
     fn read() -> Requests {
         let mut requests = Requests::default();
         let (kind, body) = (RequestKind::Message, b"".as_slice());
-        requests.push(&Request { kind, conn: ConnId(1), uid: None, route: Route(1), seq: Seq(1), body });
+        requests.push(&Request { kind, conn: ConnId(1), uid: None, route: Route(1), seq: Seq(1), key: None, body });
         requests
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use duet_core::packed::{EffectIter, EffectRecord, RequestIter};
-use duet_core::{Action, Directory, Effect, Egress, ErrorCode, Origin, Request};
+use duet_core::{Action, Directory, Effect, Egress, ErrorCode, Origin, Request, Source};
 
 use crate::call::fault::Fault;
 use crate::host::gateway::receivers;
@@ -88,12 +88,12 @@ pub(crate) fn checked<'a>(directory: &dyn Directory, requests: &'a [u8], list: &
     for record in EffectIter::new(list) {
         let EffectRecord { request, action } = record?;
         let contradiction = Fault::Answer { request, requests: asked.len() };
-        let (Some(&Request { kind, conn, route, seq, .. }), Some(made)) = (asked.get(request), made.get_mut(request)) else {
+        let (Some(asker), Some(made)) = (asked.get(request), made.get_mut(request)) else {
             return Err(contradiction);
         };
         if let Action::Reply(_) | Action::Error(..) = action {
             let bit = 1 << request;
-            if answered & bit != 0 || kind.is_event() {
+            if answered & bit != 0 || asker.kind.is_event() {
                 return Err(contradiction);
             }
             answered |= bit;
@@ -112,7 +112,7 @@ pub(crate) fn checked<'a>(directory: &dyn Directory, requests: &'a [u8], list: &
                 *reached += receivers;
             }
         }
-        effects.push(Effect { origin: Origin { conn, route, seq, index: request as u32, kind }, action });
+        effects.push(Effect { origin: Origin { index: request as u32, source: Source::of(asker) }, action });
     }
     // A request that failed has no other effect than its error.
     if failed != 0 {
@@ -140,10 +140,7 @@ pub(crate) fn refuse<'a>(egress: &dyn Egress, requests: impl Iterator<Item = Req
     let effects: Vec<_> = requests
         .filter(|r| !r.kind.is_event())
         .zip(0..)
-        .map(|(Request { kind, conn, route, seq, .. }, index)| Effect {
-            origin: Origin { conn, route, seq, index, kind },
-            action: Action::Error(code, code.text()),
-        })
+        .map(|(request, index)| Effect { origin: Origin { index, source: Source::of(&request) }, action: Action::Error(code, code.text()) })
         .collect();
     if let Err(panic) = contained(|| egress.apply(&effects)) {
         report("the gate", &panic);

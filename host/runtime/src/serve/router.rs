@@ -163,8 +163,8 @@ fn common_target<'a>(table: &'a Table, requests: &Requests) -> Option<Target<'a>
     let mut last = requests.next().filter(|r| !r.kind.is_event())?;
     let first = target(table, &last);
     for request in requests {
-        // A target depends on route, connection and uid, unless any instance will do.
-        let same = request.route == last.route && request.conn == last.conn && request.uid == last.uid;
+        // A target depends on route, key, connection and uid, unless any instance will do.
+        let same = request.route == last.route && request.key == last.key && request.conn == last.conn && request.uid == last.uid;
         if request.kind.is_event() || (!same && !target(table, &request).is(&first)) {
             return None;
         }

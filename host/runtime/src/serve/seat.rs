@@ -26,10 +26,11 @@ impl Seat {
         if let [only] = self.inboxes.as_slice() {
             return Some(only);
         }
-        let key = match affinity {
-            Affinity::Connection => request.conn.0,
-            Affinity::Uid => request.uid.map_or(request.conn.0, |u| u.0.cast_unsigned()),
-            Affinity::Any => self.next.fetch_add(1, Ordering::Relaxed) as u64,
+        let key = match (request.key, affinity) {
+            (Some(key), _) => key.0,
+            (None, Affinity::Connection) => request.conn.0,
+            (None, Affinity::Uid) => request.uid.map_or(request.conn.0, |u| u.0.cast_unsigned()),
+            (None, Affinity::Any) => self.next.fetch_add(1, Ordering::Relaxed) as u64,
         };
         // Fibonacci hashing spreads consecutive ids evenly.
         let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use duet_core::packed::RequestIter;
-use duet_core::{Action, Directory, Egress, ErrorCode, Requests};
+use duet_core::{Action, Directory, Egress, ErrorCode, Requests, Source};
 
 use crate::call::engine::TICK;
 use crate::call::fault::Fault;
@@ -242,8 +242,10 @@ impl Slot {
         let applied = contained(|| {
             let (effects, receivers) = checked(&**directory, requests, list)?;
             egress.apply(&effects);
-            for effect in effects.iter().filter(|effect| matches!(effect.action, Action::Error(..))) {
-                self.counters.error(effect.origin.route);
+            for effect in &effects {
+                if let (Action::Error(..), Source::Client { route, .. }) = (effect.action, effect.origin.source) {
+                    self.counters.error(route);
+                }
             }
             Ok(receivers)
         });
@@ -407,7 +409,7 @@ mod tests {
         let mut requests = Requests::default();
         for (route, seq) in routes.iter().zip(1..) {
             let (kind, body) = (RequestKind::Message, [0; 16].as_slice());
-            requests.push(&Request { kind, conn: ConnId(5), uid: None, route: Route(*route), seq: Seq(seq), body });
+            requests.push(&Request { kind, conn: ConnId(5), uid: None, route: Route(*route), seq: Seq(seq), key: None, body });
         }
         slot.inbox.offer(requests, Waker::noop()).unwrap();
         while slot.inbox.in_flight() > 0 {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use duet_core::RequestKind::{Bind, Connect, Disconnect};
+use duet_core::{Key, Request};
 use duet_runtime::{Affinity, Instances, PluginOptions, RuntimeOptions};
 
 use crate::rig::{Rig, event, in_one_read, message};
@@ -72,4 +73,25 @@ fn with_affinity_uid_a_bind_is_the_first_that_the_instance_of_the_uid_hears() {
     }
     assert!((1..64).contains(&moved));
     eprintln!("affinity uid: 64 connections of 32 uids, {moved} went to another instance with their bind");
+}
+
+#[test]
+fn requests_of_one_key_meet_in_one_instance_whoever_sends_them_and_whatever_the_affinity() {
+    for affinity in [Affinity::Connection, Affinity::Uid, Affinity::Any] {
+        let rig = rig(affinity);
+        // Each read is about eight keys, and each key is in four of the reads.
+        for conn in 1..65 {
+            let of = |key| Request { key: Some(Key(key)), ..message(conn, 0, 1, key as i32, b"") };
+            rig.send(in_one_read(&(1..9).map(|key| of(conn % 16 * 8 + key)).collect::<Vec<_>>()));
+        }
+        rig.idle();
+        let sent = rig.seen.wait_for(0);
+        let mut of_key: HashMap<String, HashSet<_>> = HashMap::new();
+        for told in (1..65).flat_map(|conn| told_of(&sent, 1, conn)) {
+            of_key.entry(told.what).or_default().insert(told.thread);
+        }
+        assert_eq!(of_key.len(), 128);
+        assert!(of_key.values().all(|threads| threads.len() == 1), "{affinity:?}");
+        assert!(of_key.values().flatten().collect::<HashSet<_>>().len() > 1, "{affinity:?}");
+    }
 }

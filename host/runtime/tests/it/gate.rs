@@ -1,6 +1,6 @@
 //! The interfaces `gateway` and `sessions`, through a hand-written plugin that calls each function with the arguments it is given.
 
-use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, RequestKind, Route, Seq, Target, Targets, Uid};
+use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, Route, Seq, Source, Target, Targets, Uid};
 use duet_runtime::PluginOptions;
 
 use crate::rig::{CONN, Rig, Sent};
@@ -66,7 +66,7 @@ fn ids(list: &[u64]) -> Vec<u8> {
 }
 
 fn sent(action: Action<'_>) -> Sent {
-    Sent::from(&Effect { origin: Origin { conn: CONN, route: Route(0), seq: Seq(0), index: 0, kind: RequestKind::Message }, action })
+    Sent::from(&Effect { origin: Origin { index: 0, source: Source::Client { conn: CONN, route: Route(0), seq: Seq(0) } }, action })
 }
 
 #[test]

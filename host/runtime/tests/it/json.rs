@@ -15,7 +15,7 @@ fn same_answers(route: i32, bodies: impl IntoIterator<Item = Vec<u8>>) {
         let mut requests = Requests::default();
         for body in bodies {
             let kind = RequestKind::Message;
-            requests.push(&Request { kind, conn: CONN, uid: None, route: Route(route), seq: Seq(1), body });
+            requests.push(&Request { kind, conn: CONN, uid: None, route: Route(route), seq: Seq(1), key: None, body });
         }
         let mut native = Vec::new();
         duet_typed::Plugin::handle_batch(&mut requests.bytes().to_vec(), &mut native).unwrap();

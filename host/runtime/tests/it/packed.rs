@@ -1,7 +1,7 @@
 //! The list of effects that a handler returns: all or none, and only what fits the requests. The handler returns what it is sent.
 
 use duet_core::packed::{EffectRecord, RequestIter, put_effect};
-use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, RequestKind, Route, Seq, Target, Targets, Uid};
+use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, RequestKind, Route, Seq, Source, Target, Targets, Uid};
 use duet_runtime::PluginOptions;
 
 use crate::rig::{CONN, Rig, Sent, event, in_one_read, message};
@@ -27,7 +27,7 @@ fn record(request: usize, action: Action<'_>) -> Vec<u8> {
 }
 
 fn sent(action: Action<'_>) -> Sent {
-    Sent::from(&Effect { origin: Origin { conn: CONN, route: Route(ROUTE), seq: Seq(1), index: 0, kind: RequestKind::Message }, action })
+    Sent::from(&Effect { origin: Origin { index: 0, source: Source::Client { conn: CONN, route: Route(ROUTE), seq: Seq(1) } }, action })
 }
 
 const fn push(body: &[u8]) -> Action<'_> {

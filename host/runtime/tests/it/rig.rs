@@ -8,8 +8,8 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use duet_core::{
-    Action, ConnId, Counts, Directory, Dispatch, Effect, Egress, ErrorCode, Full, Origin, Presence, Request, RequestKind, Requests, Route,
-    Seq, Target, Uid,
+    Action, ConnId, Counts, Directory, Dispatch, Effect, Egress, ErrorCode, Full, Presence, Request, RequestKind, Requests, Route, Seq,
+    Target, Uid,
 };
 use duet_embedded::MemoryRegistry;
 use duet_runtime::{PluginOptions, Runtime, RuntimeOptions};
@@ -121,7 +121,7 @@ pub(crate) fn requests(list: &[(u64, i32, i32, &[u8])]) -> Requests {
 /// A message of a connection that is bound to a uid, if it is not 0.
 pub(crate) fn message(conn: u64, uid: i64, route: i32, seq: i32, body: &[u8]) -> Request<'_> {
     let uid = (uid != 0).then_some(Uid(uid));
-    Request { kind: RequestKind::Message, conn: ConnId(conn), uid, route: Route(route), seq: Seq(seq), body }
+    Request { kind: RequestKind::Message, conn: ConnId(conn), uid, route: Route(route), seq: Seq(seq), key: None, body }
 }
 
 /// An event of a connection, as a gate hands it over.
@@ -167,7 +167,8 @@ pub(crate) enum Sent {
 }
 
 impl From<&Effect<'_>> for Sent {
-    fn from(&Effect { origin: Origin { conn, route, seq, .. }, action }: &Effect<'_>) -> Self {
+    fn from(&Effect { origin, action }: &Effect<'_>) -> Self {
+        let Request { conn, route, seq, .. } = origin.source.request();
         match action {
             Action::Reply(body) => Self::Message { conn: conn.0, route: route.0, seq: seq.0, body: body.to_vec() },
             Action::Push { to: Target::Conn(conn), route, body } => {

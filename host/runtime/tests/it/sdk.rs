@@ -1,7 +1,7 @@
 //! A component that the SDK built: the lobby of the tests, with its accounts, channels and events.
 
 use duet_core::RequestKind::{Bind, Connect, Disconnect, Resume, Suspend};
-use duet_core::{Action, ConnId, Effect, Origin, RequestKind, Route, Seq, Target, Targets, Uid};
+use duet_core::{Action, ConnId, Effect, Origin, Route, Seq, Source, Target, Targets, Uid};
 use duet_runtime::PluginOptions;
 
 use crate::rig::{CONN, Rig, Sent, event, in_one_read};
@@ -16,7 +16,7 @@ fn lobby() -> Rig {
 }
 
 fn sent(action: Action<'_>) -> Sent {
-    Sent::from(&Effect { origin: Origin { conn: CONN, route: Route(0), seq: Seq(0), index: 0, kind: RequestKind::Message }, action })
+    Sent::from(&Effect { origin: Origin { index: 0, source: Source::Client { conn: CONN, route: Route(0), seq: Seq(0) } }, action })
 }
 
 fn replied(route: i32, body: &str) -> Sent {

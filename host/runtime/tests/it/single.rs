@@ -17,6 +17,7 @@ fn a_plain_handler_gets_what_the_client_sent() {
             uid,
             route: Route(214),
             seq: Seq(-3),
+            key: None,
             body: b"body",
         });
         rig.send(list);
