@@ -142,6 +142,14 @@ pub enum Action<'a> {
     },
 }
 
+impl Action<'_> {
+    /// Whether it answers its request.
+    #[inline]
+    pub const fn is_answer(&self) -> bool {
+        matches!(self, Self::Reply(_) | Self::Error(..))
+    }
+}
+
 /// A connection, by itself or by the uid it is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {

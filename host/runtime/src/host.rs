@@ -1,11 +1,12 @@
 //! The host's side of the contract: the linkers that offer the imports.
 
 pub(crate) mod context;
-pub(crate) mod gateway;
+mod gateway;
 mod imports;
 pub(crate) mod last_words;
 pub(crate) mod log;
 pub(crate) mod memory;
+mod reached;
 pub(crate) mod sessions;
 pub(crate) mod state;
 mod stdio;

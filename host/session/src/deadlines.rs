@@ -9,7 +9,7 @@ use crate::{Due, Heartbeat, Timeouts};
 /// How long a connection that was closed may take to deliver its last bytes.
 const CLOSING: Duration = Duration::from_secs(1);
 /// How long a client that sends no more may take to get the answers to what it sent: more than any request takes.
-const HALF_CLOSED: Duration = Duration::from_secs(30);
+pub const HALF_CLOSED: Duration = Duration::from_secs(30);
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

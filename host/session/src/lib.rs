@@ -13,5 +13,5 @@ pub use self::book::state::SessionState;
 pub use self::book::subscriptions::ChannelError;
 pub use self::book::token::Token;
 pub use self::book::{Book, Counts, Ended, SessionLimits};
-pub use self::deadlines::{Deadlines, Event, State};
+pub use self::deadlines::{Deadlines, Event, HALF_CLOSED, State};
 pub use self::timeouts::{Due, Heartbeat, Timeouts};

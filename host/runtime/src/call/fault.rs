@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use duet_core::ErrorCode;
-use duet_core::packed::EffectError;
+use duet_core::{EFFECT_BYTES_MAX, ErrorCode, OutcomeError};
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::call::engine::STACK_BYTES;
 use crate::call::meter::WALL_FACTOR;
 use crate::host::last_words::LastWords;
 use crate::host::memory::{INSTANCES_MAX, MEMORIES_MAX, Refused, TABLES_MAX};
-use crate::host::state::{EFFECT_BYTES_MAX, HostState};
+use crate::host::state::HostState;
 
 /// Frames of a backtrace that are told: who trapped, and who called it.
 const FRAMES_MAX: usize = 3;
@@ -45,21 +44,12 @@ pub(crate) enum Fault {
     /// nothing more is said to those who asked.
     #[error("applying the effects panicked: {0}")]
     Gate(String),
-    /// The list of effects was not one.
-    #[error("returned a list of effects that is not valid: {0}")]
-    Effects(#[from] EffectError),
-    /// The list of effects contradicts the requests.
-    #[error("returned an effect for request {request} of a call with {requests}, a second answer to it, or an answer to an event")]
-    Answer { request: usize, requests: usize },
     /// The list of effects, or what an import was given, has too many bytes.
     #[error("handed more than {max} to the host at once, as the effects of a call or to an import", max = size(EFFECT_BYTES_MAX))]
     TooManyBytes,
-    /// The list is too long.
-    #[error("returned more than {0} effects for one request")]
-    TooManyEffects(usize),
-    /// Its effects reach too many.
-    #[error("returned messages for one request that go to more than {0} receivers in all")]
-    TooManyReceivers(usize),
+    /// The list of effects cannot be applied.
+    #[error(transparent)]
+    Outcome(#[from] OutcomeError),
     /// A new instance could not be made.
     #[error("a new instance does not start: {0}")]
     Start(String),
@@ -88,11 +78,8 @@ impl Fault {
             | Self::Memory { .. }
             | Self::Panic(_)
             | Self::Gate(_)
-            | Self::Effects(_)
-            | Self::Answer { .. }
             | Self::TooManyBytes
-            | Self::TooManyEffects(_)
-            | Self::TooManyReceivers(_) => ErrorCode::PLUGIN_FAULT,
+            | Self::Outcome(_) => ErrorCode::PLUGIN_FAULT,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use duet_core::EFFECT_BYTES_MAX;
 use tokio::runtime::Handle;
 use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre};
 use wasmtime::{Store, UpdateDeadline};
@@ -12,7 +13,7 @@ use crate::call::guest::{BatchIn, BatchOut, Entry, EventIn, Guest, LIFECYCLE_BUD
 use crate::call::lane::Lane;
 use crate::host::Linkers;
 use crate::host::context::Context;
-use crate::host::state::{EFFECT_BYTES_MAX, HostState};
+use crate::host::state::HostState;
 use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
 use crate::load::world::{Handlers, world_of};
 use crate::options::PluginOptions;

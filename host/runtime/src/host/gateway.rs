@@ -1,10 +1,11 @@
 //! `gateway`: effects that a guest makes by calling instead of returning them.
 
 use duet_core::packed::{EffectError, EffectIter, EffectRecord, put_effect};
-use duet_core::{Action, ConnId, Directory, ErrorCode, Route, Target, Targets, Uid};
+use duet_core::{Action, ConnId, EFFECT_BYTES_MAX, EFFECTS_MAX, ErrorCode, RECEIVERS_MAX, Route, Target, Targets, Uid};
 use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
 
-use crate::host::state::{Cx, EFFECT_BYTES_MAX, EFFECTS_MAX, HostState, RECEIVERS_MAX};
+use crate::host::reached::Reached;
+use crate::host::state::{Cx, HostState};
 
 type Answer = wasmtime::Result<(Result<(), String>,)>;
 type Bytes = WasmList<u8>;
@@ -85,23 +86,11 @@ fn kick(cx: &mut Cx<'_>, who: Target, code: u32, text: &WasmStr) -> Answer {
     })
 }
 
-/// How many the message of an effect goes to; 0 if it is none. Targets that no longer exist count too: looking them up costs the gate just as much.
-pub(crate) fn receivers(directory: &dyn Directory, action: &Action<'_>) -> usize {
-    match action {
-        Action::Push { .. } => 1,
-        Action::Multicast { to, .. } => (to.parts().0.len() / 8).max(1),
-        // The gate looks at all of them, also for a message to those that are bound.
-        Action::Broadcast { .. } => directory.counts().connections.max(1),
-        Action::Publish { channel, .. } => directory.member_count(channel).max(1),
-        _ => 0,
-    }
-}
-
 /// The effects that wait for the end of the call.
 struct Kept {
     list: Vec<u8>,
     count: usize,
-    receivers: usize,
+    reached: Reached,
     request: usize,
 }
 
@@ -117,8 +106,9 @@ impl Kept {
         if self.count >= EFFECTS_MAX || before + bytes > EFFECT_BYTES_MAX {
             return Err(format!("a request may make {EFFECTS_MAX} effects, and a call {EFFECT_BYTES_MAX} bytes of them"));
         }
-        let receivers = receivers(&*cx.data().context.directory, &action);
-        if receivers > 0 && self.receivers >= RECEIVERS_MAX {
+        let directory = &*cx.data().context.directory;
+        let receivers = self.reached.at_most(directory, &action);
+        if receivers > 0 && !self.reached.has_room(&self.list, directory) {
             return Err(format!("the effects of a request may go to {RECEIVERS_MAX} receivers in all"));
         }
         put_effect(&mut self.list, &EffectRecord { request: self.request, action });
@@ -130,17 +120,17 @@ impl Kept {
             });
         }
         self.count += 1;
-        self.receivers += receivers;
+        self.reached.add(receivers);
         Ok(())
     }
 }
 
 fn keep(cx: &mut Cx<'_>, put: impl FnOnce(&Cx<'_>, &mut Kept) -> Result<(), String>) -> Answer {
     let state = cx.data_mut();
-    let HostState { effects, effects_count: count, receivers, request, .. } = state;
-    let mut kept = Kept { list: std::mem::take(effects), count: *count, receivers: *receivers, request: *request };
+    let HostState { effects, effects_count: count, reached, request, .. } = state;
+    let mut kept = Kept { list: std::mem::take(effects), count: *count, reached: *reached, request: *request };
     let answer = put(cx, &mut kept);
     let state = cx.data_mut();
-    (state.effects, state.effects_count, state.receivers) = (kept.list, kept.count, kept.receivers);
+    (state.effects, state.effects_count, state.reached) = (kept.list, kept.count, kept.reached);
     Ok((answer,))
 }

@@ -12,16 +12,10 @@ use crate::call::meter::Meter;
 use crate::host::context::Context;
 use crate::host::last_words::LastWords;
 use crate::host::memory::MemoryLimits;
+use crate::host::reached::Reached;
 use crate::host::stdio::GuestOutput;
 use crate::options::PluginOptions;
 
-/// Bytes that one import call may hand to the host, and one call may make of effects.
-pub(crate) const EFFECT_BYTES_MAX: usize = 4 << 20;
-/// Effects of one request beside its answer.
-pub(crate) const EFFECTS_MAX: usize = 4096;
-/// Receivers of all messages of one request's effects: once there are so many, no further message is taken. So one message to all is always
-/// possible, and what a call makes the gate do takes a fraction of a second. 40 messages to 10,000 players.
-pub(crate) const RECEIVERS_MAX: usize = 400_000;
 /// Handles that a guest may hold at a time.
 const HANDLES_MAX: usize = 1000;
 
@@ -39,7 +33,7 @@ pub(crate) struct HostState {
     /// How many of them belong to the request that a plain handler is busy with, or to the call.
     pub(crate) effects_count: usize,
     /// How many the messages among them go to.
-    pub(crate) receivers: usize,
+    pub(crate) reached: Reached,
     /// Index of the request that a plain handler is busy with.
     pub(crate) request: usize,
     /// What an error of that request is sent with.
@@ -69,7 +63,7 @@ impl HostState {
             limits: MemoryLimits::new(options),
             effects: Vec::new(),
             effects_count: 0,
-            receivers: 0,
+            reached: Reached::default(),
             request: 0,
             error_code: ErrorCode::HANDLER,
             meter: Meter::default(),
@@ -81,6 +75,7 @@ impl HostState {
     /// Forgets what is left of the call before.
     pub(crate) fn begin(&mut self, budget: Duration) {
         self.effects.clear();
+        self.reached = Reached::default();
         self.begin_request(0);
         self.limits.refused = None;
         self.last_words.forget();
@@ -91,7 +86,7 @@ impl HostState {
     pub(crate) fn begin_request(&mut self, index: usize) {
         self.request = index;
         self.effects_count = 0;
-        self.receivers = 0;
+        self.reached.begin(self.effects.len());
         self.error_code = ErrorCode::HANDLER;
     }
 }

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use duet_core::packed::{EffectIter, EffectRecord, RequestIter};
-use duet_core::{Action, Directory, Effect, Egress, ErrorCode, Origin, Request, Source};
+use duet_core::packed::RequestIter;
+use duet_core::{Action, Effect, Egress, ErrorCode, Origin, Request, Source};
 
 use crate::call::fault::Fault;
-use crate::host::gateway::receivers;
 use crate::host::log::one_line;
-use crate::host::state::{EFFECTS_MAX, RECEIVERS_MAX};
 use crate::panic::{contained, report};
 use crate::serve::inbox::Inbox;
 use crate::serve::seat::Seat;
@@ -75,50 +73,6 @@ impl Plugin {
             }));
         }
     }
-}
-
-/// The effects that a call returned, checked as a whole, and how many receivers their messages have.
-pub(crate) fn checked<'a>(directory: &dyn Directory, requests: &'a [u8], list: &'a [u8]) -> Result<(Vec<Effect<'a>>, usize), Fault> {
-    let asked: Vec<Request<'_>> = RequestIter::new(requests).collect();
-    // A call has at most 64 requests.
-    let (mut answered, mut failed, mut made) = (0u64, 0u64, [0u16; 64]);
-    // Of each request; made when there is a first message beside the answers.
-    let mut reached: Vec<usize> = Vec::new();
-    let mut effects = Vec::with_capacity(asked.len());
-    for record in EffectIter::new(list) {
-        let EffectRecord { request, action } = record?;
-        let contradiction = Fault::Answer { request, requests: asked.len() };
-        let (Some(asker), Some(made)) = (asked.get(request), made.get_mut(request)) else {
-            return Err(contradiction);
-        };
-        if let Action::Reply(_) | Action::Error(..) = action {
-            let bit = 1 << request;
-            if answered & bit != 0 || asker.kind.is_event() {
-                return Err(contradiction);
-            }
-            answered |= bit;
-            failed |= if matches!(action, Action::Error(..)) { bit } else { 0 };
-        } else {
-            *made += 1;
-            if usize::from(*made) > EFFECTS_MAX {
-                return Err(Fault::TooManyEffects(EFFECTS_MAX));
-            }
-            reached.resize(asked.len(), 0);
-            let receivers = receivers(directory, &action);
-            if let Some(reached) = reached.get_mut(request).filter(|_| receivers > 0) {
-                if *reached >= RECEIVERS_MAX {
-                    return Err(Fault::TooManyReceivers(RECEIVERS_MAX));
-                }
-                *reached += receivers;
-            }
-        }
-        effects.push(Effect { origin: Origin { index: request as u32, source: Source::of(asker) }, action });
-    }
-    // A request that failed has no other effect than its error.
-    if failed != 0 {
-        effects.retain(|e| matches!(e.action, Action::Error(..)) || failed & (1 << e.origin.index) == 0);
-    }
-    Ok((effects, reached.iter().sum()))
 }
 
 /// How many of the requests have which route, the most frequent first: `7 (30), 8 (2)`. Events count by their name.

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use duet_core::packed::RequestIter;
-use duet_core::{Action, Directory, Egress, ErrorCode, Requests, Source};
+use duet_core::{Action, Directory, Egress, ErrorCode, Outcome, RECEIVERS_MAX, Requests, Source};
 
 use crate::call::engine::TICK;
 use crate::call::fault::Fault;
 use crate::host::log::one_line;
-use crate::host::state::RECEIVERS_MAX;
 use crate::panic::{contained, contained_async, report};
 use crate::serve::batch::{BatchLimits, Pending, Slice};
 use crate::serve::counters::{Counters, Ended};
 use crate::serve::inbox::Inbox;
 use crate::serve::instance::Instance;
-use crate::serve::plugin::{Plugin, checked, refuse};
+use crate::serve::plugin::{Plugin, refuse};
 
 /// One instance with its queue.
 pub(crate) struct Slot {
@@ -240,14 +239,14 @@ impl Slot {
     fn apply(&mut self, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
         let Gate { egress, directory } = &self.gate;
         let applied = contained(|| {
-            let (effects, receivers) = checked(&**directory, requests, list)?;
-            egress.apply(&effects);
-            for effect in &effects {
+            let outcome = Outcome::new(requests, list, &**directory)?;
+            egress.apply(outcome.effects());
+            for effect in outcome.effects() {
                 if let (Action::Error(..), Source::Client { route, .. }) = (effect.action, effect.origin.source) {
                     self.counters.error(route);
                 }
             }
-            Ok(receivers)
+            Ok(outcome.receivers())
         });
         self.receivers = applied.unwrap_or_else(|panic| Err(Fault::Gate(panic)))?;
         Ok(())

@@ -180,7 +180,7 @@ fn look_ups_say_what_the_gate_knows() {
         (314, body(8, 0, "", b""), number(0)),
         (315, body(7, 0, "", b""), b"192.0.2.7:77".to_vec()),
         (315, body(8, 0, "", b""), b"[2001:db8::1]:4711".to_vec()),
-        (316, body(0, 0, "", b""), number(3)),
+        (316, body(0, 0, "", b""), number(100_000)),
         (316, body(0, 1, "", b""), number(2)),
         (316, body(0, 2, "", b""), number(1)),
         (316, body(0, 3, "", b""), number(0)),

@@ -281,7 +281,8 @@ impl Directory for Seen {
 
     fn counts(&self) -> Counts {
         self.may_panic();
-        Counts { connections: 3, bound: 2, suspended: 1 }
+        // No channel has more members than there are sessions.
+        Counts { connections: 100_000, bound: 2, suspended: 1 }
     }
 
     fn member_count(&self, channel: &str) -> usize {

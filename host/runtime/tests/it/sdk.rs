@@ -54,7 +54,7 @@ fn the_lobby_does_what_its_routes_say() {
         ),
         (11, r#"{"uid":70}"#, vec![], r#"{"online":1,"conn":7}"#),
         (11, r#"{"uid":71}"#, vec![], r#"{"online":2,"conn":0}"#),
-        (12, "", vec![], r#"{"connections":3,"bound":2,"suspended":1}"#),
+        (12, "", vec![], r#"{"connections":100000,"bound":2,"suspended":1}"#),
         (13, r#"{"channel":"room"}"#, vec![], r#"{"count":3,"members":[7,8,9]}"#),
         (
             20,

@@ -1,17 +1,14 @@
 //! Settings that are each allowed and do not go together well: told when the server starts.
 
-use std::time::Duration;
+use duet_core::EFFECT_BYTES_MAX;
+use duet_session::HALF_CLOSED;
 
 use duet_session::Timeouts;
 
 use super::{PACKET_OVERHEAD_BYTES, PluginSettings, Settings};
 
-/// What the effects of one call may take, whatever is set.
-const EFFECT_BYTES_MAX: usize = 4 << 20;
 /// The longest answer about a session: a token and two numbers.
 const SESSION_ANSWER_BYTES: usize = 112;
-/// How long a client that has ended its side waits for its answers, whatever is set.
-const HALF_CLOSED: Duration = Duration::from_secs(30);
 
 impl Settings {
     /// One sentence for each pair, with both keys and values, and what to do.

@@ -1,0 +1,172 @@
+//! What became of a call: its effects, checked as a whole before any of them happens.
+
+mod link;
+mod receivers;
+
+use std::collections::HashMap;
+
+pub use self::receivers::Receivers;
+use crate::packed::{EffectError, EffectIter, EffectRecord, RequestIter};
+use crate::{Action, Directory, Effect, GateId, Origin, Source, Target, Uid};
+
+/// Bytes of effects that one call may make.
+pub const EFFECT_BYTES_MAX: usize = 4 << 20;
+/// Effects of one request beside its answer.
+pub const EFFECTS_MAX: usize = 4096;
+/// Receivers of all messages of one request's effects: once there are so many, no further message is taken. So one message to all is always
+/// possible, and what a call makes the gate do takes a fraction of a second. 40 messages to 10,000 players.
+pub const RECEIVERS_MAX: usize = 400_000;
+
+/// The effects of a call, in order. There is one only of a list that holds nothing wrong.
+///
+/// With one process, its gate gets them all. Where each happens ([`Outcome::runs`]) and how they are written and read ([`Outcome::put`],
+/// [`Outcome::read`]) is what a link between processes needs; only tests use that yet.
+#[derive(Debug, Default)]
+pub struct Outcome<'a> {
+    effects: Vec<Effect<'a>>,
+    receivers: usize,
+}
+
+/// Why a call has no outcome: what it returned is dropped as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutcomeError {
+    /// The list of effects is not one.
+    #[error("returned a list of effects that is not valid: {0}")]
+    Effect(#[from] EffectError),
+    /// It contradicts the requests.
+    #[error("returned an effect for request {request} of a call with {requests}, a second answer to it, or an answer to an event")]
+    Answer {
+        /// Index of the request.
+        request: usize,
+        /// How many there are.
+        requests: usize,
+    },
+    /// It is too long.
+    #[error("returned more than {EFFECTS_MAX} effects for one request")]
+    TooManyEffects,
+    /// The effects reach too many.
+    #[error("returned messages for one request that go to more than {RECEIVERS_MAX} receivers in all")]
+    TooManyReceivers,
+}
+
+/// Where an effect happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// At the gate that has the connection.
+    Gate(GateId),
+    /// At whichever gate has the connection of this account.
+    Uid(Uid),
+    /// At every gate that has one of those who are meant.
+    Gates,
+    /// Nowhere: no gate gives out such a connection.
+    Nowhere,
+}
+
+impl Effect<'_> {
+    /// Where it happens.
+    pub fn place(&self) -> Place {
+        let of = |target: Target| match target {
+            Target::Conn(conn) => conn.gate().map_or(Place::Nowhere, Place::Gate),
+            Target::Uid(uid) => Place::Uid(uid),
+        };
+        match self.action {
+            Action::Reply(_) | Action::Error(..) => of(Target::Conn(self.origin.source.conn())),
+            Action::Push { to, .. } => of(to),
+            Action::Multicast { to, .. } => {
+                let mut places = to.iter().map(of);
+                let first = places.next().unwrap_or(Place::Nowhere);
+                if places.all(|place| place == first) { first } else { Place::Gates }
+            }
+            Action::Broadcast { .. } | Action::Publish { .. } => Place::Gates,
+            Action::Bind(conn, _) => of(Target::Conn(conn)),
+            Action::Subscribe(who, _) | Action::Unsubscribe(who, _) | Action::Unbind(who) | Action::Kick { who, .. } => of(who),
+        }
+    }
+}
+
+/// What is known of a request while its effects are checked.
+struct Asked {
+    source: Source,
+    answered: bool,
+    failed: bool,
+    made: usize,
+}
+
+impl<'a> Outcome<'a> {
+    /// Checks the list of effects that a call with these requests returned.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] for the first thing that is wrong with it.
+    pub fn new(requests: &[u8], list: &'a [u8], directory: &dyn Directory) -> Result<Self, OutcomeError> {
+        let mut asked: Vec<Asked> =
+            RequestIter::new(requests).map(|r| Asked { source: Source::of(&r), answered: false, failed: false, made: 0 }).collect();
+        let (mut failed, mut receivers, mut at_most) = (false, Receivers::default(), 0_usize);
+        let mut effects = Vec::with_capacity(asked.len());
+        for record in EffectIter::new(list) {
+            let EffectRecord { request, action } = record?;
+            let contradiction = OutcomeError::Answer { request, requests: asked.len() };
+            let Some(asker) = asked.get_mut(request) else { return Err(contradiction) };
+            if action.is_answer() {
+                if asker.answered || !asker.source.is_answered() {
+                    return Err(contradiction);
+                }
+                asker.answered = true;
+                asker.failed = matches!(action, Action::Error(..));
+                failed |= asker.failed;
+            } else {
+                asker.made += 1;
+                if asker.made > EFFECTS_MAX {
+                    return Err(OutcomeError::TooManyEffects);
+                }
+                at_most = at_most.saturating_add(receivers.at_most(directory, &action));
+            }
+            effects.push(Effect { origin: Origin { index: request as u32, source: asker.source }, action });
+        }
+        // If all requests together cannot reach too many, none does.
+        let receivers = if at_most < RECEIVERS_MAX { at_most } else { count(&effects, asked.len(), directory, receivers)? };
+        // A request that failed has no other effect than its error.
+        if failed {
+            let stays =
+                |effect: &Effect<'_>| effect.action.is_answer() || asked.get(effect.origin.index as usize).is_some_and(|a| !a.failed);
+            effects.retain(stays);
+        }
+        Ok(Self { effects, receivers })
+    }
+
+    /// The effects in order.
+    pub fn effects(&self) -> &[Effect<'a>] {
+        &self.effects
+    }
+
+    /// To how many their messages go: at most so many if that is below [`RECEIVERS_MAX`], or else exactly.
+    pub const fn receivers(&self) -> usize {
+        self.receivers
+    }
+
+    /// The effects in order, in runs that happen at the same place. Between places there is no order.
+    pub fn runs(&self) -> impl Iterator<Item = (Place, &[Effect<'a>])> {
+        let runs = self.effects.chunk_by(|a, b| a.place() == b.place());
+        runs.filter_map(|run| Some((run.first()?.place(), run)))
+    }
+}
+
+/// Counts to how many the messages of each request go, and of all together. Each channel is asked about once.
+fn count(effects: &[Effect<'_>], requests: usize, directory: &dyn Directory, mut receivers: Receivers) -> Result<usize, OutcomeError> {
+    let mut channels: HashMap<&str, usize> = HashMap::new();
+    let mut reached = vec![0_usize; requests];
+    for effect in effects {
+        let count = match effect.action {
+            Action::Publish { channel, .. } => *channels.entry(channel).or_insert_with(|| receivers.exactly(directory, &effect.action)),
+            _ => receivers.exactly(directory, &effect.action),
+        };
+        let Some(reached) = reached.get_mut(effect.origin.index as usize).filter(|_| count > 0) else { continue };
+        if *reached >= RECEIVERS_MAX {
+            return Err(OutcomeError::TooManyReceivers);
+        }
+        *reached += count;
+    }
+    Ok(reached.iter().sum())
+}
+
+#[cfg(test)]
+mod tests;
