@@ -51,6 +51,6 @@ pub use json::JsonTable;
 pub use kind::{Kind, boolean, choice, duration, integer, list, size, socket_addr, string, word_or};
 pub use report::{Mistake, Mistakes, Place, Report};
 pub use settings::{Setting, Settings};
-pub use source::{FILE_BYTES_MAX, read};
+pub use source::{FILE_BYTES_MAX, read, read_inside};
 pub use suggest::nearest;
 pub use table::Table;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::report::{Place, Report};
 
@@ -14,18 +14,34 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Anything but a regular file of at most [`FILE_BYTES_MAX`] bytes of UTF-8 is refused, so that a pipe or a device that
 /// was dropped beside a plugin neither blocks the caller nor fills its memory.
 pub fn read(path: &Path, report: &Report) -> Option<String> {
-    match read_checked(path) {
-        Ok(text) => Some(text),
-        Err(problem) => {
-            let place = Place { file: path.display().to_string(), ..Place::default() };
-            report.mistake(place, problem);
-            None
-        }
+    noted(path, report, read_checked(path))
+}
+
+/// The same for a file in a folder that others write to. A link is followed as long as it stays in the folder of the file, as those of a
+/// Kubernetes volume do; one that leads out would show them files from outside.
+pub fn read_inside(path: &Path, report: &Report) -> Option<String> {
+    noted(path, report, inside(path).and_then(|place| read_checked(&place)))
+}
+
+fn noted(path: &Path, report: &Report, read: Result<String, String>) -> Option<String> {
+    let place = || Place { file: path.display().to_string(), ..Place::default() };
+    read.map_err(|problem| report.mistake(place(), problem)).ok()
+}
+
+fn inside(path: &Path) -> Result<PathBuf, String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (folder, place) = (folder.canonicalize().map_err(unreadable)?, path.canonicalize().map_err(unreadable)?);
+    if !place.starts_with(folder) {
+        return Err("cannot be read: it is a link that leads out of its folder".into());
     }
+    Ok(place)
+}
+
+fn unreadable(error: std::io::Error) -> String {
+    format!("cannot be read: {error}")
 }
 
 fn read_checked(path: &Path) -> Result<String, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     // Before opening: opening a pipe waits for its other end.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err("cannot be read: not a regular file".into());
@@ -77,5 +93,28 @@ mod tests {
         assert!(refused(&path).contains("too large: allowed are 1048576 bytes"));
         fs::write(&path, b"a = \"\xff\"").unwrap();
         assert!(refused(&path).contains("not UTF-8 at byte 5"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_inside_of_its_folder_and_never_out_of_it() {
+        use std::os::unix::fs::symlink;
+
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("plugins");
+        fs::create_dir_all(folder.join("..data")).unwrap();
+        fs::write(folder.join("..data/a.toml"), "a = 1").unwrap();
+        fs::write(dir.path().join("secret.toml"), "a = 2").unwrap();
+        for (target, name) in [("..data/a.toml", "a.toml"), ("../secret.toml", "b.toml"), ("../plugins/..data/a.toml", "c.toml")] {
+            symlink(target, folder.join(name)).unwrap();
+        }
+        let told = |name: &str| {
+            let report = Report::new();
+            let text = read_inside(&folder.join(name), &report);
+            text.ok_or_else(|| report.into_result().unwrap_err().to_string())
+        };
+        assert_eq!(told("a.toml").as_deref(), Ok("a = 1"));
+        assert_eq!(told("c.toml").as_deref(), Ok("a = 1"), "out and in again");
+        assert!(told("b.toml").unwrap_err().ends_with("b.toml: cannot be read: it is a link that leads out of its folder"));
     }
 }

@@ -35,7 +35,7 @@ impl PluginSettings {
     /// Every mistake in the file, under its name. The plugin must not be loaded then; others are not concerned.
     pub(crate) fn from_file(path: &Path, base: &PluginSettings) -> Result<PluginSettings, Mistakes> {
         let report = Report::new();
-        let text = duet_config::read(path, &report);
+        let text = duet_config::read_inside(path, &report);
         report.into_result()?;
         PluginSettings::parse(&path.display().to_string(), &text.unwrap_or_default(), base)
     }

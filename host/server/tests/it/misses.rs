@@ -124,6 +124,17 @@ fn the_links_of_a_kubernetes_volume_are_followed_inside_of_the_folder() {
 }
 
 #[test]
+fn settings_behind_a_link_that_leads_out_of_the_folder_are_not_read() {
+    let place = Place::warm("").plugin("single", SINGLE);
+    fs::write(place.path("outside.toml"), "memory = \"32MiB\"\n").unwrap();
+    symlink("../outside.toml", place.path("plugins/single.toml")).unwrap();
+    let output = place.duet(["check", "plugins/single.wasm", "--config", "duet.toml"]).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = "plugins/single.toml: cannot be read: it is a link that leads out of its folder";
+    assert!(!output.status.success() && said.contains(expected), "{said}");
+}
+
+#[test]
 fn settings_behind_a_link_that_leads_nowhere_are_not_taken_for_none() {
     let place = Place::warm("").plugin("single", SINGLE);
     symlink("..data/single.toml", place.path("plugins/single.toml")).unwrap();
