@@ -30,25 +30,26 @@ fn noted(path: &Path, report: &Report, read: Result<String, String>) -> Option<S
 
 fn inside(path: &Path) -> Result<PathBuf, String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (folder, place) = (folder.canonicalize().map_err(unreadable)?, path.canonicalize().map_err(unreadable)?);
+    let (folder, place) =
+        (folder.canonicalize().map_err(|error| unreadable(&error))?, path.canonicalize().map_err(|error| unreadable(&error))?);
     if !place.starts_with(folder) {
         return Err("cannot be read: it is a link that leads out of its folder".into());
     }
     Ok(place)
 }
 
-fn unreadable(error: std::io::Error) -> String {
+fn unreadable(error: &std::io::Error) -> String {
     format!("cannot be read: {error}")
 }
 
 fn read_checked(path: &Path) -> Result<String, String> {
     // Before opening: opening a pipe waits for its other end.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+    if !fs::metadata(path).map_err(|error| unreadable(&error))?.is_file() {
         return Err("cannot be read: not a regular file".into());
     }
-    let file = fs::File::open(path).map_err(unreadable)?;
+    let file = fs::File::open(path).map_err(|error| unreadable(&error))?;
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(format!("too large: allowed are {FILE_BYTES_MAX} bytes"));
     }
