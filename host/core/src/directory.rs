@@ -9,16 +9,16 @@ use crate::{ConnId, Uid};
 pub enum Presence {
     /// Bound to no connection.
     Offline,
-    /// Bound to a connection that is there.
+    /// Bound to a connection that is open.
     Connected,
     /// Its connection was lost and may be resumed.
     Suspended,
 }
 
-/// How many there are.
+/// How many connections and sessions there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Connections, bound or not; without suspended ones.
+    /// Open connections, bound or not. Suspended sessions are not among them.
     pub connections: usize,
     /// Those that are bound to a uid.
     pub bound: usize,
@@ -26,7 +26,7 @@ pub struct Counts {
     pub suspended: usize,
 }
 
-/// Answers what plugins ask about connections: the gate of this process, or the link to others. Answers are as of now.
+/// Answers what plugins ask about connections: the gate of this process, or the link to others. An answer holds for the moment it is given.
 pub trait Directory: Send + Sync {
     /// Where an account is.
     fn presence(&self, uid: Uid) -> Presence;
@@ -46,6 +46,6 @@ pub trait Directory: Send + Sync {
     /// How many members a channel has.
     fn member_count(&self, channel: &str) -> usize;
 
-    /// At most `max` members of a channel, in no order.
+    /// At most `max` members of a channel, in no particular order.
     fn members(&self, channel: &str, max: usize) -> Vec<ConnId>;
 }

@@ -25,7 +25,7 @@ pub struct Full(pub Requests);
 
 /// Where effects go: the connections of this gate, or the link to another.
 pub trait Egress: Send + Sync {
-    /// Applies the effects of one call, in order. Never blocks: a client that does not read fills its own queue and loses its
-    /// connection, nothing else. A panic that leaves it ends the call; nobody answers its requests a second time.
+    /// Applies the effects of one call, in order. Never blocks: a client that does not read fills its own queue and loses its connection,
+    /// nothing else. A panic that escapes it ends the call, whose requests are not answered a second time.
     fn apply(&self, effects: &[Effect<'_>]);
 }

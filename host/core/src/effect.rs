@@ -14,13 +14,13 @@ pub struct Effect<'a> {
 /// A request of a call: where its effects come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Its place among the requests of the call. All else may be as in another.
+    /// Its index among the requests of the call. In everything else, two requests may be alike.
     pub index: u32,
     /// What it came from.
     pub source: Source,
 }
 
-/// What a request came from, with what its answer needs, if it has one.
+/// What a request came from, with what is needed to answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A message of a client, which is answered.
@@ -34,9 +34,9 @@ pub enum Source {
     },
     /// An event of a connection. It has no answer.
     Event {
-        /// Whose.
+        /// The connection.
         conn: ConnId,
-        /// Which.
+        /// The kind of event.
         kind: RequestKind,
     },
 }
@@ -54,7 +54,7 @@ impl Source {
         }
     }
 
-    /// The request without uid, key and body: what an effect has to carry where its request is not seen.
+    /// The request without uid, key and body: all that an effect has to carry to a process that does not see its request.
     pub const fn request(self) -> Request<'static> {
         let (kind, conn, route, seq) = match self {
             Self::Client { conn, route, seq } => (RequestKind::Message, conn, route, seq),
@@ -94,7 +94,7 @@ pub enum Action<'a> {
         /// Body as the client gets it.
         body: &'a [u8],
     },
-    /// The same to many.
+    /// Sends one message to many.
     Multicast {
         /// To whom.
         to: Targets<'a>,
@@ -103,7 +103,7 @@ pub enum Action<'a> {
         /// Body as the clients get it.
         body: &'a [u8],
     },
-    /// The same to all connections of the gate.
+    /// Sends one message to all connections of the gate.
     Broadcast {
         /// Only to those that are bound to a uid.
         bound_only: bool,
@@ -112,7 +112,7 @@ pub enum Action<'a> {
         /// Body as the clients get it.
         body: &'a [u8],
     },
-    /// The same to all members of a channel.
+    /// Sends one message to all members of a channel.
     Publish {
         /// The channel.
         channel: &'a str,
@@ -131,13 +131,13 @@ pub enum Action<'a> {
     Unbind(Target),
     /// Closes a connection.
     Kick {
-        /// Whose.
+        /// Whose connection.
         who: Target,
         /// Code of the error packet it gets.
         code: ErrorCode,
         /// Text of the error packet.
         text: &'a str,
-        /// Without the error packet, and without what waits to be written.
+        /// Sends no error packet, and drops what is still waiting to be written.
         at_once: bool,
     },
 }
@@ -150,7 +150,7 @@ impl Action<'_> {
     }
 }
 
-/// A connection, by itself or by the uid it is bound to.
+/// A connection, named by its own id or by the uid it is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The connection.
@@ -159,7 +159,7 @@ pub enum Target {
     Uid(Uid),
 }
 
-/// A list of targets of one sort.
+/// A list of targets: all connections, or all uids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Targets<'a> {
     /// u64 each, little endian.
@@ -168,7 +168,7 @@ pub struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    /// Ids as a plugin wrote them, u64 each, little endian; `uids` if they are uids. What is left over of the length is ignored.
+    /// Ids as a plugin wrote them, u64 each, little endian; `uids` if they are uids. Bytes left over at the end are ignored.
     pub const fn new(ids: &'a [u8], uids: bool) -> Self {
         Self { ids, uids }
     }
@@ -178,7 +178,7 @@ impl<'a> Targets<'a> {
         (self.ids, self.uids)
     }
 
-    /// One after the other.
+    /// The targets in order.
     pub fn iter(&self) -> impl Iterator<Item = Target> + use<'a> {
         let uids = self.uids;
         self.ids.chunks_exact(8).filter_map(|id| id.first_chunk()).map(move |id| Target::new(u64::from_le_bytes(*id), uids))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What an error packet says in its first two bytes. Codes below 1,000 belong to the host, the others to plugins.
+/// The code in the first two bytes of an error packet. Codes below 1,000 belong to the host, the others to plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub u16);
 
@@ -11,7 +11,7 @@ macro_rules! codes {
         impl ErrorCode {
             $($(#[$doc])* pub const $name: Self = Self($code);)*
 
-            /// What the host's own codes are called; empty for a plugin's.
+            /// The name of one of the host's own codes; empty for a plugin's code.
             pub const fn text(self) -> &'static str {
                 match self.0 {
                     $($code => $text,)*
@@ -39,13 +39,13 @@ codes! {
     TIMEOUT = 7, "timeout";
     /// The plugin is out of service for a while, after several faults.
     UNAVAILABLE = 8, "unavailable";
-    /// A body is above the limit of the listener.
+    /// A body exceeds the limit of the listener.
     TOO_LARGE = 9, "too large";
     /// The server is stopping; connect again.
     GOING_AWAY = 10, "going away";
-    /// The session cannot be resumed; log in anew.
+    /// The session cannot be resumed; log in again.
     SESSION_GONE = 11, "session gone";
-    /// The connection is closed by a plugin.
+    /// A plugin closes the connection.
     KICKED = 12, "kicked";
     /// The account is online on another connection.
     ALREADY_ONLINE = 13, "already online";

@@ -1,14 +1,14 @@
-//! Deadlines that are looked at much too late.
+//! Deadlines that are checked far too late.
 
 use std::time::{Duration, Instant};
 
-/// Who looks at a deadline so much later has not watched: its process was stopped, or had no time.
+/// A deadline that is checked later than this was not being watched: the process was stopped, or got no CPU time.
 const STALLED: Duration = Duration::from_millis(500);
-/// How long a client then has to be heard, because it may have done its part in time.
+/// How long a client then still gets to be heard, because it may have done its part in time.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The deadline that counts instead of one that is looked at only now, if that is much too late: what was sent in time may still have to be
-/// read. `None` for a deadline that has just passed, or has not.
+/// The deadline to use instead of one that is checked far too late: what was sent in time may still be waiting to be read. `None` if
+/// `deadline` has only just passed, or has not passed.
 pub fn grace(deadline: Instant, now: Instant) -> Option<Instant> {
     (now.saturating_duration_since(deadline) > STALLED).then(|| now + GRACE)
 }

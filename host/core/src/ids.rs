@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A connection of a client. 15 bits are the number of its gate, 38 bits count the connections of that gate, from 1: below 2^53 (a
-/// JavaScript plugin gets it as a number) and not reused while its gate lives.
+/// A client's connection. The upper 15 bits are the number of its gate, the lower 38 count the connections of that gate from 1. It stays
+/// below 2^53, because a JavaScript plugin gets it as a number, and is not reused while its gate lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
 
@@ -19,7 +19,7 @@ pub struct Uid(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Route(pub i32);
 
-/// What keeps requests together: those of one key are handled in order by one instance. A room, for example. Never 0, which means none.
+/// What keeps requests together, such as a room: those with the same key are handled in order by one instance. Never 0, which means none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u64);
 
@@ -28,22 +28,22 @@ pub struct Key(pub u64);
 pub struct Seq(pub i32);
 
 impl GateId {
-    /// The greatest number of a gate.
+    /// The highest gate number.
     pub const MAX: Self = Self((1 << 15) - 1);
 }
 
 impl ConnId {
     /// Bits of the counter.
     const COUNTER_BITS: u32 = 38;
-    /// Connections that a gate can tell apart. At a thousand new ones a second that is enough for 8 years; then they begin with 1 again.
+    /// How many connections a gate can number. At a thousand new ones a second they last 8 years; then counting begins at 1 again.
     const COUNTER_MAX: u64 = (1 << Self::COUNTER_BITS) - 1;
 
-    /// The connection of a gate with this count, from 1.
+    /// Connection number `count` of a gate, counted from 1.
     pub const fn new(gate: GateId, count: u64) -> Self {
         Self((gate.0 as u64) << Self::COUNTER_BITS | (count.saturating_sub(1) % Self::COUNTER_MAX + 1))
     }
 
-    /// The gate that holds it. `None` of a number that no gate gives out: a plugin may have made it up.
+    /// The gate that holds it. `None` for a number that no gate gives out: a plugin may have made it up.
     pub const fn gate(self) -> Option<GateId> {
         let gate = self.0 >> Self::COUNTER_BITS;
         if gate <= GateId::MAX.0 as u64 { Some(GateId(gate as u16)) } else { None }

@@ -3,14 +3,14 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Who sent requests, and wants to know when they are done.
+/// Whoever sent requests and wants to know when they are done.
 pub trait Asker: Debug + Send + Sync {
-    /// So many of its requests are done: handled, refused, or lost with what should have handled them.
+    /// Says that this many of its requests are done: handled, refused, or lost along with whatever should have handled them.
     fn done(&self, requests: usize);
 }
 
-/// Requests of one asker that are in flight. When this is dropped they are done, whatever became of them: it goes where their records go,
-/// so that nothing that happens to those can leave a request counted for ever.
+/// Requests of one asker that are in flight. When this is dropped they are done, whatever became of them. It travels with their records, so
+/// nothing that happens to those can leave a request counted for ever.
 #[derive(Debug)]
 pub struct InFlight {
     asker: Arc<dyn Asker>,
@@ -18,7 +18,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Requests that the asker has counted.
+    /// Requests that the asker has already counted.
     pub const fn new(asker: Arc<dyn Asker>, requests: usize) -> Self {
         Self { asker, requests }
     }
@@ -28,7 +28,7 @@ impl InFlight {
         self.requests
     }
 
-    /// Takes so many of them out, at most all.
+    /// Splits off this many of them, or all if there are fewer.
     #[must_use]
     pub fn split(&mut self, requests: usize) -> Self {
         let requests = requests.min(self.requests);

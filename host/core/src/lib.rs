@@ -1,4 +1,4 @@
-//! The vocabulary of the host: ids, requests, effects, error codes, the packed layout, and the ports that crates meet in.
+//! The vocabulary of the host: ids, requests, effects, error codes, the packed layout, and the ports where crates meet.
 //!
 //! This crate does no I/O. `gateway` and `runtime` know each other only through [`Dispatch`] and [`Egress`].
 

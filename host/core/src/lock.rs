@@ -5,9 +5,9 @@ use std::time::Duration;
 
 pub use std::sync::MutexGuard;
 
-/// A mutex that can always be locked. A panic ends a call or a connection, never the process ([`crate::panic`]), so whoever locks next
-/// goes on with what it left behind; what must not be half done is changed in one step, or repaired by who contains the panic. Behind it
-/// is the mutex of the standard library: a futex on Linux, which reads no clock, and whose guard clippy knows (`await_holding_lock`).
+/// A mutex that can always be locked. A panic ends a call or a connection, never the process ([`crate::panic`]), so whoever locks next goes
+/// on with what it left behind; what must not be half done is changed in one step, or repaired by whoever contains the panic. Behind it is
+/// the mutex of the standard library: a futex on Linux, which reads no clock, and whose guard clippy knows (`await_holding_lock`).
 #[derive(Debug, Default)]
 pub struct Mutex<T>(std::sync::Mutex<T>);
 
@@ -23,7 +23,7 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its value, if nobody else can know the lock.
+    /// The value, without locking: `&mut self` proves that nobody else has the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
@@ -34,27 +34,27 @@ impl<T> Mutex<T> {
 pub struct Condvar(std::sync::Condvar);
 
 impl Condvar {
-    /// Nobody waits.
+    /// A condition that nobody is waiting for.
     pub const fn new() -> Self {
         Self(std::sync::Condvar::new())
     }
 
-    /// Gives the lock back until it is notified, or for no reason.
+    /// Releases the lock and waits to be notified. It may also return for no reason, so the caller checks again.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, but no longer than `timeout`.
+    /// The same, but waits no longer than `timeout`.
     pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, timeout: Duration) -> MutexGuard<'a, T> {
         self.0.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Wakes one that waits.
+    /// Wakes one waiting thread.
     pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
-    /// Wakes all that wait.
+    /// Wakes all waiting threads.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }

@@ -11,16 +11,17 @@ use crate::{Action, Directory, Effect, GateId, Origin, Source, Target, Uid};
 
 /// Bytes of effects that one call may make.
 pub const EFFECT_BYTES_MAX: usize = 4 << 20;
-/// Effects of one request beside its answer.
+/// Effects that one request may have besides its answer.
 pub const EFFECTS_MAX: usize = 4096;
-/// Receivers of all messages of one request's effects: once there are so many, no further message is taken. So one message to all is always
-/// possible, and what a call makes the gate do takes a fraction of a second. 40 messages to 10,000 players.
+/// How many receivers the messages of one request may have in all. Once there are this many, no further message is accepted: a single
+/// message to everybody is always possible, and what a call makes the gate do takes a fraction of a second. Enough for 40 messages to
+/// 10,000 players.
 pub const RECEIVERS_MAX: usize = 400_000;
 
-/// The effects of a call, in order. There is one only of a list that holds nothing wrong.
+/// The effects of a call, in order. It exists only if the whole list is valid.
 ///
-/// With one process, its gate gets them all. Where each happens ([`Outcome::runs`]) and how they are written and read ([`Outcome::put`],
-/// [`Outcome::read`]) is what a link between processes needs; only tests use that yet.
+/// In a single process, its gate gets them all. Where each happens ([`Outcome::runs`]) and how they are written and read ([`Outcome::put`],
+/// [`Outcome::read`]) is what a link between processes needs; so far only tests use it.
 #[derive(Debug, Default)]
 pub struct Outcome<'a> {
     effects: Vec<Effect<'a>>,
@@ -30,21 +31,21 @@ pub struct Outcome<'a> {
 /// Why a call has no outcome: what it returned is dropped as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutcomeError {
-    /// The list of effects is not one.
+    /// The bytes are not a valid list of effects.
     #[error("returned a list of effects that is not valid: {0}")]
     Effect(#[from] EffectError),
-    /// It contradicts the requests.
+    /// An effect contradicts the requests.
     #[error("returned an effect for request {request} of a call with {requests}, a second answer to it, or an answer to an event")]
     Answer {
         /// Index of the request.
         request: usize,
-        /// How many there are.
+        /// How many requests the call had.
         requests: usize,
     },
-    /// It is too long.
+    /// A request has too many effects.
     #[error("returned more than {EFFECTS_MAX} effects for one request")]
     TooManyEffects,
-    /// The effects reach too many.
+    /// The messages of a request go to too many receivers.
     #[error("returned messages for one request that go to more than {RECEIVERS_MAX} receivers in all")]
     TooManyReceivers,
 }
@@ -56,9 +57,9 @@ pub enum Place {
     Gate(GateId),
     /// At whichever gate has the connection of this account.
     Uid(Uid),
-    /// At every gate that has one of those who are meant.
+    /// At every gate that has one of the targets.
     Gates,
-    /// Nowhere: no gate gives out such a connection.
+    /// Nowhere: no gate gives out such an id.
     Nowhere,
 }
 
@@ -96,7 +97,7 @@ impl<'a> Outcome<'a> {
     /// Checks the list of effects that a call with these requests returned.
     ///
     /// # Errors
-    /// [`OutcomeError`] for the first thing that is wrong with it.
+    /// [`OutcomeError`] for the first thing wrong with it.
     pub fn new(requests: &[u8], list: &'a [u8], directory: &dyn Directory) -> Result<Self, OutcomeError> {
         let mut asked: Vec<Asked> =
             RequestIter::new(requests).map(|r| Asked { source: Source::of(&r), answered: false, failed: false, made: 0 }).collect();
@@ -122,9 +123,9 @@ impl<'a> Outcome<'a> {
             }
             effects.push(Effect { origin: Origin { index: request as u32, source: asker.source }, action });
         }
-        // If all requests together cannot reach too many, none does.
+        // If all requests together stay below the limit, so does each one, and nothing has to be counted exactly.
         let receivers = if at_most < RECEIVERS_MAX { at_most } else { count(&effects, asked.len(), directory, receivers)? };
-        // A request that failed has no other effect than its error.
+        // A request that failed has no effect but its error.
         if failed {
             let stays =
                 |effect: &Effect<'_>| effect.action.is_answer() || asked.get(effect.origin.index as usize).is_some_and(|a| !a.failed);
@@ -138,7 +139,7 @@ impl<'a> Outcome<'a> {
         &self.effects
     }
 
-    /// To how many their messages go: at most so many if that is below [`RECEIVERS_MAX`], or else exactly.
+    /// How many receivers their messages have: an upper bound if it is below [`RECEIVERS_MAX`], otherwise the exact number.
     pub const fn receivers(&self) -> usize {
         self.receivers
     }
@@ -150,7 +151,7 @@ impl<'a> Outcome<'a> {
     }
 }
 
-/// Counts to how many the messages of each request go, and of all together. Each channel is asked about once.
+/// Counts the receivers of each request's messages and returns their sum. Each channel is looked up once.
 fn count(effects: &[Effect<'_>], requests: usize, directory: &dyn Directory, mut receivers: Receivers) -> Result<usize, OutcomeError> {
     let mut channels: HashMap<&str, usize> = HashMap::new();
     let mut reached = vec![0_usize; requests];

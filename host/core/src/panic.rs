@@ -1,4 +1,4 @@
-//! Keeps a panic where it happened: it ends what panicked and nothing else.
+//! Contains panics: one ends what panicked, and nothing else.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -7,13 +7,13 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// How long a thread whose work panicked waits before it goes on: one that panics at once must not fill the log.
+/// How long a thread pauses after its work panicked: work that panics again at once must not fill the log.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs `f`. A panic in it becomes its text, and the caller drops or repairs what `f` may have left half done.
+/// Runs `f` and turns a panic in it into an error. The caller drops or repairs what `f` may have left half done.
 ///
 /// # Errors
-/// What the panic said.
+/// The message of the panic.
 pub fn contained<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| text(&*payload).to_owned())
 }
@@ -21,7 +21,7 @@ pub fn contained<T>(f: impl FnOnce() -> T) -> Result<T, String> {
 /// The same for a future.
 ///
 /// # Errors
-/// What the panic said.
+/// The message of the panic.
 pub async fn contained_async<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     poll_fn(|cx| match contained(|| future.as_mut().poll(cx)) {
@@ -32,7 +32,8 @@ pub async fn contained_async<T>(future: impl Future<Output = T>) -> Result<T, St
     .await
 }
 
-/// Runs the work of a thread until it returns. After a panic, which `report` is told, it is run again with what it left behind.
+/// Runs the work of a thread until it returns. After a panic, `report` gets the message, and the work runs again with the state it left
+/// behind.
 pub fn until_done(mut work: impl FnMut(), report: impl Fn(&str)) {
     while let Err(panic) = contained(&mut work) {
         report(&panic);
@@ -40,7 +41,7 @@ pub fn until_done(mut work: impl FnMut(), report: impl Fn(&str)) {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("without a text")

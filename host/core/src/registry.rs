@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::{RequestKind, Route};
 
-/// What is known of a plugin that serves.
+/// What is known of a serving plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginEntry {
     /// Name of the plugin: its file name without `.wasm`.
     pub name: Arc<str>,
-    /// Version it says it has.
+    /// The version it states.
     pub version: Arc<str>,
     /// Routes it handles.
     pub routes: Vec<RouteEntry>,
@@ -28,7 +28,7 @@ pub struct RouteEntry {
     pub internal: bool,
 }
 
-/// All routes that are served at a moment, in order.
+/// All routes that are served at one moment, in order.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     routes: Vec<RouteEntry>,
@@ -85,7 +85,7 @@ pub struct PublishError {
     pub holder: Arc<str>,
 }
 
-/// Who serves what. Plugins are published after they were loaded and started, and withdrawn before they stop.
+/// Who serves what. Plugins are published once they are loaded and started, and withdrawn before they stop.
 pub trait Registry: Send + Sync {
     /// Adds a plugin, or replaces the entry of the same name.
     ///
@@ -93,7 +93,7 @@ pub trait Registry: Send + Sync {
     /// [`PublishError`] if one of its routes belongs to another plugin; nothing is changed then.
     fn publish(&self, entry: PluginEntry) -> Result<(), PublishError>;
 
-    /// Says whether plugins are still being loaded. Which routes they have is known only once they are.
+    /// Says whether plugins are still being loaded. Their routes are known only after that.
     fn expect_more(&self, more: bool);
 
     /// Takes a plugin out. Nothing happens if there is none of that name.

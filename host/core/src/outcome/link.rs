@@ -5,8 +5,8 @@ use crate::packed::{EffectError, EffectRecord, Requests, put_effect};
 use crate::{Directory, Effect};
 
 impl<'a> Outcome<'a> {
-    /// Appends effects with what they came from: a u32 with the bytes of the origins, the origins as request records without bodies, then the
-    /// effects as records whose `request` counts these origins.
+    /// Appends effects with their origins: a u32 with the size of the origins in bytes, the origins as request records without bodies, then
+    /// the effects as records whose `request` is an index into these origins.
     pub fn put(effects: &[Effect<'_>], out: &mut Vec<u8>) {
         let (mut origins, mut list) = (Requests::new(), Vec::new());
         let mut known: Vec<u32> = Vec::new();

@@ -1,4 +1,4 @@
-//! To how many the messages of effects go.
+//! How many receivers the messages of effects have.
 
 use crate::{Action, Directory};
 
@@ -10,13 +10,13 @@ pub struct Receivers {
 }
 
 impl Receivers {
-    /// To how many the message of an effect goes at most; 0 if it is none.
+    /// The most receivers an effect can have; 0 if it sends no message.
     #[inline]
     pub fn at_most(&mut self, directory: &dyn Directory, action: &Action<'_>) -> usize {
         match action {
             Action::Push { .. } => 1,
             Action::Multicast { to, .. } => (to.parts().0.len() / 8).max(1),
-            // The gate looks at all of them, also for a message to those that are bound. A channel has no other members.
+            // The gate looks at every session, even for a message to the bound ones only. A channel can have no more members than that.
             Action::Broadcast { .. } | Action::Publish { .. } => *self.sessions.get_or_insert_with(|| {
                 let counts = directory.counts();
                 (counts.connections + counts.suspended).max(1)
@@ -25,7 +25,7 @@ impl Receivers {
         }
     }
 
-    /// To how many it goes. Of a channel, its members are counted.
+    /// The same, but the members of a channel are really counted.
     pub fn exactly(&mut self, directory: &dyn Directory, action: &Action<'_>) -> usize {
         match action {
             Action::Publish { channel, .. } => directory.member_count(channel).max(1),

@@ -5,7 +5,7 @@ use super::*;
 use crate::packed::{Requests, put_effect};
 use crate::{ConnId, Counts, ErrorCode, Key, Presence, Request, RequestKind, Route, Seq, Targets};
 
-/// A gate with so many sessions, which counts how often it is asked. The channel `crowd` has 200,000 members, others one.
+/// A gate with this many sessions, which counts how often it is asked. The channel `crowd` has 200,000 members, every other channel one.
 #[derive(Default)]
 struct Gate {
     connections: usize,
@@ -75,11 +75,11 @@ const fn publish(channel: &'static str) -> Action<'static> {
     Action::Publish { channel, route: Route(8), body: b"!" }
 }
 
-/// What a call with these effects makes, or why nothing.
+/// The outcome of a call with these effects, or why there is none.
 fn made(effects: &[(usize, Action<'static>)], gate: &Gate) -> Result<(Vec<(u32, Action<'static>)>, usize), OutcomeError> {
     let list = list(effects.iter().copied());
     let outcome = Outcome::new(requests().bytes(), &list, gate)?;
-    // Everything that is made is one of those that were asked for.
+    // Whatever is left over was in the list.
     let find = |action: Action<'_>| effects.iter().find(|(_, known)| *known == action).unwrap().1;
     Ok((outcome.effects().iter().map(|e| (e.origin.index, find(e.action))).collect(), outcome.receivers()))
 }
@@ -137,9 +137,9 @@ fn a_gate_is_asked_for_numbers_only_if_they_matter_and_never_twice() {
     let ids: &[u8] = &[0; 80];
     let ten = Action::Multicast { to: Targets::new(ids, false), route: Route(8), body: b"!" };
     assert_eq!(times(&gate(1000, 0), &[(0, REPLY), (1, PUSH), (0, ten), (0, Action::Subscribe(Target::Uid(Uid(9)), "room"))]), (Ok(11), 0));
-    // Suspended sessions count, and channels as if all were in them.
+    // Suspended sessions count, and a channel counts as if everybody were in it.
     assert_eq!(times(&gate(1000, 500), &[(0, BROADCAST), (1, publish("room")), (1, publish("crowd")), (0, BROADCAST)]), (Ok(6000), 1));
-    // There may be too many: each channel is asked about once.
+    // There may be too many, so each channel is looked up once.
     let rooms = [(0, publish("room")), (0, publish("lobby")), (0, publish("room"))];
     assert_eq!(times(&gate(200_000, 0), &rooms), (Ok(3), 3));
     assert_eq!(times(&gate(0, 400_000), &[(0, publish("room")), (0, BROADCAST), (1, BROADCAST)]), (Ok(800_001), 2));
@@ -213,7 +213,7 @@ fn an_outcome_and_each_part_of_it_comes_through_a_link_with_its_origins() {
             let mut bytes = Vec::new();
             Outcome::put(part, &mut bytes);
             let read = Outcome::read(&bytes, &Gate::default()).unwrap();
-            // Only the indexes are others: those of the origins that came along.
+            // Only the indexes differ: they now point into the origins that came along.
             let told = |effects: &[Effect<'_>]| format!("{:?}", effects.iter().map(|e| (e.origin.source, e.action)).collect::<Vec<_>>());
             assert_eq!(told(read.effects()), told(part));
             let same = |a: usize, b: usize| part[a].origin.index == part[b].origin.index;

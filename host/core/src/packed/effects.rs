@@ -6,9 +6,9 @@ use crate::effect::{Action, Target, Targets};
 use crate::{ConnId, ErrorCode, Route, Uid};
 
 const HEADER: usize = 24;
-/// Bit of the flags: targets are uids.
+/// Flag: the targets are uids.
 const UIDS: u8 = 1;
-/// Bit of the flags of a kick: at once.
+/// Flag of a kick: at once.
 const AT_ONCE: u8 = 2;
 /// Longest name of a channel.
 const CHANNEL_BYTES_MAX: usize = 255;
@@ -43,7 +43,7 @@ pub enum EffectError {
         /// The kind.
         kind: u8,
     },
-    /// A record carries an error code that is none.
+    /// A record carries a number that is no error code.
     #[error("effect record at byte {at} has error code {code}; allowed are 1 to 65,535 (0 in a kick)")]
     BadCode {
         /// Where the record begins.
@@ -51,7 +51,7 @@ pub enum EffectError {
         /// The code.
         code: i32,
     },
-    /// What the kind needs is missing or out of its range, or what it does not use is not 0.
+    /// Something the kind needs is missing or out of range, or something it does not use is not 0.
     #[error("effect record at byte {at} of kind {kind} has wrong {part}; `wit/packed.md` says what it takes")]
     Wrong {
         /// Where the record begins.
@@ -145,7 +145,7 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// Fields and flags that a kind does not use are 0, so that a later version can give them a meaning.
+    /// Fields and flags that a kind does not use have to be 0, so that a later version can give them a meaning.
     #[inline]
     fn check_unused(&self) -> Result<(), EffectError> {
         let (flags, uses_route, uses_target) = match self.kind {

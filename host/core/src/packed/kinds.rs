@@ -21,7 +21,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The kind of a number; `None` if it is of a later version.
+            /// The kind with this number; `None` if it is from a later version.
             #[inline]
             pub const fn of(number: u8) -> Option<Self> {
                 match number {
@@ -74,7 +74,7 @@ kinds! {
         Push = 2, "push";
         /// Sends it to a list.
         Multicast = 3, "multicast";
-        /// Sends it to all of the gate.
+        /// Sends it to all connections of the gate.
         Broadcast = 4, "broadcast";
         /// Sends it to the members of a channel.
         Publish = 5, "publish";

@@ -8,7 +8,7 @@ use crate::{ConnId, InFlight, Key, Route, Seq, Uid};
 
 /// Bytes of the shortest header.
 const HEADER: usize = 32;
-/// Bytes of one with a key behind it, which is written only where there is one.
+/// Bytes of a header with a key, which is written only if there is a key.
 const KEYED_HEADER: usize = HEADER + 8;
 
 /// A message of a client on its way to a handler, or an event of its connection.
@@ -46,7 +46,7 @@ impl Request<'_> {
 pub struct Requests {
     bytes: Vec<u8>,
     count: usize,
-    /// Who wants to know when they are done. What was put together from several lists has several.
+    /// What tells the askers that these are done; several if the list was put together from several.
     in_flight: SmallVec<[InFlight; 1]>,
 }
 
@@ -87,7 +87,7 @@ impl Requests {
     /// Appends another list.
     pub fn append(&mut self, mut other: Self) {
         if self.is_empty() {
-            // Nothing is copied.
+            // Takes over the other's buffer, so nothing is copied.
             std::mem::swap(self, &mut other);
         }
         self.bytes.extend_from_slice(&other.bytes);
@@ -95,7 +95,7 @@ impl Requests {
         self.in_flight.append(&mut other.in_flight);
     }
 
-    /// Takes away all behind the first `count` records. The two know together who waits for them.
+    /// Splits off everything after the first `count` records. Each list keeps its share of what is in flight.
     #[must_use]
     pub fn split_off(&mut self, count: usize) -> Self {
         let mut iter = self.iter();
@@ -107,12 +107,12 @@ impl Requests {
         off
     }
 
-    /// From now on these requests are somebody's that are in flight.
+    /// Marks these requests as in flight: they are done when the list is dropped, unless somebody takes the mark out.
     pub fn depart(&mut self, in_flight: InFlight) {
         self.in_flight.push(in_flight);
     }
 
-    /// The same for some of those that another list was.
+    /// The same for requests that were part of another list, whose marks are given: each is split, as far as this list needs it.
     pub fn depart_with(&mut self, in_flight: &mut [InFlight]) {
         let mut left = self.count;
         for whole in in_flight {
@@ -122,7 +122,7 @@ impl Requests {
         }
     }
 
-    /// Those who wait for these requests; from now on it is the caller who keeps them waiting.
+    /// Takes out what marks these requests as in flight. They are done once the caller drops it.
     pub fn take_in_flight(&mut self) -> SmallVec<[InFlight; 1]> {
         std::mem::take(&mut self.in_flight)
     }
@@ -132,7 +132,7 @@ impl Requests {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -169,7 +169,7 @@ impl<'a> RequestIter<'a> {
         Self { rest: bytes }
     }
 
-    /// The bytes of the records that were not visited yet.
+    /// The bytes of the records not yet visited.
     pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }

@@ -29,7 +29,7 @@ fn a_key_stands_behind_the_header_and_costs_nothing_where_there_is_none() {
     assert_eq!(requests.bytes().len(), keyed.record_bytes() + example().record_bytes());
     assert_eq!(example().record_bytes() + 8, keyed.record_bytes());
     assert_eq!(requests.iter().collect::<Vec<_>>(), [keyed, example()]);
-    // A later host that has more to say says 0 for none.
+    // A later host with a longer header writes 0 for no key.
     let mut none = golden("request-key");
     none[32] = 0;
     assert_eq!(RequestIter::new(&none).collect::<Vec<_>>(), [example()]);
@@ -191,7 +191,7 @@ fn names_of_channels_have_1_to_255_bytes() {
 
 #[test]
 fn longer_headers_of_later_hosts_and_plugins_are_skipped() {
-    // What is behind the key, and a header that ends within it.
+    // More header after the key, and a header that ends within the key.
     for (line, key) in [("request-longer-header", Some(Key(11))), ("request-odd-header", None)] {
         assert_eq!(RequestIter::new(&golden(line)).collect::<Vec<_>>(), [Request { key, ..example() }], "{line}");
     }
