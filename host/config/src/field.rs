@@ -2,8 +2,8 @@
 
 use crate::report::{Place, Report};
 
-/// One key of a table: take the value with [`or`](Field::or), [`optional`](Field::optional) or [`required`](Field::required). Only then a
-/// mistake is reported, at most one.
+/// One key of a table: take the value with [`or`](Field::or), [`optional`](Field::optional) or [`required`](Field::required). Only then is
+/// a mistake reported, and at most one.
 #[derive(Debug)]
 #[must_use = "a mistake is reported when the value is taken"]
 pub struct Field<'d, T> {
@@ -31,7 +31,7 @@ impl<'d, T> Field<'d, T> {
         Field { report, place, state, allowed }
     }
 
-    /// Allows only values that pass a check, for one that other keys have a say in; `allowed` completes the sentence "allowed are ...".
+    /// Allows only values that pass a check that depends on other keys; `allowed` completes the sentence "allowed are ...".
     pub fn check(mut self, allowed: impl Into<String>, passes: impl FnOnce(&T) -> bool) -> Self {
         self.allowed = allowed.into();
         if let State::Found(value) = &self.state
@@ -59,7 +59,7 @@ impl<'d, T> Field<'d, T> {
         }
     }
 
-    /// The value; that the key is not there is a mistake. `None` if it is not there or wrong.
+    /// The value; a missing key is a mistake. `None` if it is missing or wrong.
     pub fn required(self) -> Option<T> {
         if matches!(self.state, State::Absent) && !self.report.is_torn() {
             self.report.mistake(self.place, format!("missing, allowed are {}", self.allowed));

@@ -1,4 +1,4 @@
-//! What values a setting can have: how one is read, how it is written, and what is said to whoever writes another.
+//! What values a setting can have: how one is read, how it is written, and what a mistake says is allowed.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub struct Kind<T> {
     show: Box<Show<T>>,
 }
 
-/// What of a value is not allowed.
+/// Which part of a value is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
     All,
@@ -86,7 +86,7 @@ impl<T: 'static> Kind<T> {
         }
     }
 
-    /// Zero is none.
+    /// The same values, with zero as `None`.
     pub fn optional(self) -> Kind<Option<T>>
     where
         T: Default + PartialEq + Clone,
@@ -177,7 +177,7 @@ pub fn choice<T: Copy + PartialEq + Sync + 'static>(words: &'static [(&'static s
     Kind::new(allowed, read, show)
 }
 
-/// One of some words, or an integer in a range; `make` and `count` go between the two.
+/// One word, or an integer in a range; `make` and `count` convert from the integer and back.
 pub fn word_or<T: Copy + PartialEq + Sync + 'static>(
     word: (&'static str, T),
     range: RangeInclusive<usize>,
@@ -193,7 +193,7 @@ pub fn word_or<T: Copy + PartialEq + Sync + 'static>(
     Kind::new(allowed, read, move |value| count(value).map_or(word.0.to_owned(), |count| count.to_string()))
 }
 
-/// Lists of strings, each made a value by `read`, which gives `None` for one that is not allowed; `show` writes one again.
+/// Lists of strings. `read` makes a value of each, or gives `None` if it is not allowed; `show` writes one back.
 pub fn list<T: 'static>(allowed: &str, read: impl Fn(&str) -> Option<T> + 'static, show: impl Fn(&T) -> String + 'static) -> Kind<Vec<T>> {
     let read = move |value: &Value| match value {
         Value::List(items) => {

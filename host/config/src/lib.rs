@@ -1,10 +1,9 @@
-//! Settings, layer 0 of the host: a tree of values with marks that TOML is one front end of, and what every crate needs to read its own
-//! options from it.
+//! Settings, layer 0 of the host: a tree of values that know where they were written, with TOML as one front end, and what every crate
+//! needs to read its own options from it.
 //!
-//! A crate declares its options with [`settings!`], which says of each key its values, its default and its meaning; both reading and the
-//! documentation come from that. Reading goes on after a mistake with the default, so that one run finds every mistake, each with
-//! file, line, key, what was found and what is allowed. A key that nobody asked for is a mistake when its table is
-//! [finished](Table::finish):
+//! A crate declares its options with [`settings!`], which states the values, the default and the meaning of each key; both reading and the
+//! documentation come from that. Reading goes on after a mistake with the default, so that one run finds every mistake, each with file,
+//! line, key, what was found and what is allowed. A key that nobody asked for is a mistake when its table is [finished](Table::finish):
 //!
 //! ```
 //! use duet_config::{Document, Report, integer};

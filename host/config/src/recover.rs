@@ -46,7 +46,7 @@ fn next_start(at: &mut usize, line: &str) -> Option<usize> {
     Some(start)
 }
 
-/// Puts spaces in place of these lines. With the header of a table goes the table: its keys would end up in another.
+/// Puts spaces in place of these lines. A table goes with its broken header: its keys would end up in another table.
 fn blank(text: &str, broken: &BTreeSet<usize>) -> String {
     let mut blanked = String::with_capacity(text.len());
     let mut in_broken_table = false;

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-/// How many mistakes one report keeps; a file that is no TOML at all would otherwise fill the screen.
+/// How many mistakes one report keeps; a file that is not TOML at all would otherwise fill the screen.
 const KEPT_MAX: usize = 100;
 
 /// One mistake in a settings file.
@@ -32,7 +32,7 @@ pub struct Place {
     pub found: Option<String>,
 }
 
-/// Every mistake of a reading; there is at least one.
+/// All mistakes that were found; there is at least one.
 ///
 /// `Display` gives one line for each, in the order of the lines of a file, without a newline at the end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub struct Mistakes {
 
 /// Collects mistakes while settings are read.
 ///
-/// All methods take `&self`, so that several tables can be open at once. Not for several threads.
+/// All methods take `&self`, so that several tables can be open at once. Not for use from several threads.
 #[derive(Debug, Default)]
 pub struct Report {
     list: RefCell<Vec<Mistake>>,
@@ -64,7 +64,7 @@ impl Mistakes {
         self.list.iter()
     }
 
-    /// How many mistakes were found, those that are not kept included (a report keeps the first 100).
+    /// How many mistakes were found, including those that were not kept (a report keeps the first 100).
     pub fn count(&self) -> usize {
         self.list.len().saturating_add(self.left_out)
     }
@@ -81,7 +81,8 @@ impl Report {
         self.add(Mistake { place, column: None, problem: problem.into() });
     }
 
-    /// Whether a mistake is reported for this key, or for an item of its list, already; its value is then a default, not what the file says.
+    /// Whether a mistake has already been reported for this key or an item of its list; its value is then a default, not what the file
+    /// says.
     pub fn has(&self, place: &Place) -> bool {
         let item = |rest: &str| rest.is_empty() || rest.starts_with('[');
         let same = |m: &Mistake| m.place.file == place.file && m.place.key.strip_prefix(&place.key).is_some_and(item);
@@ -99,7 +100,7 @@ impl Report {
     /// Ends the reading.
     ///
     /// # Errors
-    /// All mistakes, if there is one.
+    /// All mistakes, if there are any.
     pub fn into_result(self) -> Result<(), Mistakes> {
         let mut list = self.list.into_inner();
         if list.is_empty() {

@@ -8,10 +8,10 @@ pub trait Settings: Sized {
     /// Every key, with its value here as the default.
     fn describe(&self) -> Vec<Setting>;
 
-    /// Takes the keys out of a table; what is not there, or is wrong, is as in `base`. The table may have keys of others, too.
+    /// Reads the keys of a table; what is missing or wrong is as in `base`. The table may also have keys of others.
     fn read(table: &mut Table<'_>, base: &Self) -> Self;
 
-    /// Takes only the keys that a smaller place may say again, such as one listener of a gate; all others are as in `base`.
+    /// Reads only the keys that may be set again in a narrower place, such as one listener of a gate; all others are as in `base`.
     fn read_again(table: &mut Table<'_>, base: &Self) -> Self;
 }
 
@@ -26,7 +26,7 @@ pub struct Setting {
     pub allowed: String,
     /// What it means, with its unit and what happens at the limit.
     pub meaning: String,
-    /// Whether a smaller place may say it again.
+    /// Whether it may be set again in a narrower place.
     pub again: bool,
 }
 
@@ -38,8 +38,8 @@ impl Setting {
     }
 }
 
-/// Declares a struct of options, each field once: its doc comment, its key if that is not its name, its type, its default, and the
-/// [`Kind`] of values that it can have. `again` behind it lets a smaller place say it again. Behind `..` come fields that are no keys of this
+/// Declares a struct of options, each field once: its doc comment, its key if that is not its name, its type, its default, and the [`Kind`]
+/// of values that it can have. With `again` after it, the key may be set again in a narrower place. Fields after `..` are not keys of this
 /// table.
 ///
 /// ```
@@ -121,7 +121,7 @@ macro_rules! settings {
             }
 
             fn read_again(table: &mut $crate::Table<'_>, base: &Self) -> Self {
-                // Every setting of a struct may be one that only the larger place has.
+                // Unused if no setting of the struct is `again`.
                 let _ = &table;
                 Self {
                     $($field: $crate::settings!(@read table base $field ($crate::settings!(@key $field $($key)?)) ($kind) $($again)?),)*

@@ -9,7 +9,7 @@ use crate::report::{Place, Report};
 /// The largest settings file that is read, in bytes; a larger one is a mistake.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Reads a settings file. `None` if it cannot be read: the reason is in the report then.
+/// Reads a settings file. `None` if it cannot be read; the report then has the reason.
 ///
 /// Anything but a regular file of at most [`FILE_BYTES_MAX`] bytes of UTF-8 is refused, so that a pipe or a device that
 /// was dropped beside a plugin neither blocks the caller nor fills its memory.
@@ -17,8 +17,8 @@ pub fn read(path: &Path, report: &Report) -> Option<String> {
     noted(path, report, read_checked(path))
 }
 
-/// The same for a file in a folder that others write to. A link is followed as long as it stays in the folder of the file, as those of a
-/// Kubernetes volume do; one that leads out would show them files from outside.
+/// The same for a file in a folder that others write to. A symbolic link is followed as long as it stays in the folder of the file, as
+/// those of a Kubernetes volume do; one that leads out would let them read files from outside.
 pub fn read_inside(path: &Path, report: &Report) -> Option<String> {
     noted(path, report, inside(path).and_then(|place| read_checked(&place)))
 }

@@ -2,7 +2,7 @@
 
 /// The candidate nearest to `name`, if it is near enough to be a slip of the pen.
 pub fn nearest<'c>(name: &str, candidates: &[&'c str]) -> Option<&'c str> {
-    // Nobody slips over a key of this length, and the distance costs time by length squared.
+    // No key is this long, and the time for the distance grows with the square of the length.
     if name.len() > 64 {
         return None;
     }

@@ -18,7 +18,7 @@ pub struct Table<'d> {
     /// Line of the header; `None` for the root and for a table that is not there.
     line: Option<usize>,
     entries: Option<&'d Entries>,
-    /// False if what should be this table is something else, which is already reported.
+    /// False if something other than a table is in its place, which is already reported.
     sound: bool,
     asked: Vec<&'static str>,
 }
@@ -28,7 +28,7 @@ impl<'d> Table<'d> {
         Table { document, path: String::new(), line: None, entries: Some(entries), sound: true, asked: Vec::new() }
     }
 
-    /// The value of a key. The mistake about a list points at the first item that is wrong.
+    /// The value of a key. A mistake in a list points at the first wrong item.
     pub fn get<T: 'static>(&mut self, key: &'static str, kind: &Kind<T>) -> Field<'d, T> {
         let mut place = self.place(key);
         let state = match self.ask(key) {
@@ -104,7 +104,7 @@ impl<'d> Table<'d> {
         self.document.place(self.line, self.path.clone(), None)
     }
 
-    /// Whether a mistake is reported for a key already; its value is then a default, not what is there.
+    /// Whether a mistake has already been reported for a key; its value is then a default, not what is there.
     pub fn is_wrong(&self, key: &str) -> bool {
         self.document.report().has(&self.place(key))
     }
@@ -126,7 +126,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// Looks a key up and notes that it is known.
+    /// Looks up a key, and notes that it is known.
     fn ask(&mut self, key: &'static str) -> Option<&'d Node> {
         if !self.asked.contains(&key) {
             self.asked.push(key);

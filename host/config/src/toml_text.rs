@@ -1,4 +1,4 @@
-//! The front end for TOML: a text becomes a tree, and its syntax errors mistakes.
+//! The front end for TOML: a text becomes a tree, and its syntax errors become mistakes.
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue, Error};

@@ -13,11 +13,11 @@ pub(crate) struct Node {
     pub(crate) shown: String,
 }
 
-/// What stands in a tree.
+/// A value in the tree.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Text(String),
-    /// One that is too large for this type is the largest, which no setting allows.
+    /// A number too large for this type becomes its maximum, which no setting allows.
     Integer(i128),
     Float(f64),
     Boolean(bool),
