@@ -1,4 +1,4 @@
-//! What one call of a plugin costs: a plugin as a component and the same code linked in, by body and batch.
+//! What one call of a plugin costs, by body and batch: as a component, and with the same code linked in.
 #![allow(missing_docs, clippy::expect_used, reason = "a benchmark")]
 
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Measurement for ProcessorTime {
     }
 }
 
-/// So many requests with the same body.
+/// This many requests with the same body.
 fn requests(route: i32, body: &str, count: usize) -> Requests {
     let mut requests = Requests::default();
     for seq in 0..count {
@@ -66,7 +66,7 @@ fn requests(route: i32, body: &str, count: usize) -> Requests {
     requests
 }
 
-/// A body of about so many bytes with a text that repeats.
+/// A body of about this many bytes, its text repeated to fill it.
 fn message(bytes: usize, text: &str) -> String {
     let text: String = text.chars().cycle().take(bytes.saturating_sub(14).max(1)).collect();
     format!("{{\"message\":\"{}\"}}", text.replace('"', "\\\""))

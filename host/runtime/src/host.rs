@@ -24,7 +24,7 @@ pub(crate) struct Linkers {
 }
 
 impl Linkers {
-    /// The one for components of this lane.
+    /// The linker for components of this lane.
     pub(crate) const fn of(&self, lane: &Lane) -> &Linker<HostState> {
         match lane {
             Lane::Sync => &self.sync,

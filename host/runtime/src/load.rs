@@ -32,7 +32,7 @@ use crate::load::world::Handlers;
 use crate::options::{PluginOptions, RuntimeOptions};
 use crate::panic::contained;
 
-/// Why a file is not loaded. The text names the file, and of everything that is wrong with it the reason and what to do.
+/// Why a file is not loaded. The text names the file, everything that is wrong with it, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", one_line(&format!("{}: {}", file.display(), self.reasons().join("; also: "))))]
 pub struct LoadError {
@@ -55,12 +55,12 @@ impl LoadError {
     }
 }
 
-/// Where there is only one thing to say.
+/// For a place where only one thing can be wrong.
 fn only(reason: impl Into<Reason>) -> Vec<Reason> {
     vec![reason.into()]
 }
 
-/// Where there may be more.
+/// For a place where several things can be.
 pub(crate) fn every<R: Into<Reason>>(reasons: Vec<R>) -> Vec<Reason> {
     reasons.into_iter().map(R::into).collect()
 }
@@ -71,7 +71,7 @@ pub(crate) enum Reason {
     Read(#[from] std::io::Error),
     #[error("it is not a regular file")]
     NotAFile,
-    #[error("it is a link that leads out of its folder; plugins must lie in the folder themselves")]
+    #[error("it is a link that leads out of its folder; a plugin must be in the folder itself")]
     Outside,
     #[error("it has {bytes} bytes, the limit is {limit}; make it smaller, or raise `runtime.file_bytes_max`")]
     Large { bytes: u64, limit: u64 },
@@ -103,13 +103,13 @@ pub(crate) enum Reason {
     Panic(String),
 }
 
-/// Loads files; one for each process.
+/// Loads files. A process has one.
 pub struct Loader {
     pub(crate) engine: Engine,
     linkers: Linkers,
     /// `None` if the folder cannot be used: every plugin is compiled then.
     cache: Option<Cache>,
-    /// Said once that the cache cannot be written.
+    /// Used up once the log has said that the cache cannot be written.
     warned: Once,
     options: Arc<RuntimeOptions>,
     directory: Arc<dyn Directory>,
@@ -133,7 +133,7 @@ pub struct Loaded {
     pub batch: bool,
     /// How long loading took.
     pub time: Duration,
-    /// Why the instance that [`Loader::check`] started did not end in good order. Such a plugin is served.
+    /// Why the instance that [`Loader::check`] started did not end in good order. Such a plugin is served all the same.
     pub ends_badly: Option<String>,
     pub(crate) file: PathBuf,
     pub(crate) source: Source,
@@ -147,7 +147,7 @@ impl Loaded {
         self.template.waits()
     }
 
-    /// An instance of its own, called without queue and threads, to measure a call: request records in, effect records out.
+    /// A separate instance, called without queue and threads, to measure a call: request records in, effect records out.
     ///
     /// # Errors
     /// If the instance does not start.
@@ -160,10 +160,10 @@ impl Loaded {
 }
 
 impl Loader {
-    /// Sets the engine and the cache up. `directory` answers what plugins ask about connections.
+    /// Sets up the engine and the cache. `directory` answers what plugins ask about connections.
     ///
     /// # Errors
-    /// If this machine cannot run the engine. A cache folder that cannot be used is no error: the log says why, and nothing is kept.
+    /// If this machine cannot run the engine. A cache folder that cannot be used is not an error: the log says why, and nothing is kept.
     pub fn new(options: Arc<RuntimeOptions>, directory: Arc<dyn Directory>) -> Result<Self, LoadError> {
         let host = |e: wasmtime::Error| LoadError::new(&options.cache, Reason::Host(format!("{e:#}")));
         let engine = engine::engine().map_err(host)?;
@@ -181,12 +181,12 @@ impl Loader {
         self.stop.send_replace(true);
     }
 
-    /// Whether [`Self::stop`] was called: what is not loaded then is not refused for a fault of its own.
+    /// Whether [`Self::stop`] was called: a file that is not loaded after that is not at fault.
     pub fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }
 
-    /// Waits until nothing is being loaded or started: no compiler runs then, and no half file is left.
+    /// Waits until nothing is being loaded or started: no compiler runs then, and no half-written file is left.
     pub async fn idle(&self) {
         drop(self.loads.subscribe().wait_for(|loads| *loads == 0).await);
     }
@@ -207,7 +207,7 @@ impl Loader {
         self.guarded(file, options, true)
     }
 
-    /// Something that [`Self::idle`] waits for, until it is dropped.
+    /// A guard that [`Self::idle`] waits for until it is dropped.
     pub(crate) fn underway(&self) -> Underway<'_> {
         self.loads.send_modify(|loads| *loads += 1);
         Underway(&self.loads)
@@ -215,7 +215,7 @@ impl Loader {
 
     fn guarded(&self, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, LoadError> {
         let _underway = self.underway();
-        // Whoever loads plugins goes on with the next one.
+        // The next plugin is loaded whatever happens to this one.
         contained(|| self.load_file(file, options, start))
             .unwrap_or_else(|panic| Err(only(Reason::Panic(panic))))
             .map_err(|reasons| LoadError::all(file, reasons))
@@ -249,7 +249,7 @@ impl Loader {
         let bytes = read(file, self.options.file_bytes_max).map_err(only)?;
         let source = Source::of(&bytes);
         let kept = self.cache.as_ref().and_then(|cache| cache.load(source));
-        // It was checked before it was compiled.
+        // No check: it was checked before it was compiled.
         if let Some(component) = kept.and_then(|code| code.component(&self.engine).ok()) {
             return Ok((component, source, true));
         }
@@ -257,7 +257,8 @@ impl Loader {
         Ok((self.compile(&bytes, source).map_err(only)?, source, false))
     }
 
-    /// Compiles the bytes that were checked, and keeps the result if there is a place for it. That is never the plugin's fault.
+    /// Compiles the bytes that were checked, and keeps the result if it can. If it cannot, that is not the plugin's fault, so it only
+    /// warns.
     fn compile(&self, wasm: &[u8], source: Source) -> Result<Component, Reason> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stop = self.stop.subscribe();
@@ -270,7 +271,7 @@ impl Loader {
     }
 }
 
-/// Counts a load from its begin to its end.
+/// Counts a load from beginning to end.
 pub(crate) struct Underway<'a>(&'a watch::Sender<usize>);
 
 impl Drop for Underway<'_> {

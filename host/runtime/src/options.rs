@@ -99,8 +99,8 @@ impl Instances {
 }
 
 impl PluginOptions {
-    /// Takes the options out of a table, with the plugin's own configuration, whose keys go over those of `base`. What is not there, or is
-    /// wrong, is as in `base`.
+    /// Reads the options from a table, with the plugin's own configuration, whose keys override those of `base`. What is missing or wrong
+    /// is as in `base`.
     pub fn from_table(table: &mut Table<'_>, base: &Self) -> Self {
         let mut options = Self::read(table, base);
         options.config = base.config.clone().merged(table.json_table("config").or(JsonTable::default()));

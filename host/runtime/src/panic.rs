@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 pub(crate) use duet_core::panic::{contained, contained_async};
 
-/// Says that there was a panic that no plugin can be named for. Saying it may panic, too, if that was the log.
+/// Logs a panic that cannot be put down to a plugin. Logging it may panic too, if it was the log that panicked.
 pub(crate) fn report(whose: &str, panic: &str) {
     drop(contained(|| tracing::error!("{whose} panicked and goes on: {panic}")));
 }

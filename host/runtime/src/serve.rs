@@ -45,7 +45,7 @@ pub struct Runtime {
     router: Router,
     /// Held while a plugin is placed, which takes as long as its instances take to start.
     placing: Mutex<()>,
-    // Dropped in this order: what calls plugins first, the clock of their budgets, which the loader has, last.
+    // Dropped in this order: first what calls plugins, last the loader, which has the clock of their budgets.
     executor: Executor,
     loader: Loader,
 }
@@ -84,13 +84,13 @@ impl Runtime {
     /// Makes a plugin's instances and publishes its routes. Call it outside of any runtime of tokio.
     ///
     /// # Errors
-    /// If an instance does not start, or one of its routes belongs to another plugin. Nothing of it is published then.
+    /// If an instance does not start, or one of its routes belongs to another plugin. Nothing of the plugin is published then.
     pub fn serve(&self, loaded: Loaded) -> Result<(), LoadError> {
         let _underway = self.loader.underway();
         let Loaded { name, manifest, file, source, options, template, .. } = loaded;
         let instances = self.instances(&options);
         let version = Version::new(Some(source), manifest, options, Code::Wasm(Box::new(template)), instances);
-        // Whoever loads plugins goes on with the next one.
+        // The next plugin is served whatever happens to this one.
         contained(|| self.place(&name, version))
             .unwrap_or_else(|panic| Err(Reason::Panic(panic)))
             .map_err(|reason| LoadError::new(&file, reason))
@@ -99,7 +99,7 @@ impl Runtime {
     /// Serves a handler that is linked into this binary, for comparison with the same one as a component.
     ///
     /// # Errors
-    /// As [`Self::serve`], and if the manifest is none.
+    /// As [`Self::serve`], and if the manifest is not valid.
     pub fn serve_native(&self, name: &str, manifest: &str, handler: NativeHandler, options: PluginOptions) -> Result<(), LoadError> {
         let manifest = Manifest::parse(manifest, Handlers::Batch).map_err(|e| LoadError::all(Path::new(name), every(e)))?;
         let instances = self.instances(&options);
@@ -113,7 +113,7 @@ impl Runtime {
         if self.router.plugins().iter().any(|other| &*other.seat.name == name) {
             return Err(Reason::Twice);
         }
-        // Known before anything of the plugin runs. Plugins are served one after the other, so nobody takes a route meanwhile.
+        // Checked before anything of the plugin runs. Plugins are placed one at a time, so nobody takes a route in between.
         for entry in version.manifest.routes() {
             if let Some(holder) = self.router.holder(entry.route) {
                 return Err(PublishError { route: entry.route, holder: Arc::clone(&holder.seat.name) }.into());
@@ -141,7 +141,7 @@ impl Runtime {
         }
     }
 
-    /// Makes the instances of a plugin, on this thread and beside whatever else runs.
+    /// Makes the instances of a plugin on this thread, while everything else goes on.
     fn start(&self, plugin: &Arc<Plugin>) -> Result<Vec<Slot>, Reason> {
         let limits = BatchLimits { messages: self.options.batch_messages.clamp(1, 64), bytes: self.options.batch_bytes };
         let mut slots = Vec::with_capacity(plugin.seat.inboxes.len());
@@ -156,7 +156,7 @@ impl Runtime {
         Ok(slots)
     }
 
-    /// Tells the gate, last: what it knows of must have its place in the router.
+    /// Tells the gate, last of all: a route that it knows must already be in the router.
     fn publish(&self, plugin: &Plugin) -> Result<(), Reason> {
         let manifest = &plugin.version.manifest;
         self.registry.publish(PluginEntry {
@@ -165,7 +165,7 @@ impl Runtime {
             routes: manifest.routes(),
             events: manifest.events(),
         })?;
-        // Whoever withdraws all plugins says so first: either it finds this one, or it is seen here.
+        // `withdraw_all` stops the loader before it looks for plugins: either it finds this one, or the stop is seen here.
         if self.loader.is_stopped() {
             self.registry.withdraw(&plugin.seat.name);
             return Err(Reason::Stopped);
@@ -173,18 +173,18 @@ impl Runtime {
         Ok(())
     }
 
-    /// What all plugins did so far, and how they do now.
+    /// What all plugins have done so far, and how they are doing.
     pub fn snapshot(&self) -> Vec<PluginSnapshot> {
         self.router.plugins().iter().map(|plugin| PluginSnapshot::of(plugin)).collect()
     }
 
-    /// Says whether plugins are still being loaded: until they are, clients learn of an unknown route that it may come.
+    /// Says whether plugins are still being loaded: until they are, an unknown route is answered `unavailable`, because it may still come.
     pub fn expect_more(&self, more: bool) {
         self.registry.expect_more(more);
     }
 
-    /// Takes the routes of all plugins out of the registry, and lets no more come in; their instances end when the runtime is dropped. Does
-    /// not wait for a plugin that starts.
+    /// Takes the routes of all plugins out of the registry, and lets no more in. Their instances end when the runtime is dropped. It does
+    /// not wait for a plugin that is starting.
     pub fn withdraw_all(&self) {
         self.loader.stop();
         for plugin in self.router.plugins() {

@@ -11,8 +11,8 @@ use wasmtime::{Config, Engine};
 
 use crate::panic;
 
-/// Length of one tick, at which a running call is looked at. A call overruns its budget by at most two: the one in which it begins is not
-/// counted, and it is ended when the next strikes.
+/// Length of a tick; at each, a running call is checked. A call overruns its budget by two ticks at most: the one in which it begins is not
+/// counted, and it is ended only when the next one strikes.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// Stack of an instance: half of a thread's. An interpreter needs much of it: JavaScript on QuickJS gets some 1,500 frames out of this.
 pub(crate) const STACK_BYTES: usize = 1 << 20;
@@ -28,12 +28,12 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// Ticks in which a time is over, rounded up.
+/// How many ticks a time takes, rounded up.
 pub(crate) fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
 }
 
-/// The thread that ticks, and wakes instances at the end of their naps: a thread that calls none, because a busy plugin must not be able to
+/// The thread that ticks, and wakes instances when their naps end. It never calls one itself, because a busy plugin must not be able to
 /// stop it.
 #[derive(Debug)]
 pub(crate) struct Ticker {
@@ -51,7 +51,7 @@ impl Ticker {
         let thread = panic::thread("duet-ticker".to_owned(), move || {
             runtime.block_on(async {
                 let mut ticks = tokio::time::interval(TICK);
-                // Ticks that were missed, by a process that was stopped, must not come all at once and end calls.
+                // After the process was stopped, the missed ticks must not come all at once and end calls.
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
                 while !stopped.load(Ordering::Relaxed) {
                     ticks.tick().await;
@@ -62,7 +62,7 @@ impl Ticker {
         Ok(Self { stop, timers, thread: Some(thread) })
     }
 
-    /// What wakes those that wait for a time.
+    /// The timers that naps wait on.
     pub(crate) const fn timers(&self) -> &Handle {
         &self.timers
     }

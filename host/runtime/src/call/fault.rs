@@ -11,9 +11,9 @@ use crate::host::last_words::LastWords;
 use crate::host::memory::{INSTANCES_MAX, MEMORIES_MAX, Refused, TABLES_MAX};
 use crate::host::state::HostState;
 
-/// Frames of a backtrace that are told: who trapped, and who called it.
+/// Frames of a backtrace that are shown: what trapped, and what called it.
 const FRAMES_MAX: usize = 3;
-/// How the names of frames begin that say how a program ends, not where it went wrong.
+/// Prefixes of frames that say how a program dies, not where it went wrong.
 const MACHINERY: [&str; 9] = ["std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "__rust", "rust_", "abort"];
 
 /// The end of an instance: its memory is gone, its effects are discarded.
@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     /// The call used up its CPU budget.
     #[error("call ran longer than its budget of {0:?}; raise `call_budget` of the plugin or do less in one call")]
     Budget(Duration),
-    /// The machine gave it too little of the processor to use up its budget.
+    /// The machine gave the call too little CPU time to use up its budget.
     #[error("call did not end within {wall:?}, in which it got less than its budget of {budget:?}; the machine is too busy", wall = *budget * WALL_FACTOR)]
     Starved { budget: Duration },
     /// A call of the asynchronous lane waited too long.
@@ -34,14 +34,14 @@ pub(crate) enum Fault {
     /// It called itself too deeply.
     #[error("stack of {stack} exhausted: it calls itself too deeply; {trap}", stack = size(STACK_BYTES))]
     Stack { trap: String },
-    /// It trapped in a call in which it was refused memory.
+    /// It trapped in a call in which it had been refused memory.
     #[error("{grown}; {trap}", grown = grown(refused))]
     Memory { refused: Refused, trap: String },
     /// The host panicked while the guest ran, in one of its imports.
     #[error("a function of the host panicked: {0}")]
     Panic(String),
-    /// The gate panicked while it applied the effects. Some of them may have been applied, so the call is not made again, and
-    /// nothing more is said to those who asked.
+    /// The gate panicked while it applied the effects. Some of them may have been applied, so the call is not repeated, and those who asked
+    /// get no further answer.
     #[error("applying the effects panicked: {0}")]
     Gate(String),
     /// The list of effects, or what an import was given, has too many bytes.
@@ -97,7 +97,7 @@ pub(crate) fn too_long(function: &str, budget: Duration) -> String {
     format!("`{function}` ran longer than {} s", budget.as_secs_f64())
 }
 
-/// The cause, then the first frames that are the plugin's. Names in it are the guest's.
+/// The cause, then the innermost frames of the plugin. Names in it come from the guest.
 ///
 /// A program that gives up says why on stderr and then executes `unreachable`, so what it said last is the cause.
 fn told(error: &wasmtime::Error, last_words: &LastWords) -> String {

@@ -11,7 +11,7 @@ use crate::call::fault::{Fault, lifecycle_failure, too_long};
 use crate::call::lane::Lane;
 use crate::host::state::HostState;
 
-/// Budget of `describe`, `start` and `stop`. One that waits may take `wait_timeout` if that is more.
+/// Budget of `describe`, `start` and `stop`. A plugin that waits gets `wait_timeout` if that is longer.
 pub(crate) const LIFECYCLE_BUDGET: Duration = Duration::from_secs(1);
 
 pub(crate) type BatchIn<'a> = (&'a [u8],);
@@ -30,7 +30,8 @@ pub(crate) struct Guest {
     pub(crate) wait: Duration,
 }
 
-/// The type of an entry point names the lifetime of what it borrows, so it is tied to the function anew in each call: some 10 ns.
+/// A typed function names the lifetime of what its parameters borrow, so only the untyped one can be kept. Giving it its type in each call
+/// takes some 10 ns.
 #[derive(Clone, Copy)]
 pub(crate) enum Entry {
     Batch(Func),
@@ -64,13 +65,13 @@ impl Guest {
     }
 }
 
-/// Before each call: it is looked at when the next tick strikes, and what the one before left is gone.
+/// Prepares a call: it is first checked when the next tick strikes, and what the call before left behind is cleared.
 pub(crate) fn begin(store: &mut Store<HostState>, budget: Duration) {
     store.set_epoch_deadline(1);
     store.data_mut().begin(budget);
 }
 
-/// All requests in one call, or each in one of its own.
+/// Makes one call with all requests, or a call for each.
 async fn run(lane: &Lane, store: &mut Store<HostState>, entry: Entry, requests: &[u8]) -> wasmtime::Result<Vec<u8>> {
     let (handle, event) = match entry {
         Entry::Batch(handle) => {

@@ -1,4 +1,4 @@
-//! The two ways to call a component, as one: the caller does not see which it is.
+//! The two ways to call a component, behind one interface: the caller does not see which it is.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,10 +15,10 @@ use wasmtime::component::{Component, ComponentNamedList, Instance, InstancePre, 
 use crate::call::meter::{alone, within};
 use crate::host::state::HostState;
 
-/// How a plugin's calls are made. What only the waiting lane needs is boxed, because futures are moved with all that they may ever hold.
+/// How a plugin's calls are made. What only the waiting lane needs is boxed, because a future is moved with everything it may ever hold.
 #[derive(Clone, Debug)]
 pub(crate) enum Lane {
-    /// Plain calls, which never wait: it imports nothing that can.
+    /// Plain calls, which never wait: the component imports nothing that could.
     Sync,
     /// On a fiber, so that its thread goes on with other plugins while it waits. These timers end its naps.
     Waiting(Handle),
@@ -62,7 +62,8 @@ impl Lane {
         }
     }
 
-    /// Waits at most this long for what consists of such calls; `None` if it does not end. Where nothing waits, only its budget ends a call.
+    /// Makes such calls, waiting at most this long for them to end; `None` if they do not. In the lane that never waits, only the budget
+    /// ends a call.
     pub(crate) async fn bounded<T>(&self, wait: Duration, calls: impl Future<Output = T>) -> Option<T> {
         match self {
             Self::Sync => Some(calls.await),
@@ -80,11 +81,11 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs calls of either lane on this thread until they are done. It must be no thread of tokio's: output of a guest in the synchronous lane
-/// waits for tokio, which allows that nowhere else.
+/// Runs calls of either lane on this thread until they are done. It must not be a thread of tokio's: output of a guest in the synchronous
+/// lane blocks on tokio, which does not allow that on its own threads.
 pub(crate) fn wait_here<T>(calls: impl Future<Output = T>) -> T {
     let mut calls = pin!(calls);
-    // Most calls wait for nothing.
+    // Most calls wait for nothing, so no waker is made for them.
     if let Poll::Ready(done) = calls.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         return done;
     }

@@ -1,4 +1,4 @@
-//! Counts what a call uses of its budget: the processor time of its own thread, looked at when a tick strikes.
+//! Counts what a call uses of its budget: the processor time of its own thread, read when a tick strikes.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 
 use crate::call::engine::ticks;
 
-/// How many times its budget a call may take on the clock, for a machine that gives its thread too little.
+/// How many times its budget a call may take by the wall clock, in case the machine gives its thread too little CPU time.
 pub(crate) const WALL_FACTOR: u32 = 10;
 
 thread_local! {
-    /// What the clock of this thread showed, or would have shown, when the call that runs began, had it run alone. `None` until it is
-    /// looked at for the first time: most calls end before, and reading the clock costs as much as a tenth of a call.
+    /// What this thread's CPU clock would have shown when the running call began, had the thread run nothing else since. `None` until it is
+    /// first read: most calls end before that, and reading the clock costs as much as a tenth of a call.
     static BEGAN: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
@@ -24,17 +24,17 @@ fn thread_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// What a call has left.
+/// What a call has left of its time.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     budget: Duration,
-    /// Ticks left on the clock, from the first look on. They stand still while the process does, so a stopped or frozen server takes nothing
-    /// from a call.
+    /// Wall-clock time left, in ticks; counted from the first check on. Ticks stop when the process does, so a stopped or frozen server
+    /// costs a call nothing.
     ticks: Option<u64>,
 }
 
 impl Meter {
-    /// For a call that begins. It is looked at first at the next tick: what it used until then, less than a tick, is not counted.
+    /// For a call that begins. It is first checked at the next tick; what it used until then, less than a tick, is not counted.
     pub(crate) fn new(budget: Duration) -> Self {
         BEGAN.set(None);
         Self { budget, ticks: None }
@@ -48,7 +48,7 @@ impl Meter {
         self.budget.checked_sub(now.saturating_sub(began)).filter(|left| !left.is_zero())
     }
 
-    /// Whether a call that does not wait may go on, and for how many ticks until it is looked at again.
+    /// For how many ticks a call that does not wait may go on before it is checked again; `None` ends it.
     pub(crate) fn strike(&mut self) -> Option<u64> {
         let on_the_clock = self.ticks.unwrap_or_else(|| ticks(self.budget.saturating_mul(WALL_FACTOR)));
         let next = ticks(self.left()?).min(on_the_clock);
@@ -56,13 +56,14 @@ impl Meter {
         (next > 0).then_some(next)
     }
 
-    /// Whether the clock ended the call, not its own use.
+    /// Whether the wall clock ended the call, rather than its own use of the processor.
     pub(crate) fn starved(&self) -> bool {
         self.ticks == Some(0)
     }
 }
 
-/// Waits for a call that shares its thread with others, and counts only the time in which it runs itself.
+/// Waits for a call that shares its thread with others, and counts only the time in which it runs itself. The thread's clock goes on while
+/// others run, so the beginning is moved up to it at each poll.
 pub(crate) async fn alone<T>(call: impl Future<Output = T>) -> T {
     let mut call = pin!(call);
     let mut used = Duration::ZERO;
@@ -79,8 +80,8 @@ pub(crate) async fn alone<T>(call: impl Future<Output = T>) -> T {
 /// Into how many parts a wait is cut.
 const PARTS: u32 = 10;
 
-/// Waits at most this long for a call, which finds these timers for its naps; `None` if it does not end. The wait is counted in parts, and
-/// each counts once however late its end is noticed: a process that was stopped takes one part from a call, not all of them.
+/// Waits at most this long for a call, which uses `timers` for its naps; `None` if it does not end. The wait is counted in parts, and each
+/// counts once however late its end is noticed: a process that was stopped costs a call one part, not all of them.
 pub(crate) async fn within<T>(timers: &Handle, wait: Duration, call: impl Future<Output = T>) -> Option<T> {
     let mut call = pin!(call);
     let mut parts = pin!(async {
@@ -121,7 +122,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let wait = Duration::from_secs(1);
         let call = async move {
-            // As if it had been stopped: nothing runs, and the clock goes on.
+            // As if it had been stopped: nothing runs, but the clock goes on.
             std::thread::park_timeout(wait + wait / 10);
             tokio::time::sleep(wait / 100).await;
             tokio::time::sleep(wait / 100).await;

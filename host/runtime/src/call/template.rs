@@ -82,6 +82,9 @@ impl Template {
         self.lane.waits()
     }
 
+    /// A store whose callback checks the budget each time the epoch deadline is reached. A plain call goes on for as many ticks as its
+    /// budget can last. A call on a fiber yields at every tick: only while it is suspended can its timeout be noticed, and another instance
+    /// have its turn.
     fn store(&self) -> Store<HostState> {
         let mut store = Store::new(self.pre.engine(), HostState::new(&self.context, &self.options));
         store.limiter(|state| &mut state.limits);
@@ -101,7 +104,7 @@ impl Template {
         store
     }
 
-    /// How long a function of `lifecycle` may take with all its waiting.
+    /// How long a function of `lifecycle` may take, including its waits.
     fn lifecycle_wait(&self) -> Duration {
         self.options.wait_timeout.max(LIFECYCLE_BUDGET)
     }
@@ -137,12 +140,12 @@ impl Template {
         }
     }
 
-    /// Starts an instance and ends it, to see whether that can be done. Why it did not end in good order, if it started.
+    /// Starts an instance and ends it, to see whether that works. Returns why it did not end in good order, if it started at all.
     pub(crate) async fn try_start(&self) -> Result<Option<String>, Fault> {
         Ok(self.instantiate().await?.stop().await.err())
     }
 
-    /// An instance that may have started, with its entry points.
+    /// The instance with its entry points, if it has started.
     fn guest(&self, mut store: Store<HostState>, started: wasmtime::Result<(Instance, Result<(), String>)>) -> Result<Guest, Fault> {
         let (instance, answer) = started.map_err(|e| Fault::Start(lifecycle_failure("start", &e, LIFECYCLE_BUDGET, store.data())))?;
         answer.map_err(|e| Fault::Start(format!("`start` answered: {e}")))?;

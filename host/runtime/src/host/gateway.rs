@@ -45,7 +45,7 @@ pub(super) fn add_to_linker(gateway: &mut LinkerInstance<'_, HostState>) -> wasm
                 cx.data_mut().error_code = ErrorCode(code);
                 Ok(())
             }
-            _ => Err(format!("{code} is no error code: 1 to 65,535")),
+            _ => Err(format!("{code} is not an error code; allowed: 1 to 65,535")),
         };
         wasmtime::Result::Ok((answer,))
     })?;
@@ -80,7 +80,7 @@ fn kick(cx: &mut Cx<'_>, who: Target, code: u32, text: &WasmStr) -> Answer {
         let code = match u16::try_from(code) {
             Ok(0) => ErrorCode::KICKED,
             Ok(code) => ErrorCode(code),
-            Err(_) => return Err(format!("{code} is no error code: 0 to 65,535")),
+            Err(_) => return Err(format!("{code} is not an error code; allowed: 0 to 65,535")),
         };
         kept.put(cx, Action::Kick { who, code, text: &text, at_once: false })
     })
@@ -95,7 +95,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// Adds one. The record is read back, so that the guest learns now what is wrong with it.
+    /// Adds one. Its record is read back, so that the guest learns at once what is wrong with it.
     fn put(&mut self, cx: &Cx<'_>, action: Action<'_>) -> Result<(), String> {
         let bytes = match action {
             Action::Push { body, .. } | Action::Broadcast { body, .. } | Action::Publish { body, .. } => body.len(),
@@ -125,6 +125,8 @@ impl Kept {
     }
 }
 
+/// Lets `put` add an effect. What is kept is taken out of the store meanwhile, because `put` borrows the whole store to read the body in
+/// place.
 fn keep(cx: &mut Cx<'_>, put: impl FnOnce(&Cx<'_>, &mut Kept) -> Result<(), String>) -> Answer {
     let state = cx.data_mut();
     let HostState { effects, effects_count: count, reached, request, .. } = state;

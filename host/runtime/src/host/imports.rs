@@ -10,7 +10,7 @@ use crate::host::state::{Cx, HostState};
 use crate::host::{gateway, sessions};
 use crate::load::contract::CONTRACT;
 
-/// Largest `random.bytes`.
+/// Most bytes that one `random.bytes` returns.
 const RANDOM_BYTES_MAX: u32 = 65_536;
 
 /// What `clock.monotonic-us` counts from.

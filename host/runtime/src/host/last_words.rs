@@ -1,4 +1,4 @@
-//! What a guest said before it gave up: of a trap it is the best explanation there is.
+//! What a guest said before it gave up: the best explanation of a trap there is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,13 +10,13 @@ const BYTES_MAX: usize = 1024;
 /// The last line that a guest wrote to stderr, or logged as an error, in the current call.
 #[derive(Debug, Default)]
 pub(crate) struct LastWords {
-    /// Asked before every call, so that one in which nothing was said takes no lock.
+    /// Checked before every call, so that no lock is taken if nothing was said.
     is_something: AtomicBool,
     line: Mutex<String>,
 }
 
 impl LastWords {
-    /// Notes a line. One that ends with a colon introduces the next, a note behind it explains nothing.
+    /// Notes a line. One that ends with a colon introduces the next; a note after it explains nothing.
     pub(crate) fn note(&self, line: &str) {
         let line = line.trim();
         if line.is_empty() || line.starts_with("note: ") {

@@ -1,4 +1,4 @@
-//! Log lines of plugins: escaped, cut, and no more of them than the quota.
+//! Log lines of plugins: escaped, cut to length, and limited by a quota.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tracing::Level;
 
 /// Longest line in bytes.
 const LINE_BYTES_MAX: usize = 4096;
-/// How long dropped lines are counted before the log tells how many they were.
+/// How long dropped lines are counted before the log says how many there were.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// What a plugin may write. Errors have a quota of their own: no flood of other lines hides them.
@@ -17,7 +17,7 @@ pub(crate) struct LogQuota {
     per_second: f64,
     lines: Mutex<Bucket>,
     errors: Mutex<Bucket>,
-    /// Lines that were dropped and not told yet. Who makes it begin a count has it told.
+    /// Lines that were dropped and not yet reported. Whoever raises it from 0 sees to it that it is.
     dropped: Arc<Mutex<u64>>,
 }
 
@@ -54,7 +54,7 @@ impl LogQuota {
         bucket.lock().take(self.per_second, now)
     }
 
-    /// Counts a dropped line. The first of a count begins the time after which it is told, whatever the plugin does until then.
+    /// Counts a dropped line. The first one starts a thread that reports the count after a while, whatever the plugin does until then.
     fn drop_line(&self) {
         let mut dropped = self.dropped.lock();
         *dropped += 1;
@@ -69,12 +69,12 @@ impl LogQuota {
             tracing::dispatcher::with_default(&subscriber, || tell(&plugin, &count));
         });
         if told.is_err() {
-            // The next line that is dropped tries again.
+            // The next dropped line tries again.
             *dropped = 0;
         }
     }
 
-    /// Writes one line of a plugin. `level` is that of `log.write`. What the log's level leaves out costs nothing.
+    /// Writes one line of a plugin. `level` is that of `log.write`. Lines that the log's level leaves out cost nothing.
     pub(crate) fn write(&self, level: u32, line: &str) {
         macro_rules! write_at {
             ($level:expr) => {
@@ -191,7 +191,7 @@ mod tests {
         let kept = Kept::from(level);
         let quota = LogQuota::new("chatty", 10);
         tracing::subscriber::with_default(kept.clone(), || write(&quota));
-        // Its end must not tell what a thread is to tell.
+        // Dropping it would report what the thread is to report.
         std::mem::forget(quota);
         kept
     }
@@ -221,7 +221,7 @@ mod tests {
             (0..1000).for_each(|_| quota.write(1, "fire"));
         });
         let count = |text: &str| kept.lines().iter().filter(|l| l.contains(text)).count();
-        // A slow machine fills the buckets a little on the way.
+        // On a slow machine, the buckets fill up a little in between.
         assert!((20..40).contains(&count("flood")) && (20..40).contains(&count("fire")), "{:?}", kept.lines());
     }
 

@@ -1,4 +1,4 @@
-//! What an instance may take of memory: the sum of all its linear memories and tables.
+//! How much memory an instance may take: the sum of all its linear memories and tables.
 
 use wasmtime::ResourceLimiter;
 
@@ -8,15 +8,15 @@ use crate::options::PluginOptions;
 pub(crate) const INSTANCES_MAX: usize = 50;
 pub(crate) const MEMORIES_MAX: usize = 10;
 pub(crate) const TABLES_MAX: usize = 50;
-/// What wasmtime needs for an element of a table.
+/// Bytes that wasmtime needs for an element of a table.
 const ELEMENT_BYTES: usize = size_of::<usize>();
 
 /// What could not grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Memory, of which there may be so many bytes.
+    /// Memory, which is limited to this many bytes.
     Memory(usize),
-    /// Tables, which may have so many elements together.
+    /// Tables, which may have this many elements together.
     Table(usize),
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct MemoryLimits {
     elements_max: usize,
     bytes: usize,
     elements: usize,
-    /// What was refused in the current call: most guests trap then, for a reason that does not say so.
+    /// What was refused in the current call: most guests then trap, for a reason that does not mention it.
     pub(crate) refused: Option<Refused>,
 }
 
@@ -55,8 +55,8 @@ impl MemoryLimits {
     }
 }
 
-/// What goes beyond a memory's own maximum is not counted, because wasmtime refuses it. If it cannot grow a memory for want of memory in this
-/// process, that stays counted: such an instance has no future.
+/// Growth beyond a memory's own maximum is not counted, because wasmtime refuses it. Growth that fails because the process has no memory
+/// left stays counted: such an instance has no future.
 impl ResourceLimiter for MemoryLimits {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(desired.saturating_sub(current), 0))

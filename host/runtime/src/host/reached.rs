@@ -1,10 +1,10 @@
-//! To how many the messages go that a guest sends through imports.
+//! How many receivers the messages have that a guest sends through imports.
 
 use duet_core::packed::EffectIter;
 use duet_core::{Action, Directory, RECEIVERS_MAX, Receivers};
 
-/// The receivers of the request that a plain handler is busy with, or of the call. They are added up as the most they can be, and counted only
-/// if that is too many.
+/// The receivers of the request that a plain handler is busy with, or of the call. Upper bounds are added up, and the receivers are counted
+/// only if the sum is too high.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reached {
     receivers: Receivers,
@@ -20,12 +20,12 @@ impl Reached {
         *self = Self { receivers: self.receivers, counted_to: at, counted: 0, at_most: 0 };
     }
 
-    /// To how many the message of an effect goes at most; 0 if it is none.
+    /// The most receivers an effect can have; 0 if it sends no message.
     pub(crate) fn at_most(&mut self, directory: &dyn Directory, action: &Action<'_>) -> usize {
         self.receivers.at_most(directory, action)
     }
 
-    /// Whether another message may be sent, beside those in the list.
+    /// Whether another message may be sent besides those in the list.
     pub(crate) fn has_room(&mut self, list: &[u8], directory: &dyn Directory) -> bool {
         if self.at_most >= RECEIVERS_MAX {
             let uncounted = EffectIter::new(list.get(self.counted_to..).unwrap_or_default()).flatten();
@@ -35,7 +35,7 @@ impl Reached {
         self.at_most < RECEIVERS_MAX
     }
 
-    /// A message was added to the list that goes to so many at most.
+    /// Notes that a message with at most this many receivers was added to the list.
     pub(crate) const fn add(&mut self, receivers: usize) {
         self.at_most += receivers;
     }

@@ -1,4 +1,4 @@
-//! What a store holds for the host's functions, beside the guest's own memory.
+//! What a store holds for the host's functions, besides the guest's own memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +32,11 @@ pub(crate) struct HostState {
     pub(crate) effects: Vec<u8>,
     /// How many of them belong to the request that a plain handler is busy with, or to the call.
     pub(crate) effects_count: usize,
-    /// How many the messages among them go to.
+    /// How many receivers the messages among them have.
     pub(crate) reached: Reached,
     /// Index of the request that a plain handler is busy with.
     pub(crate) request: usize,
-    /// What an error of that request is sent with.
+    /// The code that an error of that request is sent with.
     pub(crate) error_code: ErrorCode,
     /// What the current call has left of its budget.
     pub(crate) meter: Meter,
@@ -72,7 +72,7 @@ impl HostState {
         }
     }
 
-    /// Forgets what is left of the call before.
+    /// Forgets what the call before left behind.
     pub(crate) fn begin(&mut self, budget: Duration) {
         self.effects.clear();
         self.reached = Reached::default();
@@ -82,7 +82,7 @@ impl HostState {
         self.meter = Meter::new(budget);
     }
 
-    /// What a plain handler does from now on is about this request of the call.
+    /// From now on, what a plain handler does belongs to this request of the call.
     pub(crate) fn begin_request(&mut self, index: usize) {
         self.request = index;
         self.effects_count = 0;

@@ -16,7 +16,7 @@ const LINE_BYTES_MAX: usize = 4096;
 /// One of the two streams.
 pub(super) struct GuestOutput {
     context: Arc<Context>,
-    /// Of stderr: what is said there may explain a trap.
+    /// Only stderr has them: what is said there may explain a trap.
     last_words: Option<Arc<LastWords>>,
 }
 

@@ -22,11 +22,11 @@ const HEADER_BYTES: usize = MAGIC.len() + 64;
 const EXTENSION: &str = "cwasm";
 /// Extension of one that is still being written.
 const TEMPORARY: &str = "tmp";
-/// A file that no plugin has used for so long is removed.
+/// A file that no plugin has used for this long is removed.
 const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Most that all files have together; above it those unused the longest are removed. A large plugin has some 20 MiB.
+/// The most bytes that all files may have together; beyond it, those unused the longest are removed. A large plugin takes some 20 MiB.
 const BYTES_MAX: u64 = 4 << 30;
-/// A file that is still not whole after so long never will be.
+/// A file that is still unfinished after this long never will be.
 const TEMPORARY_MAX: Duration = Duration::from_secs(3600);
 
 /// Why the folder cannot be used.
@@ -75,7 +75,8 @@ impl Cache {
         if metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(CacheError::Foreign { path: folder.to_owned() });
         }
-        // Settings, wasmtime's version and the features of the CPU; and what files were checked against before they were compiled.
+        // Settings, wasmtime's version and the features of the CPU; and what files were checked against before they were compiled. If any
+        // of it differs, the file is compiled again.
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         CHECKS.hash(&mut hasher);
@@ -93,7 +94,7 @@ impl Cache {
         let doubt = |why: &str| tracing::debug!(file = %path.display(), "compiled plugin not used: {why}");
         match read(&path, source) {
             Ok(Ok((file, compiled))) => {
-                // When it was last used, for `prune`. A folder that cannot be written needs none.
+                // Notes when it was last used, for `prune`. If that fails, the folder cannot be written and is never pruned.
                 drop(file.set_modified(SystemTime::now()));
                 return Some(compiled);
             }
@@ -104,7 +105,7 @@ impl Cache {
         None
     }
 
-    /// Keeps the compiled form of a file for the next start: whole or not at all, also if the machine loses power.
+    /// Keeps the compiled form of a file for the next start: whole or not at all, even if the machine loses power.
     pub(crate) fn store(&self, source: Source, compiled: &Compiled) -> io::Result<()> {
         let mut file = tempfile::Builder::new().suffix(&format!(".{TEMPORARY}")).tempfile_in(&self.folder)?;
         let code = compiled.bytes();
@@ -117,8 +118,8 @@ impl Cache {
         self.prune(SystemTime::now(), BYTES_MAX)
     }
 
-    /// Removes what no plugin has used for long. Nobody needs a file that is gone: it is compiled again. So several servers may do this
-    /// at the same time.
+    /// Removes what no plugin has used for long. A file that is gone is merely compiled again, so several servers may do this at the same
+    /// time.
     fn prune(&self, now: SystemTime, bytes_max: u64) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)?.flatten() {

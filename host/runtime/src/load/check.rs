@@ -7,7 +7,7 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 use crate::load::contract::{CONTRACT, Signature, WIT, functions, is_compatible};
 use crate::load::world::world_of;
 
-/// All that decides what passes, so that code which an older version let pass is not taken from the cache.
+/// Everything that decides what passes. It is part of a cache file's name, so that code that an older version let pass is not used.
 pub(crate) const CHECKS: ([&str; 3], [&str; 3]) = ([include_str!("check.rs"), include_str!("contract.rs"), include_str!("world.rs")], WIT);
 
 /// Interfaces a plugin may import, without version.
@@ -21,7 +21,7 @@ pub(crate) const IMPORTS: [&str; 7] = [
     "duet:plugin/sessions",
 ];
 
-/// Why a file is no plugin for this host. The text says what to do.
+/// Why a file is not a plugin for this host. The text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CheckError {
     #[error(
@@ -132,9 +132,9 @@ fn check_names(outline: &Outline, problems: &mut Vec<CheckError>) {
     problems.extend(outline.imports.iter().filter(|name| !is_offered(name)).cloned().map(CheckError::UnknownImport));
 }
 
-/// Compares the functions that will be called, and those of the host that can be, with the contract.
+/// Compares with the contract: the plugin's functions that will be called, and the host's functions that it can call.
 fn check_types(outline: &Outline, types: TypesRef<'_>, problems: &mut Vec<CheckError>) {
-    // Of a file that fits none, what it has of the nearest.
+    // A file that fits no world is compared with the nearest one.
     let world = world_of(|interface| outline.export(interface).is_some()).or_else(|nearest| nearest.map(|(world, _)| world).ok_or(()));
     for interface in world.map_or(&[][..], |world| world.exports) {
         let Some(name) = outline.export(interface) else { continue };

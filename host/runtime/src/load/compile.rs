@@ -14,7 +14,7 @@ use wasmtime::component::Component;
 
 use crate::call::engine;
 
-/// How much less than the server the compiler gets of the processor.
+/// By how much the compiler is nicer than the server, which gets the processor first.
 const COMPILER_NICE: i32 = 10;
 
 /// Where untrusted files are compiled.
@@ -65,7 +65,7 @@ pub(crate) enum CompileError {
 pub(crate) struct Compiled(Vec<u8>);
 
 impl Compiled {
-    /// Code whose digest was just compared with the one that was noted when the compiler had made it.
+    /// Code whose digest was just compared with the one noted when it was compiled.
     pub(crate) const fn verified(code: Vec<u8>) -> Self {
         Self(code)
     }
@@ -76,9 +76,9 @@ impl Compiled {
 
     /// Makes it ready to run. Fails if it was built for another engine.
     pub(crate) fn component(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: `deserialize` runs what it gets. It gets what `compile` below returned in this process, or what `cache::read` found,
-        // byte for byte, as it was stored by a process of this user in a folder that only this user can write. No file of a plugin folder
-        // ever comes here.
+        // SAFETY: `deserialize` runs what it gets. It gets what `compile` below returned in this process, or what `cache::read` found, byte
+        // for byte, as it was stored by a process of this user in a folder that only this user can write. No file from a plugin folder ever
+        // gets here.
         #[allow(unsafe_code, reason = "the one place that loads machine code; the argument is above")]
         unsafe {
             Component::deserialize(engine, &self.0)
@@ -95,13 +95,13 @@ pub fn compile_here(limits: CompileLimits) -> Result<(), String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let cpu = limits.time.as_secs().max(1).saturating_mul(cores);
     for (resource, limit) in [(Resource::Cpu, cpu), (Resource::As, limits.memory_bytes), (Resource::Core, 0)] {
-        // Whoever started the server may have set less, which cannot be raised again.
+        // Whoever started the server may have set a lower limit, which cannot be raised again.
         let limit = getrlimit(resource).maximum.map_or(limit, |hard| hard.min(limit));
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) }).map_err(|e| format!("setting limits: {e}"))?;
     }
     // A server that is killed must not leave a compiler behind.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("setting limits: {e}"))?;
-    // Players first.
+    // Players come first.
     nice(COMPILER_NICE).map_err(|e| format!("setting priority: {e}"))?;
     let mut wasm = Vec::new();
     std::io::stdin().lock().read_to_end(&mut wasm).map_err(|e| format!("reading the plugin: {e}"))?;
@@ -152,18 +152,18 @@ async fn in_child(
     let finished = tokio::time::timeout(limits.time, async {
         let told = async {
             if let Some(mut stdin) = stdin.take() {
-                // A child that ended without reading all of it has said why.
+                // If it fails, the child ended without reading everything, and has said why.
                 drop(stdin.write_all(wasm).await);
             }
             Ok(0)
         };
-        // The code was in the child's memory, which is limited.
+        // The code cannot be larger than the memory that the child may have.
         tokio::try_join!(told, take(stdout, limits.memory_bytes, &mut code), take(stderr, 16 << 10, &mut said))?;
         child.wait().await
     });
     let ended = tokio::select! {
         finished = finished => finished.map_err(|_| CompileError::Time(limits.time)),
-        // The sender lives as long as the loader.
+        // An error is impossible: the sender lives as long as the loader.
         _ = stop.wait_for(|stop| *stop) => Err(CompileError::Stopped),
     };
     let status = match ended {
@@ -188,7 +188,7 @@ async fn in_child(
     })
 }
 
-/// Reads at most so many bytes of what a child writes.
+/// Reads at most this many bytes of what a child writes.
 async fn take(from: Option<impl AsyncReadExt + Unpin>, bytes_max: u64, into: &mut Vec<u8>) -> std::io::Result<usize> {
     match from {
         Some(from) => from.take(bytes_max).read_to_end(into).await,

@@ -19,7 +19,7 @@ pub(crate) const WIT: [&str; 3] = [
     include_str!("../../../../wit/imports.wit"),
 ];
 
-/// The type of a function. Names of parameters are for people: two signatures fit each other without them.
+/// The type of a function. Names of parameters are for people: whether two signatures fit does not depend on them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signature {
     parameters: Vec<(String, String)>,
@@ -75,7 +75,7 @@ fn text(types: TypesRef<'_>, ty: &ComponentValType) -> String {
     nested(types, ty, 0)
 }
 
-/// A file may nest types so that their text would fill the memory.
+/// Stops at a depth, because a file may nest types so that their text would fill the memory.
 fn nested(types: TypesRef<'_>, ty: &ComponentValType, depth: usize) -> String {
     let id = match ty {
         ComponentValType::Primitive(primitive) => return primitive.to_string(),

@@ -74,7 +74,7 @@ pub(crate) enum ManifestError {
     NoEventHandler,
 }
 
-/// `route 1`, or `routes 1, 2` of several; so many as a line of the log has room for.
+/// `route 1`, or `routes 1, 2` for several; as many as a log line has room for.
 fn listed(routes: &[i32]) -> String {
     let shown: Vec<String> = routes.iter().take(32).map(ToString::to_string).collect();
     let more = if routes.len() > shown.len() { " and more" } else { "" };

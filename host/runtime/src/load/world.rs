@@ -18,12 +18,12 @@ pub(crate) enum Handlers {
     Batch,
     /// One message.
     Single {
-        /// And one event, by an interface of its own.
+        /// Whether it is also called with one event, by an interface of its own.
         events: bool,
     },
 }
 
-/// All that this host serves. A plugin that fits several is of the first.
+/// All that this host serves. A plugin that fits several belongs to the first.
 pub(crate) const WORLDS: [World; 3] = [
     World { name: "game", exports: &[LIFECYCLE, BATCH_HANDLER], handlers: Handlers::Batch },
     World { name: "game-single-events", exports: &[LIFECYCLE, HANDLER, EVENT_HANDLER], handlers: Handlers::Single { events: true } },
@@ -33,7 +33,7 @@ pub(crate) const WORLDS: [World; 3] = [
 /// The world of a plugin that has these exports.
 ///
 /// # Errors
-/// The world for which the fewest are missing, and those.
+/// The nearest world and what is missing for it.
 pub(crate) fn world_of(has: impl Fn(&str) -> bool) -> Result<&'static World, Option<(&'static World, Vec<&'static str>)>> {
     let missing = |world: &'static World| (world, world.exports.iter().copied().filter(|export| !has(export)).collect::<Vec<_>>());
     let nearest = WORLDS.iter().map(missing).min_by_key(|(_, missing)| missing.len());

@@ -14,7 +14,7 @@ pub(crate) struct BatchLimits {
     pub(crate) bytes: usize,
 }
 
-/// Requests that were taken out of an inbox and not handled yet.
+/// Requests that were taken out of an inbox and are not handled yet.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) chunks: VecDeque<Chunk>,
@@ -28,7 +28,7 @@ pub(crate) struct Pending {
 pub(crate) struct Slice<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) messages: usize,
-    /// They have waited too long; all of them or none.
+    /// Whether they have waited too long: all of them or none.
     pub(crate) is_late: bool,
 }
 
@@ -38,8 +38,8 @@ impl Pending {
         self.current.is_none() && self.chunks.is_empty()
     }
 
-    /// The next call: never waits for more than is there, never copies a chunk that fills a call by itself. What came before
-    /// `oldest`, if anything can have, is late, and shares no call with what is not.
+    /// The next call's worth. It never waits for more than is there, and never copies a chunk that fills a call by itself. What came before
+    /// `oldest` is late, and shares no call with what is not.
     pub(crate) fn next(&mut self, limits: BatchLimits, oldest: Option<Instant>) -> Option<Slice<'_>> {
         if self.current.as_ref().is_none_or(|c| self.done_messages >= c.requests.len()) {
             self.refill(limits, oldest);
@@ -57,13 +57,14 @@ impl Pending {
         Some(Slice { bytes: rest.get(..bytes)?, messages, is_late: Some(current.at) < oldest })
     }
 
-    /// Forgets a chunk whose last slice was handled.
+    /// Forgets a chunk whose last slice has been handled.
     pub(crate) fn advance(&mut self) {
         if self.current.as_ref().is_some_and(|c| self.done_messages >= c.requests.len()) {
             self.current = None;
         }
     }
 
+    /// Begins the next chunk. Small chunks that follow are joined to it as far as they fit into one call.
     fn refill(&mut self, limits: BatchLimits, oldest: Option<Instant>) {
         (self.done_bytes, self.done_messages) = (0, 0);
         self.current = self.chunks.pop_front();

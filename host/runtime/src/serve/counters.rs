@@ -1,5 +1,5 @@
-//! What an instance did, for each route of its plugin. It counts for itself, so that counting costs no more than an addition; whoever asks adds
-//! the instances up.
+//! What an instance did, for each route of its plugin. Each instance counts for itself, so that counting costs no more than an addition;
+//! whoever asks adds them up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Counts {
     pub errors: u64,
     /// Those among them that failed: by a trap, an overrun budget or effects that are not valid.
     pub faults: u64,
-    /// How long the plugin was busy with them. What is called together has equal shares.
+    /// How long the plugin was busy with them. Requests of one call get equal shares of its time.
     pub guest_time: Duration,
 }
 
@@ -64,14 +64,14 @@ impl Counters {
         Self { calls: AtomicU64::new(0), rows: (0..=routes.len()).map(|_| Row::default()).collect(), routes }
     }
 
-    /// Counts a call with these requests, which took so long.
+    /// Counts a call with these requests, which took this long.
     pub(crate) fn call(&self, requests: &[u8], messages: usize, time: Duration, ended: Ended) {
         add(&self.calls, 1);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / messages.max(1) as u64;
         let mut run: Option<(usize, u64)> = None;
         for request in RequestIter::new(requests) {
             run = match run {
-                // Most calls are about one route.
+                // Most calls are about one route, which is then looked up once.
                 Some((at, count)) if self.is_row(at, &request) => Some((at, count + 1)),
                 before => {
                     self.count(before, nanos, ended);
@@ -113,7 +113,7 @@ impl Counters {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// The counts of each route, and behind them those of all events.
+    /// The counts of each route, then those of all events.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (Option<Route>, Counts)> {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let routes = self.routes.iter().copied().map(Some).chain([None]);

@@ -13,7 +13,7 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// Starts so many workers, at least one.
+    /// Starts this many workers, at least one.
     pub(crate) fn start(workers: usize) -> io::Result<Self> {
         Ok(Self { workers: (0..workers.max(1)).map(Worker::start).collect::<Result<_, _>>()?, next: AtomicUsize::new(0) })
     }

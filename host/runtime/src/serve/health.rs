@@ -64,7 +64,7 @@ impl Health {
         !over
     }
 
-    /// Notes a fault; the time out of service if this one was too many.
+    /// Notes a fault. Returns the time out of service if it was one too many.
     pub(crate) fn fault(&self, now: Instant) -> Option<Duration> {
         self.faults.fetch_add(1, Ordering::Relaxed);
         let mut log = self.log.lock();

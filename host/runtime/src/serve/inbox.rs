@@ -17,13 +17,13 @@ pub(crate) struct Chunk {
     pub(crate) at: Instant,
 }
 
-/// Queue of one instance. Filled by I/O threads, emptied at once by its task.
+/// Queue of one instance. Filled by I/O threads, and emptied in one go by the task of the instance.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     messages_max: usize,
     bytes_max: usize,
     queue: Mutex<Queue>,
-    /// Requests that were taken and not handled yet, wherever they are.
+    /// Requests that were accepted and are not handled yet, wherever they are.
     in_flight: AtomicUsize,
 }
 
@@ -32,9 +32,9 @@ struct Queue {
     chunks: VecDeque<Chunk>,
     messages: usize,
     bytes: usize,
-    /// Who found no room, in the order in which they came.
+    /// Those who found no room, in the order in which they came.
     waiting: VecDeque<Waiting>,
-    /// Who handles them, if it waits for something to come.
+    /// The task that handles them, if it is waiting for something to come.
     reader: Option<Waker>,
     is_closed: bool,
 }
@@ -47,7 +47,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// A waker is the gate's: one that panics must not keep the others asleep.
+    /// Wakers belong to the gate: one that panics must not leave the others asleep.
     fn wake(self) {
         if let Err(panic) = contained(|| self.waker.wake()) {
             report("a task of the gate", &panic);
@@ -55,7 +55,8 @@ impl Waiting {
     }
 }
 
-/// More entries than connections explain: a task that is woken for other reasons offers again, and then waits twice. All are woken then.
+/// More entries than there can be connections: a task that is woken for another reason offers again, and then stands in the list twice. At
+/// this length, all are woken.
 const WAITING_MAX: usize = 1 << 17;
 
 impl Inbox {
@@ -63,13 +64,14 @@ impl Inbox {
         Arc::new(Self { messages_max, bytes_max, queue: Mutex::default(), in_flight: AtomicUsize::new(0) })
     }
 
-    /// Adds the requests of one read, all or none.
+    /// Adds the requests of one read, all or none. A read is taken into an empty queue whatever its size, because it would never fit
+    /// otherwise. The waker is noted under the lock under which room is made, so room cannot be made unnoticed in between.
     pub(crate) fn offer(&self, requests: Requests, waker: &Waker) -> Result<(), Full> {
         let (messages, bytes) = (requests.len(), requests.bytes().len());
         let mut queue = self.queue.lock();
         if queue.is_closed {
             drop(queue);
-            // Whoever offers it again finds another place for it, or none.
+            // Whoever offers it again finds another place for it, or is told that there is none.
             waker.wake_by_ref();
             return Err(Full(requests));
         }
@@ -93,8 +95,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Swaps what waits for the empty `into`, and wakes as many as there is room for now. If there is nothing, the reader is woken by what
-    /// comes next; `false` if nothing will.
+    /// Swaps what is there with `into`, which is empty, and wakes as many as there is now room for. If there is nothing, the reader is
+    /// woken by what comes next; `false` if nothing ever will.
     pub(crate) fn poll_take(&self, cx: &Context<'_>, into: &mut VecDeque<Chunk>) -> Poll<bool> {
         let mut queue = self.queue.lock();
         std::mem::swap(&mut queue.chunks, into);
@@ -108,7 +110,7 @@ impl Inbox {
                 Poll::Pending
             }
         };
-        // If nobody came although there was room, those who were woken are gone: everybody may try.
+        // If nobody came although there was room, those who were woken are gone, so everybody may try.
         let count = if into.is_empty() { queue.waiting.len() } else { queue.fitting(self.messages_max, self.bytes_max) };
         let woken: Vec<_> = queue.waiting.drain(..count).collect();
         drop(queue);
@@ -116,17 +118,17 @@ impl Inbox {
         taken
     }
 
-    /// Requests that were taken and not handled yet.
+    /// Requests that were accepted and are not handled yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    /// So many of the requests that were taken are handled.
+    /// Notes that this many of them are handled.
     pub(crate) fn done(&self, requests: usize) {
         self.in_flight.fetch_sub(requests, Ordering::AcqRel);
     }
 
-    /// Takes nothing more. What is there is handled, then the instance ends.
+    /// Accepts nothing more. What is there is handled, then the instance ends.
     pub(crate) fn close(&self) {
         let mut queue = self.queue.lock();
         queue.is_closed = true;

@@ -8,13 +8,13 @@ use crate::call::template::Template;
 /// uses it to tell what the sandbox costs.
 pub type NativeHandler = fn(&mut [u8], &mut Vec<u8>);
 
-/// The code of a plugin, which instances are made of.
+/// The code of a plugin, from which instances are made.
 pub(crate) enum Code {
     Wasm(Box<Template>),
     Native(NativeHandler),
 }
 
-/// One of them.
+/// One instance.
 pub(crate) enum Instance {
     Wasm(Box<Guest>),
     Native(NativeHandler, Vec<u8>),
@@ -53,7 +53,7 @@ impl Instance {
         }
     }
 
-    /// Ends it in good order, or says why it did not end so.
+    /// Ends it in good order, or says why that failed.
     pub(crate) async fn stop(self) -> Result<(), String> {
         match self {
             Self::Wasm(guest) => guest.stop().await,

@@ -13,7 +13,7 @@ use crate::serve::inbox::Inbox;
 use crate::serve::seat::Seat;
 use crate::serve::version::Version;
 
-/// A plugin that serves: a seat, and the version that is in it.
+/// A serving plugin: a seat, and the version that is in it.
 pub(crate) struct Plugin {
     pub(crate) seat: Arc<Seat>,
     pub(crate) version: Version,
@@ -38,7 +38,7 @@ impl Plugin {
 
     /// Logs a fault that does not count against the plugin.
     pub(crate) fn log(&self, fault: &Fault, requests: &[u8]) {
-        // A log that panics takes nobody's answer away.
+        // A log that panics must not cost anybody an answer.
         drop(contained(|| self.write(fault, requests)));
     }
 
@@ -63,7 +63,7 @@ impl Plugin {
         }
     }
 
-    /// Notes a fault in a call with these requests: one log line, and the end of service for a while if it was one too many.
+    /// Notes a fault in a call with these requests: one log line, and out of service for a while if it was one too many.
     pub(crate) fn fault(&self, fault: &Fault, requests: &[u8]) {
         let out_of_service = self.version.health.fault(Instant::now());
         self.log(fault, requests);
@@ -75,7 +75,7 @@ impl Plugin {
     }
 }
 
-/// How many of the requests have which route, the most frequent first: `7 (30), 8 (2)`. Events count by their name.
+/// How many of the requests have which route, the most frequent first: `7 (30), 8 (2)`. Events are counted by name.
 fn routes(requests: &[u8]) -> String {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for request in RequestIter::new(requests) {

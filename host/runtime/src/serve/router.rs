@@ -10,16 +10,16 @@ use duet_core::{Dispatch, Egress, ErrorCode, Full, Request, Requests, Route};
 use crate::serve::inbox::Inbox;
 use crate::serve::plugin::{Plugin, refuse};
 
-/// Who serves what, in one piece: it is exchanged as a whole, and a read is routed by one.
+/// Who serves what. It is exchanged as a whole, so that one read is routed by one table.
 #[derive(Clone, Default)]
 struct Table {
-    /// By seat. The place of a seat stays the same while it is taken.
+    /// By seat. A seat keeps its place while it is taken, on which `mark` relies: only the last one is ever removed.
     plugins: Vec<Arc<Plugin>>,
     routes: HashMap<Route, Arc<Plugin>>,
 }
 
 impl Table {
-    /// With this version in the place of one that may be in its seat.
+    /// The table with this version, instead of one that may be in its seat.
     fn with(&self, plugin: &Arc<Plugin>) -> Self {
         let mut table = self.clone();
         match table.plugins.iter_mut().find(|other| other.shares_seat(plugin)) {
@@ -38,7 +38,7 @@ impl Table {
         table
     }
 
-    /// What stands in the route of an event, where it has no meaning, while the gateway keeps the copy that is for this inbox.
+    /// What the copy of an event for this inbox has as its route while the gateway keeps it. Events have no route of their own.
     fn mark(&self, inbox: &Arc<Inbox>) -> Route {
         let at = self.plugins.iter().position(|plugin| plugin.seat.has(inbox));
         Route(at.map_or(0, |at| at as i32 + 1))
@@ -52,7 +52,7 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// A router that knows nobody; what it refuses is answered through `egress`.
+    /// A router that knows no plugin yet; what it refuses is answered through `egress`.
     pub(crate) fn new(egress: Arc<dyn Egress>) -> Self {
         Self { table: ArcSwap::default(), egress }
     }

@@ -42,12 +42,12 @@ impl Seat {
         self.inboxes.iter().any(|own| Arc::ptr_eq(own, inbox))
     }
 
-    /// Requests that were taken and not handled yet.
+    /// Requests that were accepted and are not handled yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.inboxes.iter().map(|inbox| inbox.in_flight()).sum()
     }
 
-    /// Takes nothing more; the instances end when what is there is handled.
+    /// Accepts nothing more; the instances end once what is there is handled.
     pub(crate) fn close(&self) {
         self.inboxes.iter().for_each(|inbox| inbox.close());
     }

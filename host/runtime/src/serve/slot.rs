@@ -1,4 +1,4 @@
-//! The place of one instance on its thread: takes what waits for it, calls it, and replaces it when it failed.
+//! The place of one instance on its thread: takes what waits for it, calls it, and replaces it when it has failed.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ pub(crate) struct Slot {
     instance: Option<Instance>,
     pending: Pending,
     limits: BatchLimits,
-    /// How many requests a call takes now: begins with one and doubles while calls are quick, so that a slow handler never has a
-    /// batch that runs out of budget as a whole.
+    /// How many requests a call takes now: it begins with one and doubles while calls are quick, so that a slow handler never gets a batch
+    /// that overruns its budget as a whole.
     batch: usize,
     /// How long the guest took in the last call.
     guest_time: Duration,
     /// How many receivers the messages of that call had.
     receivers: usize,
-    /// Calls of the instance so far, and the memory it had when it was new, or when it was last to be replaced.
+    /// Calls of the instance, and the memory it had, since it was new, or since it was last to be replaced and could not be.
     calls: u64,
     memory_bytes: usize,
     /// An instance did not end in good order, and the log has said so.
@@ -78,14 +78,14 @@ impl Slot {
         Ok(())
     }
 
-    /// Puts a new instance into the place of one that may be there, which is returned.
+    /// Puts in a new instance, and returns the one that was there, if any.
     fn replace(&mut self, instance: Instance) -> Option<Instance> {
         (self.calls, self.memory_bytes) = (0, instance.memory_bytes());
         self.instance.replace(instance)
     }
 
-    /// Serves until the inbox is closed and empty: one call, then whoever else has a turn on this thread. Between two calls is the only
-    /// place where this slot waits, and where its instance may be exchanged.
+    /// Serves until the inbox is closed and empty: one call, then a turn for whoever else is on this thread. Only between two calls does
+    /// the slot wait for requests, and only there may its instance be exchanged.
     pub(crate) async fn serve(mut self) {
         // A slot that panicked may have more to do.
         while contained_async(self.turn()).await.unwrap_or_else(|panic| {
@@ -99,7 +99,7 @@ impl Slot {
         }
     }
 
-    /// Waits for requests and makes one call. False if there will be none.
+    /// Waits for requests and makes one call. False if there will be no more.
     async fn turn(&mut self) -> bool {
         if self.pending.is_empty() && !poll_fn(|cx| self.inbox.poll_take(cx, &mut self.pending.chunks)).await {
             return false;
@@ -116,7 +116,8 @@ impl Slot {
         let oldest = now.checked_sub(self.plugin.version.options.queue_timeout);
         let mut handled = 0;
         if let Some(slice) = pending.next(limits, oldest) {
-            // What a call can make panic is contained in `call`. This is for the rest, so that nothing is counted or kept wrong after.
+            // `call` contains what a guest can make panic. This is for the rest: what is pending and in flight must be right afterwards,
+            // too.
             if let Err(panic) = contained_async(self.handle_slice(slice, now)).await {
                 self.instance = None;
                 report("a slot", &panic);
@@ -142,14 +143,15 @@ impl Slot {
         }
     }
 
-    /// Only the guest's time counts. Effects that take long, a message to thousands, take less for each in a large batch, up to a number.
+    /// Sets the size of the next batch. Only the guest's time counts: slow effects, such as a message to thousands, cost less per request
+    /// in a large batch, up to a number of receivers.
     fn adapt(&mut self) {
         let slow = self.guest_time > SLOW_CALL || self.receivers > RECEIVERS_MAX;
         self.batch = if slow { self.batch / 2 } else { self.batch * 2 }.clamp(1, self.limits.messages);
     }
 
-    /// Replaces an instance that has reached a limit of its plugin, between two calls. The new one comes first: if it does not start, the old
-    /// one goes on until it has done, or grown, as much again.
+    /// Replaces an instance that has reached a limit of its plugin, between two calls. The new one is made first: if it does not start, the
+    /// old one goes on until it has made as many calls again, or has grown further.
     async fn recycle(&mut self) {
         let options = &self.plugin.version.options;
         let Some(instance) = &self.instance else { return };
@@ -174,6 +176,8 @@ impl Slot {
         }
     }
 
+    /// Makes one call. If a batch fails, its requests are handled again one by one, to find out which is to blame. Not after a panic of the
+    /// gate: some effects may have been applied, and must not be applied twice.
     async fn handle(&mut self, requests: &[u8], messages: usize, now: Instant) {
         let called = self.call(requests, now).await;
         let is_final = messages == 1 || matches!(called, Err(Fault::Gate(_)));
@@ -203,9 +207,9 @@ impl Slot {
                 self.failed(alone, &fault);
             }
         }
-        // Alone, each was within its limits: only the batch was too much, in time, memory or bytes, and whoever sends many large requests at
-        // once must not take the plugin out of service. A trap that does not come again is another matter. The memory of the instance is
-        // gone in any case, so the log tells of it.
+        // Alone, each was within its limits. If only the batch was too much, in time, memory or bytes, that must not count: otherwise
+        // whoever sends many large requests at once takes the plugin out of service. A trap counts even if it does not come again. The
+        // memory of the instance is gone in either case, so the log says so.
         if !to_blame {
             self.batch = 1;
             if matches!(fault, Fault::Trap(_) | Fault::Stack { .. } | Fault::Panic(_)) {
@@ -216,7 +220,7 @@ impl Slot {
         }
     }
 
-    /// Handles the events among requests that are refused for their age: a plugin that counts on them gets all of them.
+    /// Handles the events among requests that are refused for their age: a plugin that relies on events gets all of them.
     async fn handle_events(&mut self, requests: &[u8]) {
         let mut events = Requests::default();
         RequestIter::new(requests).filter(|r| r.kind.is_event()).for_each(|event| events.push(&event));
@@ -287,7 +291,7 @@ impl Slot {
         }
     }
 
-    /// Lets an instance run `stop`. That it did not is said once: one that is recycled often would fill the log.
+    /// Lets an instance run `stop`. If that fails, the log says so once: a plugin that is recycled often would fill it.
     async fn end(&mut self, instance: Instance) {
         if let Err(why) = instance.stop().await
             && !std::mem::replace(&mut self.ends_badly, true)
@@ -324,7 +328,7 @@ mod tests {
 
     mod wasi;
 
-    /// A gate that keeps the codes it is told, 0 for a reply.
+    /// A gate that keeps the codes it is given, 0 for a reply.
     #[derive(Default)]
     struct Codes(Mutex<Vec<u16>>);
 
@@ -338,7 +342,7 @@ mod tests {
         }
     }
 
-    /// Where each import is called: by a message on this route.
+    /// Each import, and the route on which a message calls it.
     const SINGLE: [(i32, &str, &str); 7] = [
         (208, "log", "write"),
         (201, "clock", "now-ms"),
@@ -403,7 +407,7 @@ mod tests {
         (Slot::new(plugin, inbox, counters, limits, Gate { egress: Arc::clone(&codes) as _, directory }), codes)
     }
 
-    /// What messages on these routes are answered, all in one read.
+    /// The answers to messages on these routes, all in one read.
     fn answers(slot: &mut Slot, codes: &Codes, routes: &[i32]) -> Vec<u16> {
         let mut requests = Requests::default();
         for (route, seq) in routes.iter().zip(1..) {

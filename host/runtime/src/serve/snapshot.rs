@@ -1,4 +1,4 @@
-//! What plugins did so far and how they do now, for operators.
+//! What plugins have done so far and how they are doing, for operators.
 
 use duet_core::Route;
 
@@ -10,19 +10,19 @@ use crate::serve::plugin::Plugin;
 pub struct PluginSnapshot {
     /// Its name.
     pub name: String,
-    /// The version it says it is.
+    /// The version it states.
     pub version: String,
     /// The hash of its file in hex; `None` for code that is linked in.
     pub hash: Option<String>,
-    /// Requests that were taken and are not handled, for each instance.
+    /// Requests that were accepted and are not handled yet, for each instance.
     pub in_flight: Vec<usize>,
     /// Calls of all instances.
     pub calls: u64,
-    /// Faults: each counts once, however many requests failed by it.
+    /// Faults: each counts once, however many requests failed with it.
     pub faults: u64,
     /// Whether it is out of service now.
     pub is_quarantined: bool,
-    /// Counts of each route, in order, and of all events, which have none.
+    /// Counts of each route, in order, and last those of all events, which have no route.
     pub routes: Vec<(Option<Route>, Counts)>,
 }
 

@@ -11,12 +11,12 @@ use crate::serve::counters::Counters;
 use crate::serve::health::Health;
 use crate::serve::instance::Code;
 
-/// Code, what it says of itself, how it is to be run, and how it does.
+/// Code, what it says of itself, how it is to be run, and how it is doing.
 pub(crate) struct Version {
-    /// Of the file; `None` for code that is linked in.
+    /// The hash of the file; `None` for code that is linked in.
     pub(crate) source: Option<Source>,
     pub(crate) manifest: Manifest,
-    /// Those of the manifest.
+    /// The events of the manifest.
     pub(crate) events: Vec<RequestKind>,
     pub(crate) options: PluginOptions,
     pub(crate) health: Health,

@@ -18,7 +18,7 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A task on its worker, and what wakes it.
 struct Task {
     queue: Arc<Queue>,
-    /// It waits for its turn already.
+    /// Whether it is already waiting for its turn.
     is_ready: AtomicBool,
     /// Only its worker takes this lock. `None` when it is done.
     work: Mutex<Option<Work>>,
@@ -42,7 +42,7 @@ struct Queue {
 
 #[derive(Default)]
 struct Orders {
-    /// Who has a turn, in order.
+    /// Those who are to have a turn, in order.
     ready: VecDeque<Arc<Task>>,
     /// Tasks that are not done.
     tasks: usize,
@@ -53,6 +53,8 @@ struct Orders {
 }
 
 impl Queue {
+    /// Gives an order, and wakes the worker if it sleeps. It goes to sleep under the same lock, so no order is missed; and it is notified
+    /// after the lock is free, so it does not wake only to wait for it.
     fn order(&self, order: impl FnOnce(&mut Orders)) {
         let was_asleep = {
             let mut orders = self.orders.lock();
@@ -64,7 +66,7 @@ impl Queue {
         }
     }
 
-    /// Waits for the next turn; `None` when all is over.
+    /// Waits for the next turn; `None` when there will be no more.
     fn next(&self) -> Option<Arc<Task>> {
         let mut orders = self.orders.lock();
         loop {
@@ -123,7 +125,7 @@ impl Task {
         let waker = Waker::from(Arc::clone(&self));
         let mut work = self.work.lock();
         let Some(running) = work.as_mut() else { return };
-        // Who wakes it from here on gives it another turn.
+        // Cleared before it is polled: a wake-up that comes meanwhile gives it another turn.
         self.is_ready.swap(false, Ordering::AcqRel);
         let polled = panic::contained(|| running.as_mut().poll(&mut Context::from_waker(&waker)));
         if polled.as_ref().is_ok_and(Poll::is_pending) {
