@@ -22,14 +22,14 @@ use crate::shared::Shared;
 use crate::throttle::Throttle;
 use crate::{CloseReason, ListenerOptions, Protocol, Refusal};
 
-/// Clients of a listener that are turned away at a time and may take their time to read it; further ones are told if it can be done
-/// at once. Each takes a file descriptor beside the connections, for a second at most.
+/// How many clients of a listener may be turned away at one time and still be given time to read why, at most a second. Each takes a file
+/// descriptor besides those of the connections. Further ones are told only if that can be done at once.
 pub const PARTINGS_MAX: usize = 128;
 
-/// What a WebSocket client without a place is answered.
+/// The answer to a WebSocket client for which there is no place.
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n";
-/// What a TLS client without a place is answered instead of a handshake: the fatal alert `internal_error`, which RFC 8446 has for a
-/// server that lacks something. A handshake would cost more than a place.
+/// The answer to a TLS client for which there is no place, instead of a handshake: the fatal alert `internal_error`, which RFC 8446 has for
+/// a server that is short of something. A handshake would cost more than a place.
 const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
 
 /// A listener as its connections see it.
@@ -38,7 +38,7 @@ pub(crate) struct Door {
     profile: Arc<Profile>,
     tls: Option<Tls>,
     proxy_protocol: bool,
-    /// The last bytes of a client that is turned away.
+    /// The last bytes that are sent to a client that is turned away.
     refusal: Vec<u8>,
     partings: Arc<Semaphore>,
     shared: Arc<Shared>,
@@ -64,14 +64,14 @@ impl Door {
     }
 }
 
-/// The error packet of a client that has no place.
+/// The error packet for a client for which there is no place.
 fn busy(profile: &Profile) -> Vec<u8> {
     let mut packet = Vec::new();
     profile.error(Route(0), Seq::PUSH, ErrorCode::BUSY, ErrorCode::BUSY.text(), &mut packet);
     packet
 }
 
-/// A handshake that counts.
+/// Counts a handshake until it is dropped.
 struct Handshake(Arc<Shared>);
 
 impl Drop for Handshake {
@@ -104,10 +104,10 @@ pub(crate) async fn accept(mut listener: Listener, door: Arc<Door>) {
     }
 }
 
-/// Who may have a session of KCP, and what others are told.
+/// Decides who may have a KCP session, and what others are told.
 pub(crate) fn kcp_admission(profile: &Profile, shared: &Arc<Shared>) -> KcpAdmission<Place> {
-    // What a client has to acknowledge before anything is kept for it. Every client ignores it. It has no time in it, because
-    // it must be hardly longer than what it answers.
+    // What a client has to acknowledge before anything is kept for it. Every client ignores it. It does not carry the time, because it must
+    // be hardly longer than what it answers.
     let mut greeting = Vec::new();
     profile.format.encode_heartbeat(profile.carrier, None, &mut greeting);
     let shared = Arc::clone(shared);
@@ -194,7 +194,7 @@ fn refused(shared: &Shared, refusal: GuardRefusal) {
     });
 }
 
-/// Everything before the first packet, with one deadline. Says whose connection it is.
+/// Everything before the first packet, with one deadline for all of it. Returns whose connection it is.
 async fn shake_hands(
     mut stream: TcpStream,
     peer: SocketAddr,
@@ -208,7 +208,7 @@ async fn shake_hands(
     if trusted && door.proxy_protocol {
         address = read_proxy_header(&mut stream, deadline).await?.unwrap_or(peer);
     }
-    // Whoever is behind a proxy that only passes bytes on writes its own headers: it is not believed.
+    // Behind a proxy that only passes bytes on, the client itself writes the headers, so they are not believed.
     let trusted = options.proxies.contains(address.ip());
     if address != peer
         && !trusted
@@ -227,7 +227,7 @@ async fn shake_hands(
     Ok((stream, forwarded.map_or(address, |client| SocketAddr::new(client, 0))))
 }
 
-/// The handshake of a WebSocket, and for whom a proxy speaks.
+/// The WebSocket handshake, and the client that a proxy speaks for.
 async fn upgrade<S>(
     stream: S,
     ws: &WsOptions,

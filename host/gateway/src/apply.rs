@@ -26,7 +26,7 @@ thread_local! {
 
 impl Egress for Sessions {
     fn apply(&self, effects: &[Effect<'_>]) {
-        // Events that a plugin refuses come here with nothing, while those of their session are locked.
+        // Events that are refused have no answer, so there is nothing to do for them.
         if effects.is_empty() {
             return;
         }
@@ -45,7 +45,7 @@ const fn bit(origin: Origin) -> u64 {
 /// One list of effects on its way.
 struct Application<'a> {
     sessions: &'a Sessions,
-    /// A bit for each request whose bind was refused: what follows of it is dropped. A call has at most 64.
+    /// A bit for each request whose bind was refused: its later effects are dropped. A call has at most 64 requests.
     refused: u64,
     /// A bit for each request that has bound a session.
     bound: u64,
@@ -55,7 +55,7 @@ struct Application<'a> {
     call: Option<u64>,
 }
 
-/// The session that gets a packet of its own, if the effect is one.
+/// The session that gets a packet, if the effect is a packet for one session that is named by its id.
 #[inline]
 fn direct(effect: &Effect<'_>) -> Option<ConnId> {
     match (effect.action, effect.origin.source) {
@@ -93,7 +93,7 @@ impl Application<'_> {
         }
     }
 
-    /// Does something for one session. A panic in it ends that session, and neither the other effects nor the worker.
+    /// Does something for one session. A panic in it ends that session, but not the other effects, nor the worker.
     #[inline]
     fn serve(&mut self, conn: ConnId, serve: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| serve(self))) {
@@ -114,6 +114,8 @@ impl Application<'_> {
         }
     }
 
+    /// Sends a run of packets to one session: all in one buffer and one write, unless they have to be kept for a resume, or a route has a
+    /// policy. Then they are added one by one.
     fn send(&mut self, conn: ConnId, run: &[Effect<'_>], out: &mut Vec<u8>) {
         let map = self.sessions.map.pin();
         let Some(session) = map.get(&conn).and_then(Weak::upgrade) else { return };
@@ -167,7 +169,7 @@ impl Application<'_> {
         of_channel.map_or_else(|| options.routes.get(&route).map_or(Overflow::Close, |policy| policy.overflow), |(_, overflow)| *overflow)
     }
 
-    /// Does what an effect says that is not a packet for its own session.
+    /// Carries out an effect that is not `direct`.
     fn act(&mut self, effect: &Effect<'_>, out: &mut Vec<u8>) {
         match effect.action {
             Action::Reply(_) | Action::Error(..) => {}
@@ -190,7 +192,7 @@ impl Application<'_> {
         }
     }
 
-    /// The same with the book in hand, so that it is still the one when something is done to it.
+    /// The same with the book locked, so that it is still the right one when something is done to it.
     fn target_in(&self, book: &Book, target: Target) -> Option<Arc<Session>> {
         let conn = match target {
             Target::Conn(conn) => conn,

@@ -2,7 +2,7 @@
 
 use duet_core::ErrorCode;
 
-/// The cause of an end. Each is counted by itself.
+/// Why a connection ended. Each reason is counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The client closed it.
@@ -13,7 +13,7 @@ pub enum CloseReason {
     Lost,
     /// More connections than allowed.
     TooManyConnections,
-    /// The WebSocket handshake did not come in time, or was none.
+    /// A handshake did not come in time, or was not valid.
     Handshake,
     /// No whole packet in time after connecting.
     FirstPacketTimeout,
@@ -21,13 +21,13 @@ pub enum CloseReason {
     PacketTimeout,
     /// Silence for two heartbeat intervals.
     Silence,
-    /// More waited for it than may.
+    /// More was waiting for it than may.
     SlowReader,
-    /// It took nothing of what waited for too long.
+    /// For too long, it took nothing of what was waiting for it.
     WriteTimeout,
     /// A packet above the size limit.
     Oversize,
-    /// Bytes that are no packet.
+    /// Bytes that are not a packet.
     Protocol,
     /// A text message, where only binary ones are packets.
     Text,
@@ -45,7 +45,7 @@ pub enum CloseReason {
     Flood,
     /// Its session was suspended and nobody came back.
     Expired,
-    /// The server made a mistake while it served this connection.
+    /// The server panicked while it served this connection.
     Internal,
 }
 
@@ -136,8 +136,8 @@ impl CloseReason {
         }
     }
 
-    /// Whether the client may have gone by accident, or was too slow: a bound session can then be resumed. What breaks a rule, what a plugin
-    /// or the server ends, and a goodbye are no accidents.
+    /// Whether the client may have gone by accident, or was too slow: a bound session can then be resumed. What breaks a rule, what a
+    /// plugin or the server ends, and a goodbye are not accidents.
     pub(crate) const fn is_loss(self) -> bool {
         match self {
             Self::ClientLeft | Self::Lost | Self::PacketTimeout | Self::Silence | Self::SlowReader | Self::WriteTimeout => true,

@@ -41,7 +41,7 @@ pub(crate) struct End {
     pub(crate) reason: CloseReason,
     /// The session it served last, which is another one after a resumption.
     pub(crate) session: Arc<Session>,
-    /// The name of the task that served it, as its owner.
+    /// The task that served it, as [`Session::is_owned_by`] knows it.
     pub(crate) owner: u64,
 }
 
@@ -74,11 +74,11 @@ struct Connection {
     inbound: Inbound,
     life: Life,
     throttle: Option<Box<Throttle>>,
-    /// Nothing is read before: the client sent too many bytes.
+    /// Nothing is read before this time, because the client sent too many bytes.
     paused: Option<Instant>,
     /// So much waits to be written that nothing is read.
     full: bool,
-    /// What the socket had taken when this was last looked at.
+    /// Bytes that the socket had taken when this was last checked.
     accepted: u64,
 }
 
@@ -141,7 +141,7 @@ impl Connection {
                     }
                 }
                 (Ok(Flushed::Blocked), _) => {
-                    // Whoever wrote: what counts is what the socket took.
+                    // Whoever wrote it, what counts is what the socket took.
                     let accepted = outbox.accepted();
                     let event = if accepted == self.accepted { Event::WriteBlocked } else { Event::WriteProgress };
                     self.accepted = accepted;
@@ -164,7 +164,7 @@ impl Connection {
                     self.finish(cx, shared);
                     return Poll::Pending;
                 }
-                // What comes is thrown away: nothing may hold it up.
+                // What comes is thrown away, and nothing may hold that up.
                 Stage::Draining(_) | Stage::Shut(_) => {
                     self.hand_on(cx, shared);
                 }
@@ -225,7 +225,7 @@ impl Connection {
             return;
         }
         let mut outbox = self.session.outbox();
-        // While the socket takes nothing, it wakes the task.
+        // While it is blocked, the socket will wake the task.
         if outbox.is_blocked() || !self.session.is_owned_by(self.owner) {
             return;
         }
@@ -289,7 +289,7 @@ impl Connection {
             Ok(()) => {}
             Err(Fatal { reason: reason @ (CloseReason::ClientLeft | CloseReason::Goodbye), .. }) => {
                 if reason == CloseReason::Goodbye {
-                    // Bound -> Draining: nobody goes on with it while the last answers are on their way.
+                    // Bound -> Draining: nobody can resume it while the last answers are on their way.
                     shared.sessions.book().drain(self.session.id);
                 }
                 self.life.end_input(reason, farewell);

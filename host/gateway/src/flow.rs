@@ -9,14 +9,14 @@ use futures_util::task::AtomicWaker;
 /// Nobody waits for requests to be done.
 const NEVER: usize = usize::MAX;
 
-/// Wakes the task of a connection, and counts its requests. Apart from the session, because what is in flight holds it: the socket must
-/// not stay open for that.
+/// Wakes the task of a connection, and counts its requests. It is apart from the session, because requests in flight hold it: a socket must
+/// not stay open for them.
 #[derive(Debug)]
 pub(crate) struct Flow {
     waker: AtomicWaker,
     /// Requests that were taken from the client and are not done.
     in_flight: AtomicUsize,
-    /// The task is woken when no more than so many are left.
+    /// The task is woken when no more than this many are left.
     wanted: AtomicUsize,
 }
 
@@ -25,7 +25,7 @@ impl Flow {
         Self { waker: AtomicWaker::new(), in_flight: AtomicUsize::new(0), wanted: AtomicUsize::new(NEVER) }
     }
 
-    /// Whom to wake from now on. Only the owner of the session may ask, under the lock of its queue.
+    /// Sets whom to wake. Only the owner of the session may do so, under the lock of its outbox.
     pub(crate) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }
@@ -43,8 +43,9 @@ impl Flow {
         self.in_flight.fetch_add(requests, Ordering::SeqCst);
     }
 
-    /// Asks to be woken when no more than `most` requests are left, and says whether that is so already. Who registered a waker before is
-    /// told exactly once: either here or by it.
+    /// Asks to be woken when no more than `most` requests are left, and returns whether that is so already. A task that has registered its
+    /// waker cannot miss it: this sets the mark and then reads the count, `done` lowers the count and then reads the mark, so at least one
+    /// of the two sees the other's write.
     pub(crate) fn wait(&self, most: usize) -> bool {
         self.wanted.store(most, Ordering::SeqCst);
         let is_low = self.in_flight() <= most;
@@ -58,10 +59,10 @@ impl Flow {
 impl Asker for Flow {
     fn done(&self, requests: usize) {
         let before = self.in_flight.fetch_sub(requests, Ordering::SeqCst);
-        // Only who crosses the mark wakes the task: not every reply.
+        // Only what crosses the mark wakes the task, not every reply.
         let wanted = self.wanted.load(Ordering::SeqCst);
         if before > wanted && before - requests <= wanted {
-            // It asks again if it still waits.
+            // The task asks again if it still waits.
             let _newer = self.wanted.compare_exchange(wanted, NEVER, Ordering::SeqCst, Ordering::SeqCst);
             self.wake();
         }

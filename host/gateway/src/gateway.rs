@@ -17,9 +17,9 @@ use crate::session::Session;
 use crate::shared::Shared;
 use crate::{CloseReason, ListenerOptions, Protocol, Sessions};
 
-/// How often a gate that drains looks whether it is done.
+/// How often a gate that drains checks whether it is done.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
-/// Longest time between two connections that a gate which drains closes: at least a thousand go in a second.
+/// Longest time between two connections that a draining gate closes: at least a thousand go in a second.
 const CLOSING_STEP: Duration = Duration::from_millis(1);
 
 /// Why a gate could not be opened.
@@ -33,7 +33,7 @@ pub enum OpenError {
     Shared {
         /// The one that could not be opened, by its place in the list.
         later: usize,
-        /// Where.
+        /// The address that both want.
         address: SocketAddr,
         /// The one that was opened before.
         earlier: usize,
@@ -70,7 +70,7 @@ impl Socket {
         }
     }
 
-    /// Whether this one is why a listener cannot have its address. All that share a port here keep to their own family, see
+    /// Whether this one is why a listener cannot have its address. Listeners that share a port keep to their own address family, see
     /// [`leaves_ipv4`].
     fn is_in_the_way_of(&self, listener: &ListenerOptions) -> bool {
         let is_udp = matches!(self, Self::Kcp(_));
@@ -78,14 +78,14 @@ impl Socket {
     }
 }
 
-/// Whether two addresses of one port take clients from each other. An address of IPv6 leaves IPv4 alone.
+/// Whether two addresses want the same clients. An IPv6 address leaves IPv4 alone.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
     let same_ip = a == b || a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified());
     same_ip && one.port() == other.port()
 }
 
-/// Whether a listener on an address of IPv6 has to leave IPv4 to another one on the same port. Otherwise `[::]` takes both.
+/// Whether a listener on an IPv6 address has to leave IPv4 to another one on the same port. Otherwise `[::]` takes both.
 fn leaves_ipv4(listener: &ListenerOptions, all: &[ListenerOptions]) -> bool {
     let (port, is_udp) = (listener.address.port(), listener.protocol.is_udp());
     let same = |other: &&ListenerOptions| other.address.port() == port && other.protocol.is_udp() == is_udp;
@@ -93,10 +93,10 @@ fn leaves_ipv4(listener: &ListenerOptions, all: &[ListenerOptions]) -> bool {
 }
 
 impl Gateway {
-    /// Opens all listeners, or none. Call it inside the runtime that shall do the I/O.
+    /// Opens all listeners, or none. Call it inside the runtime that is to do the I/O.
     ///
     /// # Errors
-    /// [`OpenError`] of the first listener that cannot be opened.
+    /// [`OpenError`] for the first listener that cannot be opened.
     pub fn open(
         listeners: &[ListenerOptions],
         sessions: Arc<Sessions>,
@@ -134,13 +134,13 @@ impl Gateway {
         Ok(Self { shared, accepting, addresses })
     }
 
-    /// The addresses in the order of the listeners, with the ports that were really taken.
+    /// The addresses in the order of the listeners, with the ports that they really got.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Stops accepting, finishes what is in flight, tells every client that the server goes away, and closes. What is not done
-    /// after `timeout` is cut off. Returns how many connections were.
+    /// Stops accepting, finishes what is in flight, tells every client that the server is going away, and closes. What is not done after
+    /// `timeout` is cut off. Returns how many connections that were.
     pub async fn drain(mut self, timeout: Duration) -> usize {
         let mut deadline = Instant::now() + timeout;
         self.shared.stop();
@@ -149,7 +149,7 @@ impl Gateway {
         wait_for(|| self.shared.dispatch.is_idle() && self.shared.sessions.are_answered(), &mut deadline).await;
         self.close_all(deadline).await;
         wait_for(|| stats.alive() == 0, &mut deadline).await;
-        // The last events.
+        // The events of their ends.
         wait_for(|| self.shared.dispatch.is_idle(), &mut deadline).await;
         let cut = stats.alive();
         (0..cut).for_each(|_| stats.close(CloseReason::GoingAway));
@@ -186,7 +186,7 @@ async fn wait_for(is_done: impl Fn() -> bool, deadline: &mut Instant) {
     }
 }
 
-/// Another place in the same range, so that those who are closed together do not come back together.
+/// Another place in the same range, so that clients that are closed together do not come back together.
 const fn shuffled(at: usize, len: usize) -> usize {
     if len == 0 { 0 } else { at.wrapping_mul(0x9e37_79b1) % len }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Harvest<'a> {
     pub(crate) session: &'a Arc<Session>,
     pub(crate) routes: &'a RouteTable,
     pub(crate) throttle: Option<&'a mut Throttle>,
-    /// What is answered to everything, if the gate takes nothing new.
+    /// The answer to everything, if the gate takes nothing new.
     pub(crate) closed: Option<ErrorCode>,
     /// Who sends, as of the beginning of the read or of the resumption in it.
     pub(crate) conn: ConnId,
@@ -39,13 +39,13 @@ pub(crate) struct Harvest<'a> {
     /// Packets that the gate answers by itself.
     pub(crate) answers: Vec<u8>,
     pub(crate) answers_count: usize,
-    /// The last that is sent to a client that said that it sends no more.
+    /// What is sent last to a client that has said that it sends no more.
     pub(crate) farewell: Vec<u8>,
     /// Whole packets, of whatever kind.
     pub(crate) packets: usize,
-    /// At some point nothing was left of a packet: what is left over now was begun by this read.
+    /// At some point no packet was unfinished: one that is now was begun by this read.
     pub(crate) is_fresh: bool,
-    /// Messages for plugins or refused, without those about the session.
+    /// Messages, whether for plugins or refused, but without those about the session.
     pub(crate) messages: u64,
     /// The session that goes on with this socket.
     pub(crate) resumed: Option<Arc<Session>>,
@@ -143,15 +143,15 @@ fn take_ws(decoder: &mut WsDecoder, mut input: &mut [u8], harvest: &mut Harvest<
             Some(WsEvent::Ping(payload)) => harvest.answer(|out| encode_frame(Opcode::Pong, payload, out)),
             Some(WsEvent::Pong(_)) => harvest.packets += 1,
             Some(WsEvent::Close { code, .. }) => {
-                // Behind the answers to what came before it.
+                // It goes after the answers to what came before.
                 encode_close(code.unwrap_or(1000), "", &mut harvest.farewell);
-                // A page that has finished closes with 1000 or without a code. Any other code is a failure of some sort, or a page that
+                // A page that has finished closes with 1000 or without a code. Any other code means a failure of some sort, or a page that
                 // is reloaded, and the client may come back.
                 let reason = if matches!(code, None | Some(1000)) { CloseReason::Goodbye } else { CloseReason::ClientLeft };
                 return Err(Fatal { reason, text: "" });
             }
         }
-        // Not after a ping between the fragments of a message: that one is as old as before.
+        // Not after a ping between the fragments of a message: the message is as old as before.
         harvest.is_fresh |= !decoder.is_partial();
         input = input.get_mut(used..).unwrap_or_default();
     }
@@ -228,7 +228,7 @@ impl Harvest<'_> {
             self.sessions.stats.refuse(cause);
         }
         let session = self.resumed.as_ref().unwrap_or(self.session);
-        // Nobody counts what is about the session.
+        // Neither side counts what is about the session.
         let counts = session.profile.sessions.route() != Some(route);
         self.messages += u64::from(counts);
         if !counts {
@@ -269,7 +269,7 @@ impl Harvest<'_> {
     }
 }
 
-/// What the gate says with an error of its own. It finds a route unavailable only while plugins are on their way.
+/// The text of the gate's own errors. For the gate, a route is unavailable only while plugins are being loaded.
 const fn text(code: ErrorCode) -> &'static str {
     if code.0 == ErrorCode::UNAVAILABLE.0 { "compiling" } else { code.text() }
 }

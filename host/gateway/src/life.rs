@@ -61,7 +61,7 @@ async fn spend(session: Arc<Session>, socket: Reader, throttle: Option<Box<Throt
         }
     };
     match cause {
-        // What waits goes on with the session.
+        // What is still waiting goes on with the session.
         None => CloseReason::Resumed,
         Some(cause) => finish(shared, &session, owner, cause).await,
     }
@@ -76,14 +76,14 @@ enum Next {
     Wait(Instant),
 }
 
-/// Notes in the book that the connection is lost, if it is.
+/// Decides what becomes of the session, and notes in the book if it is suspended.
 fn lose(shared: &Shared, session: &Session, owner: u64, reason: CloseReason) -> Next {
     let mut book = shared.sessions.book();
     if !session.is_owned_by(owner) {
         return Next::Elsewhere;
     }
     let mut outbox = session.outbox();
-    // What the server ends does not come back, even if its socket failed in the end.
+    // A session that the server ends does not come back, even if its socket failed in the end.
     let cause = match outbox.state() {
         Sending::Closing(why) | Sending::Closed(why) if !why.is_loss() => why,
         _ => reason,
@@ -92,7 +92,7 @@ fn lose(shared: &Shared, session: &Session, owner: u64, reason: CloseReason) -> 
     if !waits {
         return Next::End(cause);
     }
-    // Bound -> Suspended, before anybody can resume it.
+    // Bound -> Suspended. Both locks are held until the event is noted, so nobody can resume it before.
     let socket = outbox.suspend();
     shared.sessions.event(session, RequestKind::Suspend, session.uid(), cause.name());
     drop((outbox, book));
@@ -104,7 +104,7 @@ fn lose(shared: &Shared, session: &Session, owner: u64, reason: CloseReason) -> 
 async fn wait(shared: &Shared, session: &Session, owner: u64, until: Instant) -> Option<CloseReason> {
     let changed = poll_fn(|cx| {
         session.hand_on(owner, &*shared.dispatch, cx.waker());
-        // The owner changes under this lock: a task that is no longer the owner never takes the place of the new one's waker.
+        // The owner changes under this lock: a task that is no longer the owner never replaces the new one's waker.
         let outbox = session.outbox();
         if !session.is_owned_by(owner) {
             // Suspended -> Bound: another task has it.
@@ -127,7 +127,8 @@ async fn wait(shared: &Shared, session: &Session, owner: u64, until: Instant) ->
     })
 }
 
-/// The end of a session, told behind its last message. Only the first time: a panic in the middle of it comes here again.
+/// The end of a session, told after its last message. The event is noted only once, although a panic in the middle of this leads here
+/// again.
 async fn finish(shared: &Shared, session: &Session, owner: u64, cause: CloseReason) -> CloseReason {
     let socket = {
         let mut book = shared.sessions.book();

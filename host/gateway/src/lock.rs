@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use duet_core::{Mutex, MutexGuard};
 
-/// **The order of locks.** Whoever holds one takes only those below it. Two outboxes are held at the same time only behind the book, by a
+/// **The order of locks.** Whoever holds one takes only those below it. Two outboxes are held at the same time only under the book, by a
 /// resume: first the one that is resumed, then the one of the session that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether locks of these ranks may be taken one behind the other.
+    /// Whether locks of these ranks may be taken one after the other.
     fn may(ranks: &[Rank]) -> bool {
         let locks: Vec<_> = ranks.iter().map(|rank| Lock::new(*rank, ())).collect();
         catch_unwind(|| drop(locks.iter().map(Lock::lock).collect::<Vec<_>>())).is_ok()

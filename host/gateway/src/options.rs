@@ -153,9 +153,9 @@ impl LimitOptions {
 pub struct ListenerOptions {
     /// What is spoken there.
     pub protocol: Protocol,
-    /// Where.
+    /// The address.
     pub address: SocketAddr,
-    /// The certificate, for TLS below tcp or ws.
+    /// The certificate, for TLS under tcp or ws.
     pub tls: Option<Arc<TlsIdentity>>,
     /// Peers in [`GatewayOptions::proxies`] begin with a PROXY protocol header (v1 or v2). Not with kcp.
     pub proxy_protocol: bool,
@@ -167,7 +167,7 @@ pub struct ListenerOptions {
     pub sessions: SessionOptions,
     /// Heartbeats to the client carry the time.
     pub heartbeat_time: bool,
-    /// Clients get error packets; without them they are only told by silence, as with `due`.
+    /// Clients get error packets; without them, a request that fails is not answered, as with `due`.
     pub error_packets: bool,
     /// Close codes of WebSocket that differ from the usual ones.
     pub close_codes: Vec<(CloseReason, u16)>,
@@ -251,7 +251,7 @@ impl Protocol {
         }
     }
 
-    /// Whether its port is one of udp. Those have nothing to do with the ports of tcp.
+    /// Whether its port is a udp port. Those have nothing to do with tcp ports.
     pub const fn is_udp(&self) -> bool {
         matches!(self, Self::Kcp(_))
     }

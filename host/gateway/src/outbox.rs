@@ -22,17 +22,17 @@ pub(crate) struct Outbox {
     /// `None` while the session is suspended.
     writer: Option<Writer>,
     chunks: VecDeque<Chunk>,
-    /// What of it the client asked for.
+    /// What the client asked for, of all that waits.
     asked: Load,
-    /// What of it others sent, without what follows.
+    /// What others sent, without what the next fields count.
     pushed: Load,
-    /// What one call sent that is more than there is room for by itself.
+    /// What one call sent, if it was more than there is room for.
     large: Load,
-    /// The number of that call, the last there was.
+    /// The number of that call, or of the last one of its kind.
     large_call: u64,
     /// What the client missed before it resumed.
     missed: Load,
-    /// Bytes that the socket took so far.
+    /// Bytes that the socket has taken so far.
     accepted: u64,
     state: Sending,
     /// Packets were added since the last flush.
@@ -51,7 +51,7 @@ struct Chunk {
     cause: Cause,
     /// Its number, if it is a packet that is kept.
     number: Option<u64>,
-    /// A later packet of this route takes its place as long as it is not written.
+    /// A later packet of this route takes its place as long as nothing of it is written.
     latest: Option<Route>,
 }
 
@@ -77,9 +77,9 @@ pub(crate) enum Flushed {
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// Written, or kept behind others that somebody looks after already.
+    /// Written, or kept behind others that somebody already looks after.
     Done,
-    /// Added as the first since the last flush, which somebody has to do.
+    /// Added as the first since the last flush: somebody has to flush.
     Added,
     /// The connection's task has to look after it.
     Wake,
@@ -89,7 +89,7 @@ pub(crate) enum Taken {
     Overflowed(Limit),
 }
 
-/// Packets that a multicast may add before what waits is tried again.
+/// Packets that a multicast may add before it tries to write what waits.
 const UNTRIED_PACKETS: usize = 64;
 /// Pieces that one write takes.
 const PIECES: usize = 32;
@@ -133,7 +133,7 @@ impl Outbox {
             }
         }
         let rest = data.get(written..).unwrap_or_default();
-        // The share of the packets that is left, or a burst of small ones that was nearly written would count as a whole queue.
+        // Only the share of the packets that is left counts: otherwise a burst of small ones that was nearly written would fill a queue.
         let packets = (packets * rest.len()).div_ceil(data.len().max(1));
         if let Err(refused) = self.admit(cause, packets, rest.len(), limits) {
             return refused;
@@ -144,7 +144,7 @@ impl Outbox {
         if first { Taken::Wake } else { Taken::Done }
     }
 
-    /// Adds one packet of a route without writing it: [`Outbox::flush`] follows. What waits is tried first when it has become much.
+    /// Adds one packet of a route without writing it: [`Outbox::flush`] follows. If much is waiting, it tries to write that first.
     pub(crate) fn add(&mut self, packet: &Bytes, route: Route, overflow: Overflow, cause: Cause, limits: &OutboxLimits) -> Taken {
         match self.state {
             Sending::Closing(reason) | Sending::Closed(reason) if !reason.is_loss() => return Taken::Done,
@@ -163,7 +163,7 @@ impl Outbox {
             load.bytes = load.bytes + packet.len() - before;
             return Taken::Dropped;
         }
-        // Whether the socket is full only now: then the task has to wait for it.
+        // Whether the socket has only now turned out to be full: then the task has to wait for it.
         let mut full = false;
         if self.waiting().packets >= UNTRIED_PACKETS && !self.blocked {
             match self.flush() {
@@ -195,9 +195,9 @@ impl Outbox {
 
     /// Lets bytes in, or ends the connection.
     ///
-    /// A call is judged by what waited before it, and all of what it pushes is let in: up to 4 MiB. So a client that reads can be sent as much
-    /// as a call may make, and what others send it meanwhile has the room that it always has. Only one such call may wait at a time. Before a
-    /// client is found not to read, its socket is tried.
+    /// A call is judged by what waited before it, and all of what it pushes is let in: up to 4 MiB. So a client that reads can be sent as
+    /// much as a call may make, and what others send it meanwhile has the room that it always has. Only one such call may wait at a time.
+    /// Before it is decided that a client does not read, its socket is tried once more.
     fn admit(&mut self, cause: Cause, packets: usize, bytes: usize, limits: &OutboxLimits) -> Result<(), Taken> {
         let limit = match cause {
             Cause::Asked if self.asked.cost() + bytes <= limits.asked_bytes => return Ok(()),
@@ -261,7 +261,8 @@ impl Outbox {
         self.asked
     }
 
-    /// How many bytes the socket took so far; of what is encrypted, also how many of those went on.
+    /// A number that grows with whatever the client takes: bytes that the socket has taken so far, and, if they are encrypted, those that
+    /// went on from there.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted + self.writer.as_ref().map_or(0, Writer::passed_on)
     }
@@ -310,7 +311,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes nothing more; `farewell` is the last that is written.
+    /// Takes nothing more; `farewell` is written last.
     pub(crate) fn close(&mut self, reason: CloseReason, farewell: Vec<u8>) {
         if self.state == Sending::Open {
             if let Some(retained) = &mut self.retained {
@@ -334,7 +335,8 @@ impl Outbox {
         self.state = Sending::Closed(reason);
     }
 
-    /// The session is over. Returns its side of the socket, which is closed by dropping it, without waiting for anybody.
+    /// The session is over. Returns its side of the socket, which is closed by dropping it, without waiting for anybody: after the locks
+    /// are free, because closing is a system call.
     #[must_use = "a system call closes it, which takes no lock"]
     pub(crate) fn hang_up(&mut self, reason: CloseReason) -> Option<Writer> {
         self.abort(reason);

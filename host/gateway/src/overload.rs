@@ -1,4 +1,4 @@
-//! Watches the memory of this process, so that the gate takes less before it is short.
+//! Watches the memory of this process, so that the gate takes less before memory runs out.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,7 +10,7 @@ use crate::MemoryMarks;
 /// How often memory is measured. A read of /proc takes some 10 us.
 const STEP: Duration = Duration::from_millis(100);
 
-/// A block that an allocator takes from the system and not from a heap of its own. It is never written to.
+/// Size of a block that an allocator takes from the system and not from a heap of its own. The block is never written to.
 const STIR_BYTES: usize = 4 << 20;
 
 /// How short memory is.
@@ -43,13 +43,14 @@ pub(crate) async fn watch(load: &Load, marks: MemoryMarks) {
         if level != before {
             let mib = bytes >> 20;
             match level {
-                0 => tracing::info!(mib, "memory is enough again"),
+                0 => tracing::info!(mib, "memory is no longer short"),
                 1 => tracing::warn!(mib, "memory is short: no new connections"),
                 _ => tracing::error!(mib, "memory is very short: messages are answered busy"),
             }
         }
         if level > 0 {
-            // An allocator gives freed memory back when it is used. While everything is refused, nobody uses it, and nothing would change.
+            // An allocator gives freed memory back when it is used. While everything is refused, nobody else uses it, so nothing would
+            // change.
             drop(std::hint::black_box(Vec::<u8>::with_capacity(STIR_BYTES)));
         }
         tokio::time::sleep(STEP).await;

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use crate::{Sessions, Stats};
 
-/// Pause of a loop after a step that panicked, so that one that always does takes no whole core.
+/// Pause of a loop after a step that panicked, so that one that always panics does not take a whole core.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Takes a step of a loop. A panic in it is logged and counted, and the loop goes on.

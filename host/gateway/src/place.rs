@@ -1,4 +1,4 @@
-//! What a connection takes of what there is, from accepting to its end.
+//! What a connection takes of what is limited, from when it is accepted to its end.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Place {
     /// Gives the place back before the session ends: its socket is gone, and a client that comes back brings a place of its own.
     pub(crate) fn suspend(&mut self) {
         let stats = self.shared.sessions.stats();
-        // Never counted nowhere: a gate that stops waits for both.
+        // In this order, because a gate that stops waits for both: it must not be counted nowhere in between.
         stats.suspend();
         stats.leave();
         self.permit = None;

@@ -1,4 +1,4 @@
-//! What clients ask on the session route: a token, to go on with the session of a lost connection, or that what they have is forgotten.
+//! What clients ask on the session route: a token, to go on with the session of a lost connection, or to forget what they have received.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ struct Question {
     received: Option<u64>,
 }
 
-/// What it is told.
+/// The answer to it.
 #[derive(Debug, Serialize)]
 struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ struct Answer {
     received: u64,
 }
 
-/// Why a question is not answered as it was meant. Nothing changed: a session that was asked for is as it was, and so is its token.
+/// Why a question is refused. Nothing has changed: a session that was asked for is as it was, and so is its token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     #[error("too large: a question about the session has at most {QUESTION_BYTES_MAX} bytes")]
@@ -137,7 +137,7 @@ impl Sessions {
     /// Gives the socket of a connection to a session. Everything that can be in the way is found before anything is changed.
     fn resume(&self, by: &Arc<Session>, token: &str, received: u64, seq: Seq) -> Result<Arc<Session>, SessionError> {
         let token = Token::from_hex(token.as_bytes()).ok_or(ResumeError::Refused)?;
-        // Their answers would go to a session that is no more.
+        // Their answers would go to a session that no longer exists.
         if by.task.in_flight() > 0 {
             return Err(SessionError::Unanswered);
         }
@@ -192,14 +192,14 @@ fn question(body: &[u8]) -> Result<Question, SessionError> {
     if body.len() > QUESTION_BYTES_MAX {
         return Err(SessionError::TooLarge);
     }
-    // The parser would take a list for the fields in their order.
+    // The parser would also take a list, for the fields in their order.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(SessionError::NoObject);
     }
     Ok(serde_json::from_slice(body)?)
 }
 
-/// A field that is there has a value: `null` is none.
+/// A field that is there must have a value, and `null` is none.
 fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
     T::deserialize(field).map(Some)
 }
@@ -230,7 +230,7 @@ fn answer(session: &Session, seq: Seq, token: Option<&Token>, received: u64) -> 
         (Ok(body), Some(route)) => session.profile.message(route, seq, &body, &mut packet).is_ok(),
         _ => false,
     };
-    // With the least body_bytes_max that may be set it is too long.
+    // It is too long for the smallest `body_bytes_max` that can be set.
     encoded.then_some(packet).ok_or(SessionError::Unavailable("the answer does not fit this listener's packets"))
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use duet_core::Route;
 
-/// What a kept packet takes beside its bytes.
+/// What a kept packet takes besides its bytes.
 const PACKET_BYTES: usize = 64;
 
 /// Bytes that all sessions of a gate keep together.
@@ -27,7 +27,7 @@ pub(crate) struct Retained {
     bytes: usize,
     /// Number of the oldest.
     first: u64,
-    /// Number of the first that was not begun to be written when the socket was lost. The client cannot have it, nor what came later.
+    /// Number of the first packet of which nothing was written when the socket was lost. The client cannot have it, nor any later one.
     unwritten: u64,
     packets_max: usize,
     bytes_max: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Retained {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) packet: Bytes,
-    /// A later packet of this route takes its place as long as it is not written.
+    /// A later packet of this route takes its place as long as nothing of it is written.
     pub(crate) latest: Option<Route>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Kept {
 pub(crate) enum Gap {
     /// What is kept begins with this number.
     Forgotten(u64),
-    /// Only so many were ever sent.
+    /// Only this many were ever sent.
     NeverSent(u64),
 }
 
@@ -90,7 +90,7 @@ impl Retained {
         });
     }
 
-    /// While there is no socket: the packet of a route that a later one takes the place of.
+    /// While there is no socket: the packet whose place a later one of this route takes.
     pub(crate) fn waiting(&self, route: Route) -> Option<u64> {
         let numbers = self.unwritten.max(self.first)..self.next();
         let mut waiting = numbers.rev().zip(self.packets.iter().rev());
@@ -102,7 +102,7 @@ impl Retained {
         self.first >= self.unwritten && (self.packets.len() >= self.packets_max || self.bytes + packet.len() > self.bytes_max)
     }
 
-    /// The socket is lost, and the packets from this number on were not begun to be written.
+    /// The socket is lost, and nothing was written of the packets from this number on.
     pub(crate) const fn set_unwritten(&mut self, number: u64) {
         self.unwritten = number;
     }
@@ -117,7 +117,7 @@ impl Retained {
         Ok((number..).zip(self.packets.iter().skip(at)))
     }
 
-    /// The client has the packets below a number.
+    /// Forgets the packets below a number: the client has them.
     ///
     /// # Errors
     /// [`Gap::NeverSent`].
@@ -154,7 +154,7 @@ impl Retained {
         let before = self.cost();
         change(self);
         let after = self.cost();
-        // A full one drops as much as it takes: then nobody else's cache line is touched.
+        // A full list drops as much as it takes in, and then leaves the counter alone, which all sessions share.
         if before != after {
             self.total.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
         }

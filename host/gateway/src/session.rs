@@ -29,7 +29,7 @@ pub(crate) struct Session {
     retains: AtomicBool,
     /// Packets of the client since it asked for a token.
     taken: AtomicU64,
-    /// The session that its task goes on with.
+    /// The session that its task went on with.
     heir: OnceLock<Arc<Self>>,
     address: Lock<SocketAddr>,
     /// Requests and events that no plugin has got yet.
@@ -65,7 +65,7 @@ impl Session {
         }
     }
 
-    /// Makes the account known to its task, behind the events that were noted before.
+    /// Makes the account known to its task, after the events that were noted before.
     pub(crate) fn set_uid(&self, uid: Option<Uid>) {
         self.uid.store(uid.map_or(0, |uid| uid.0), Ordering::Release);
         self.task.wake();
@@ -106,7 +106,7 @@ impl Session {
         self.retains.store(retains, Ordering::Release);
     }
 
-    /// Keeps nothing for a resume any more. Called with the book, in which the token is void.
+    /// Keeps nothing for a resume any more. Called with the book locked, in which the token is void.
     pub(crate) fn release(&self) {
         let mut outbox = self.outbox();
         self.set_retains(false);
@@ -126,8 +126,8 @@ impl Session {
         self.outbox.lock()
     }
 
-    /// Sends whole packets that the gate itself answers behind everything sent before. They are not kept: heartbeats, and all of a client
-    /// that did not ask for a token. Never blocks.
+    /// Sends whole packets of the gate itself, after everything sent before. They are not kept for a resume: heartbeats, answers about the
+    /// session, and everything for a client without a token. Never blocks.
     pub(crate) fn send(&self, data: &[u8], packets: usize) {
         if data.is_empty() {
             return;
@@ -136,11 +136,12 @@ impl Session {
         self.look_after(taken);
     }
 
-    /// The same for packets that are not kept either, unless the client asked for a token meanwhile: then nothing is sent, and it is false.
+    /// The same for packets of plugins, unless the client has asked for a token meanwhile and they have to be kept: then it sends nothing
+    /// and returns false.
     pub(crate) fn send_unless_retained(&self, data: &[u8], packets: usize, cause: Cause) -> bool {
         let taken = {
             let mut outbox = self.outbox();
-            // Asked under the lock: behind the answer with the token the client counts everything.
+            // Checked under the lock: after the answer with the token, the client counts everything.
             if outbox.is_retaining() {
                 return false;
             }
@@ -204,8 +205,8 @@ impl Session {
         }
     }
 
-    /// Waits for requests to be done: whether no more than `most` are in flight. If not, the task is woken when it is so. The owner changes
-    /// under this lock: nobody else changes what the new one waits for.
+    /// Whether no more than `most` requests are in flight. If there are more, the task is woken when that is so. The owner changes only
+    /// under this lock, so a former owner does not change what the new one waits for.
     pub(crate) fn wait_for_requests(&self, most: usize, owner: u64) -> bool {
         let _as_owner = self.outbox();
         self.is_owned_by(owner) && self.task.wait(most)

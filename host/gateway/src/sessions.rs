@@ -85,18 +85,18 @@ impl Sessions {
         }
     }
 
-    /// All that are connected now.
+    /// All sessions, connected or suspended.
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         self.map.pin().values().filter_map(Weak::upgrade).collect()
     }
 
-    /// Whether everything that clients asked for is done. One that does not read may wait for ever.
+    /// Whether everything that clients asked for is done. A client that does not read may wait for ever, so it does not count.
     pub(crate) fn are_answered(&self) -> bool {
         self.all().iter().all(|session| session.task.in_flight() == 0 || session.outbox().is_blocked())
     }
 
-    /// Lets the sessions that keep the most for their clients forget it, if all together keep too much. A client that misses nothing can
-    /// still resume; another is told `session gone`.
+    /// Lets the sessions that keep the most for their clients forget it, if all together keep too much. A client that missed nothing can
+    /// still resume; any other is told `session gone`.
     pub(crate) fn bound_retained(&self) {
         let max = self.options.resume_bytes_total;
         if self.stats.kept_bytes() <= max {
@@ -106,7 +106,7 @@ impl Sessions {
         let mut most: Vec<_> = self.all().into_iter().map(|session| (cost(&session), session)).collect();
         most.sort_unstable_by_key(|(cost, _)| Reverse(*cost));
         for (_, session) in most {
-            // A little more than it must, so that not every call comes here.
+            // A little more than it must, so that not every call has to do this.
             if self.stats.kept_bytes() <= max - max / 8 {
                 return;
             }

@@ -38,7 +38,7 @@ impl Shared {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// What every message is answered, if the gate takes nothing new.
+    /// The answer to every message, if the gate takes nothing new.
     pub(crate) fn closed(&self) -> Option<ErrorCode> {
         match (self.is_stopping(), self.load.is_critical()) {
             (true, _) => Some(ErrorCode::GOING_AWAY),

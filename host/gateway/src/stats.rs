@@ -56,7 +56,7 @@ refusals! {
     Resume = "resume";
     /// A subscription: one channel too many.
     Channel = "channel";
-    /// A bind that a plugin may not make: the second of one request, one by a handler of the bind event, or one too many to tell of.
+    /// A bind that a plugin may not make: the second of one request, one by a handler of the bind event, or one whose event finds no room.
     Bind = "bind";
     /// What was kept for a session, forgotten: all sessions together kept too much.
     Retained = "retained";
@@ -105,7 +105,7 @@ impl Stats {
         self.refuse_all(refusal, 1);
     }
 
-    /// The same for so many at once.
+    /// The same for this many at once.
     pub(crate) fn refuse_all(&self, refusal: Refusal, count: u64) {
         if let Some(counter) = self.refused.get(refusal as usize) {
             counter.fetch_add(count, Ordering::Relaxed);
@@ -122,7 +122,7 @@ impl Stats {
         self.refused.get(refusal as usize).map_or(0, |c| c.load(Ordering::Relaxed))
     }
 
-    /// Sessions that were accepted.
+    /// Connections that were accepted, including those that were turned away at once.
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
@@ -136,14 +136,14 @@ impl Stats {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Sessions that are open, those that still shake hands included. Suspended sessions are not.
+    /// Open connections, including those that still shake hands. Suspended sessions have none.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
     /// Open connections and suspended sessions: all that a gate has to end before it has stopped.
     pub(crate) fn alive(&self) -> usize {
-        // In this order one that is suspended between the two is counted.
+        // In this order, a session that is suspended in between is not missed.
         self.open() + self.suspended.load(Ordering::Acquire)
     }
 
@@ -155,7 +155,7 @@ impl Stats {
         self.suspended.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Bytes that are kept for clients that may resume, with what each packet costs beside its own.
+    /// Bytes that are kept for clients that may resume, including the overhead of each packet.
     pub fn kept_bytes(&self) -> usize {
         self.kept.bytes()
     }

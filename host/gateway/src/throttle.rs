@@ -6,7 +6,7 @@ use duet_transport::{Rate, TokenBucket};
 
 use crate::Rates;
 
-/// A connection that sends so many times more messages than it may is closed.
+/// A connection that sends this many times more messages than it may is closed.
 const FLOOD: f64 = 10.0;
 
 /// The meters of one connection.
@@ -44,7 +44,7 @@ impl Throttle {
         self.messages.refill(&self.rates.messages, now);
         self.flood.refill(&self.flood_rate, now);
         self.bytes.refill(&self.rates.bytes, now);
-        // What was read is paid for, also by waiting. Otherwise each wait would bring the next read for nothing.
+        // What was read is owed in full, and waiting pays for it. Otherwise each wait would make the next read free.
         let missing = self.bytes.owe(u32::try_from(bytes).unwrap_or(u32::MAX));
         (missing > 0.0).then(|| Duration::from_secs_f64(missing / self.rates.bytes.per_second))
     }

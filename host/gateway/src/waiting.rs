@@ -12,15 +12,15 @@ use crate::lock::{Lock, Rank};
 #[derive(Debug)]
 pub(crate) struct Waiting {
     list: Lock<List>,
-    /// Something waits: to see that nothing does takes no lock.
+    /// Whether something waits, so that it takes no lock to see that nothing does.
     is_any: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct List {
     requests: Requests,
-    /// Somebody hands the first of them on. Nobody else does meanwhile, or later ones would overtake. The lock is not held for that: what
-    /// is refused is answered at once.
+    /// Somebody is handing on the first of them. Nobody else does meanwhile, or later ones would overtake them. The lock is not held for
+    /// that: what is refused is answered at once, which takes locks that come earlier in the order.
     is_handed_on: bool,
 }
 
@@ -28,9 +28,9 @@ struct List {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handed {
     All,
-    /// There is no room for some. Whoever was to be woken is, once there is.
+    /// There is no room for some, or somebody else is handing on. The task is woken when it is worth trying again.
     Blocked,
-    /// So many are left, because no more were allowed.
+    /// This many are left, because no more were allowed.
     Left(usize),
 }
 

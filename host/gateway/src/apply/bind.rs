@@ -30,7 +30,8 @@ impl Application<'_> {
         let sessions = self.sessions;
         let session = sessions.find(conn).ok_or(BindError::Gone)?;
         let mut book = sessions.book();
-        // Each is an event that waits for plugins. Their number is bounded by that of the requests, and no event leads to another like it.
+        // Each bind is an event that waits for plugins. Their number is bounded by that of the requests, and a bind event never leads to
+        // another.
         if book.uid_of(conn) != Some(uid) {
             if matches!(origin.source, Source::Event { kind: RequestKind::Bind, .. }) {
                 return Err(NotBound::ByBind);
@@ -45,14 +46,15 @@ impl Application<'_> {
         let bound = book.bind(conn, uid, session.profile.sessions.duplicate_login)?;
         if bound.changed {
             self.bound |= bit(origin);
+            // Noted before the uid becomes visible: no message carries a uid ahead of the event that explains it.
             sessions.event(&session, RequestKind::Bind, Some(uid), "");
-            // A token of the login before is void, and so is what was kept for it.
+            // The token of the login before is void, and so is what was kept for it.
             if bound.previous.is_some() {
                 session.release();
             }
             session.set_uid(Some(uid));
         }
-        // Under the lock of the book, or the old one could resume another session before it is closed.
+        // Under the lock of the book: otherwise the old one could resume another session before it is closed.
         if let Some(old) = bound.replaced {
             sessions.replace(old);
         }

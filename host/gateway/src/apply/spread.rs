@@ -1,4 +1,4 @@
-//! One message for many: encoded once for each format, written when the whole list of effects is through.
+//! One message for many: encoded once for each format, written once the whole list of effects has been gone through.
 
 use std::sync::{Arc, Weak};
 

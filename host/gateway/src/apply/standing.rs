@@ -1,4 +1,4 @@
-//! What a plugin does with a session beside binding it: channels, unbind, kick.
+//! What a plugin does with a session besides binding it: channels, unbind, kick.
 
 use duet_core::{ErrorCode, Target};
 
@@ -25,8 +25,7 @@ impl Application<'_> {
         }
     }
 
-    /// Bound -> Anonymous, Suspended -> gone. All of it under the lock of the book, so that the session never says anything else than the
-    /// book.
+    /// Bound -> Anonymous, Suspended -> gone. All of it under the lock of the book, so that the session never contradicts the book.
     pub(super) fn unbind(&self, who: Target) {
         let mut book = self.sessions.book();
         let Some(session) = self.target_in(&book, who) else { return };
@@ -39,7 +38,8 @@ impl Application<'_> {
         }
     }
 
-    /// Anonymous, Bound -> Draining, Suspended -> gone. Under the lock of the book: a resume is over before it, or finds the token void.
+    /// Anonymous, Bound -> Draining, Suspended -> gone. Under the lock of the book: a resume is over before it, or finds that the token is
+    /// void.
     pub(super) fn kick(&self, who: Target, code: ErrorCode, text: &str, at_once: bool) {
         let mut book = self.sessions.book();
         let Some(session) = self.target_in(&book, who) else { return };

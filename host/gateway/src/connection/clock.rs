@@ -1,4 +1,4 @@
-//! What a connection does when a deadline has come.
+//! What a connection does when a deadline has passed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,13 +11,13 @@ use super::Connection;
 use crate::CloseReason;
 use crate::outbox::Load;
 
-/// How soon a deadline is looked at again if something has arrived that is not read yet.
+/// How soon a deadline is checked again if something has arrived that is not read yet.
 const ARRIVING: Duration = Duration::from_millis(5);
-/// When the clock is looked at if nothing is due by time alone.
+/// When the clock is checked if there is no deadline.
 const FAR: Duration = Duration::from_secs(3600);
 
 impl Connection {
-    /// When the clock has to be looked at next.
+    /// When the clock has to be checked next.
     pub(super) fn next_look(&self) -> Instant {
         self.next_due().unwrap_or_else(|| Instant::now() + FAR)
     }
@@ -26,7 +26,7 @@ impl Connection {
         [self.life.deadlines.earliest(), self.paused].into_iter().flatten().min()
     }
 
-    /// Does what time has come for. Ready when the connection is over.
+    /// Does what is due. Ready when the connection is over.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, mut clock: Pin<&mut Sleep>) -> Poll<CloseReason> {
         loop {
             // Deadlines move with every packet; the timer is only moved when it would come too late.
@@ -81,7 +81,7 @@ impl Connection {
         self.life.deadlines.on(Event::HeartbeatSent, now);
     }
 
-    /// Ends a connection whose client takes nothing. What it takes at this moment counts.
+    /// Ends a connection whose client takes nothing. What it takes at this moment still counts.
     fn judge_writing(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<CloseReason> {
         let mut outbox = self.session.outbox();
         if !self.session.is_owned_by(self.owner) {

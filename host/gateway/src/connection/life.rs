@@ -13,9 +13,9 @@ pub(super) enum Stage {
     Reading,
     /// The client sends no more. It gets the answers to what it sent, and then the farewell.
     HalfClosed { reason: CloseReason, farewell: Vec<u8> },
-    /// The end was decided: what comes is thrown away, what waits is still written.
+    /// The end is decided: what comes is thrown away, what waits is still written.
     Draining(CloseReason),
-    /// All was written and our side of the socket is shut: only the end of the client's side is waited for.
+    /// Everything is written and our side of the socket is shut: only the client's side has yet to end.
     Shut(CloseReason),
 }
 
@@ -35,12 +35,12 @@ impl Life {
         &self.stage
     }
 
-    /// Whether the end was decided.
+    /// Whether the end is decided.
     pub(super) const fn is_ending(&self) -> bool {
         matches!(self.stage, Stage::Draining(_) | Stage::Shut(_))
     }
 
-    /// Why the connection ends if it ends now, which this would be the cause of. The first cause counts.
+    /// Why the connection ends if `cause` ends it now. The first cause counts.
     pub(super) const fn ended_by(&self, cause: CloseReason) -> CloseReason {
         match self.stage {
             Stage::Reading => cause,
@@ -64,7 +64,7 @@ impl Life {
         Some(last)
     }
 
-    /// Reading, HalfClosed -> Draining: the end was decided, by anybody. Nothing leads back.
+    /// Reading, HalfClosed -> Draining: somebody decided to end it. Nothing leads back.
     pub(super) fn drain(&mut self, cause: CloseReason) {
         if !self.is_ending() {
             self.stage = Stage::Draining(self.ended_by(cause));
@@ -72,7 +72,7 @@ impl Life {
         }
     }
 
-    /// Draining -> Shut: the last was written.
+    /// Draining -> Shut: everything is written.
     pub(super) fn shut(&mut self) {
         if let Stage::Draining(reason) = self.stage {
             self.stage = Stage::Shut(reason);

@@ -12,7 +12,7 @@ use crate::CloseReason;
 const PREFIX_BYTES_MAX: usize = 255;
 const CODES: &str = "1000 to 1003, 1007 to 1014, 3000 to 4999";
 
-/// Why the server closes a connection that can still be told.
+/// Why the server closes a connection, where the client can still be told.
 const TOLD: [(CloseReason, &str); 11] = [
     (CloseReason::AuthorizeTimeout, "It was not bound to a uid in time."),
     (CloseReason::FirstPacketTimeout, "No whole packet came in time."),
@@ -43,7 +43,7 @@ fn overflow() -> Kind<Overflow> {
     choice(&[("close", Overflow::Close), ("drop-newest", Overflow::DropNewest), ("keep-latest", Overflow::KeepLatest)])
 }
 
-/// 1000 to 1014, but not those that never stand on the wire, and those for applications.
+/// 1000 to 1014, but not those that are never sent, and those for applications.
 fn close_code() -> Kind<u16> {
     integer().check(CODES, |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999))
 }
@@ -82,7 +82,7 @@ pub fn describe_close_codes() -> Vec<Setting> {
     TOLD.into_iter().map(describe).collect()
 }
 
-/// Reads every `[[route]]`. `body` is where `codec.body_bytes_max` stands, and its value.
+/// Reads every `[[route]]`. `body` is where `codec.body_bytes_max` is set, and its value.
 pub fn read_routes(root: &mut Table<'_>, body: &(Place, usize), report: &Report) -> HashMap<Route, RoutePolicy> {
     let mut routes: HashMap<Route, (RoutePolicy, Place)> = HashMap::new();
     for mut table in root.tables("route").unwrap_or_default() {

@@ -15,17 +15,17 @@ pub(crate) enum Stuck {
     Ending,
     /// Nothing is kept for its client any more.
     Released,
-    /// What its client misses cannot be had.
+    /// What its client missed is not there.
     Gap(Gap),
 }
 
 impl Outbox {
-    /// From now on packets are kept, and counted from 0: those behind `answer`, with which the client is told.
+    /// From now on packets are kept and counted, from 0 for the first one after `answer`, which tells the client.
     pub(crate) fn retain(&mut self, answer: Vec<u8>, retained: Retained) {
         if self.state == Sending::Open && self.writer.is_some() {
             self.keep(Chunk { data: answer.into(), written: 0, packets: 1, cause: Cause::Asked, number: None, latest: None });
         }
-        // What waits is from before, and has no number.
+        // What already waits came before that, and has no number.
         self.chunks.iter_mut().for_each(|chunk| (chunk.number, chunk.latest) = (None, None));
         self.retained = Some(Box::new(retained));
     }
@@ -35,7 +35,7 @@ impl Outbox {
         self.retained.is_some()
     }
 
-    /// Keeps no packets any more.
+    /// Forgets the packets that are kept, and keeps no more.
     pub(crate) fn release(&mut self) {
         self.retained = None;
     }
@@ -62,7 +62,7 @@ impl Outbox {
         Taken::Done
     }
 
-    /// Notes what the client cannot have. Called before what waits is forgotten.
+    /// Notes from which packet on the client cannot have got any. Called before what waits is forgotten.
     pub(super) fn note_unwritten(&mut self) {
         let Some(retained) = &mut self.retained else { return };
         let first = self.chunks.iter().filter(|chunk| chunk.written == 0).find_map(|chunk| chunk.number);
@@ -71,7 +71,7 @@ impl Outbox {
         }
     }
 
-    /// The socket is gone, the session is not. Returns what is left of it, as [`Outbox::hang_up`] does.
+    /// The socket is gone, the session is not. Returns what is left of the socket, as [`Outbox::hang_up`] does.
     #[must_use = "a system call closes it, which takes no lock"]
     pub(crate) fn suspend(&mut self) -> Option<Writer> {
         self.forget();
@@ -89,7 +89,7 @@ impl Outbox {
     /// # Errors
     /// [`Stuck`].
     pub(crate) fn missed(&self, received: u64) -> Result<Missed, Stuck> {
-        // What the server ends for a cause does not go on.
+        // A session that the server ends for a cause does not go on.
         if matches!(self.state, Sending::Closing(why) | Sending::Closed(why) if !why.is_loss()) {
             return Err(Stuck::Ending);
         }
@@ -105,8 +105,8 @@ impl Outbox {
         Ok(Missed(kept.map(chunk).collect()))
     }
 
-    /// Goes on with the socket of another session: `greeting`, then what the client misses. The other one ends. Returns the socket that it
-    /// had, if that is not known to be lost, as [`Outbox::hang_up`] does.
+    /// Goes on with the socket of another session, which ends: `greeting` is sent first, then what the client missed. Returns the socket
+    /// that this one had, if that is not known to be lost, as [`Outbox::hang_up`] does.
     #[must_use = "a system call closes it, which takes no lock"]
     pub(crate) fn take_over(&mut self, by: &mut Self, greeting: Vec<u8>, missed: Missed) -> Option<Writer> {
         self.forget();

@@ -12,12 +12,12 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) const NOTHING: Self = Self { packets: 0, bytes: 0 };
 
-    /// Bytes of memory it takes, about: each packet has a place in the queue and an allocation of its own.
+    /// About how many bytes of memory it takes: each packet has a place in the queue and an allocation of its own.
     pub(crate) const fn cost(self) -> usize {
         self.bytes + self.packets * PACKET_COST
     }
 
-    /// Whether so much more is above the limit.
+    /// Whether this much more would be above the limit.
     pub(crate) const fn is_over(self, packets: usize, bytes: usize, limits: &OutboxLimits) -> bool {
         self.packets + packets > limits.pushed.packets || self.bytes + bytes > limits.pushed.bytes
     }
@@ -26,8 +26,8 @@ impl Load {
 /// Who caused a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Its client: an answer, or what a request of its own pushes to it. It always finds room, because the gate takes no more requests
-    /// than there is room for the answers.
+    /// Its client: an answer, or what a request of its own pushes to it. It always finds room, because the gate takes no more requests than
+    /// there is room for answers.
     Asked,
     /// Somebody else, in the call of this number.
     Call(u64),
@@ -35,20 +35,20 @@ pub(crate) enum Cause {
     Missed,
 }
 
-/// Most that may wait, and what may make more of it.
+/// How much may wait, and how many requests may add to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutboxLimits {
-    /// Of what others send.
+    /// Packets and bytes of what others send.
     pub(crate) pushed: Load,
     /// Bytes of what the client asked for. Answers stay below it; only requests that push a lot to their own client can reach it.
     pub(crate) asked_bytes: usize,
-    /// Requests in flight. A client that has so many is not read.
+    /// Requests in flight. A client that has this many is not read.
     pub(crate) requests: usize,
 }
 
-/// What a packet that waits takes beside its bytes.
+/// What a waiting packet takes besides its bytes.
 const PACKET_COST: usize = 128;
-/// So many times `write_queue_bytes` is the room for what a client asked for.
+/// The room for what a client asked for is `write_queue_bytes` times this.
 const ASKED: usize = 64;
 
 impl OutboxLimits {
@@ -57,12 +57,12 @@ impl OutboxLimits {
         let pushed = Load { packets: options.write_queue_packets, bytes: options.write_queue_bytes };
         let answers = pushed.bytes.saturating_mul(ASKED);
         let requests = (answers / packet_bytes_max.max(1)).min(pushed.packets).max(1);
-        // What waits already when the client is no longer read comes on top.
+        // What is already waiting when the client is no longer read comes on top.
         Self { pushed, asked_bytes: answers.saturating_add(pushed.bytes), requests }
     }
 
-    /// Whether so much of what a client asked for waits that it is not read: half of the limit, and once that was reached, until a quarter is
-    /// left. What others send it is no reason: it may never become less.
+    /// Whether so much of what a client asked for waits that it is not read: half of the limit, and once that was reached, until a quarter
+    /// is left. What others send it does not count: that may never become less.
     pub(crate) const fn is_full(&self, asked: Load, was_full: bool) -> bool {
         let part = if was_full { 4 } else { 2 };
         asked.packets > self.pushed.packets / part || asked.bytes > self.pushed.bytes / part

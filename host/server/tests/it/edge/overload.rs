@@ -66,7 +66,7 @@ fn a_server_that_is_short_of_memory_takes_no_connections_then_no_messages_and_re
     greedy.clear();
     let recovered = wait(&server, &mut inside, (true, true), || {});
     assert!(matches!(try_ask(&mut inside, lobby::COUNTS, "{}"), Ok(counts) if counts["connections"] == 1));
-    for line in ["memory is short: no new connections", "memory is very short: messages are answered busy", "memory is enough again"] {
+    for line in ["memory is short: no new connections", "memory is very short: messages are answered busy", "memory is no longer short"] {
         assert!(server.log().contains(line), "{line} is missing:\n{}", server.log());
     }
     let stopped = server.stop();
