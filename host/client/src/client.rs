@@ -36,7 +36,7 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-/// What a server sent and no [`Client::request`] waited for.
+/// What a server sent that no [`Client::request`] was waiting for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A packet with seq 0.
@@ -106,8 +106,8 @@ impl Client {
     /// Connects and starts the two tasks of the connection on the current tokio runtime.
     ///
     /// # Errors
-    /// The address cannot be reached in time, the certificate is not good, or the server does not agree to the ws upgrade. Over kcp
-    /// nobody is asked before the first packet.
+    /// The address cannot be reached in time, the certificate is not accepted, or the server refuses the ws upgrade. Over kcp, nothing is
+    /// sent before the first packet.
     pub async fn connect(endpoint: &Endpoint, format: Format, options: ClientOptions) -> Result<Self, ClientError> {
         let dialled = time::timeout(options.dial_timeout, link::dial(endpoint, &format, &options)).await;
         let (reader, writer) = dialled.map_err(|_| ClientError::DialTimeout { endpoint: endpoint.clone() })??;
@@ -127,7 +127,7 @@ impl Client {
         Ok(Self { shared, outbox, inbox, earlier: VecDeque::new(), endpoint: endpoint.clone(), options, tasks })
     }
 
-    /// Sends one packet and does not wait for an answer; one is delivered by [`recv`](Self::recv).
+    /// Sends one packet and does not wait for an answer; if one comes, [`recv`](Self::recv) delivers it.
     ///
     /// # Errors
     /// The packet does not fit the format, or the connection has ended.
@@ -146,14 +146,15 @@ impl Client {
     /// Sends a packet with a seq of its own and waits at most `timeout` for the answer with the same route and seq.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] for an error packet, [`ClientError::Timeout`] without an answer, and what [`send`](Self::send) can fail with.
+    /// [`ClientError::Refused`] for an error packet, [`ClientError::Timeout`] without an answer, and whatever [`send`](Self::send) can fail
+    /// with.
     pub async fn request(&self, route: i32, body: &[u8], timeout: Duration) -> Result<Reply, ClientError> {
         let ticket = self.shared.pending.open(route)?.ok_or_else(|| self.closed())?;
         let seq = ticket.seq();
         self.answered(ticket, timeout, self.send(route, seq, body)).await
     }
 
-    /// A seq that no request waits for: what the next request would have used. Never 0, but for a format without a seq.
+    /// A seq that no request waits for: what the next request would have used. Never 0, except with a format without a seq.
     pub fn next_seq(&self) -> i32 {
         self.shared.pending.next_seq()
     }
@@ -169,13 +170,13 @@ impl Client {
         self.inbox.recv().await.ok_or_else(|| self.closed())
     }
 
-    /// How many packets were dropped since nobody called [`recv`](Self::recv).
+    /// How many packets were dropped because nobody called [`recv`](Self::recv).
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Sends what is queued, says good-bye (a ws close frame with 1000, or the end of the tcp stream) and waits for the peer's end,
-    /// at most `write_timeout`. Over kcp there is no good-bye: what is queued has arrived, that is all. Returns how the connection ended.
+    /// Sends what is queued, says good-bye (a ws close frame with 1000, or the end of the tcp stream) and waits for the peer's end, at most
+    /// `write_timeout`. Over kcp there is no good-bye: it only waits until what is queued has arrived. Returns how the connection ended.
     pub async fn close(self) -> CloseReason {
         let mut end = self.shared.end.subscribe();
         drop(self.outbox);
@@ -219,7 +220,7 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the connection; the first reason stands, or what the server said in its last packet. Requests that wait are woken.
+    /// Ends the connection; the first reason stands, or what the server said in its last packet. Waiting requests are woken.
     fn end(&self, reason: CloseReason) {
         let reason = self.ledger().take_farewell().unwrap_or(reason);
         self.end.send_if_modified(|end| {

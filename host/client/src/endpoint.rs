@@ -36,7 +36,7 @@ impl Transport {
         matches!(self, Self::Tls | Self::Wss)
     }
 
-    /// What stands before `://`.
+    /// What comes before `://`.
     pub fn scheme(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -62,13 +62,13 @@ pub enum EndpointError {
     /// There is no known scheme in front.
     #[error("{0:?} has to begin with tcp://, tls://, ws://, wss:// or kcp://")]
     Scheme(String),
-    /// Host or port is missing or cannot be one.
+    /// Host or port is missing or not valid.
     #[error("{0:?} is not host:port; an IPv6 host is written [::1]:3553")]
     Authority(String),
     /// Only ws and wss have paths.
     #[error("only a ws endpoint has a path, but {0:?} was given")]
     Path(String),
-    /// The path has characters that cannot stand in a request line.
+    /// The path has characters that a request line cannot have.
     #[error("the path {0:?} has spaces or control characters")]
     PathCharacters(String),
 }

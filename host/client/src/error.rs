@@ -34,15 +34,15 @@ pub enum ClientError {
         /// What was wrong with the answer.
         source: Box<tungstenite::Error>,
     },
-    /// What listens there speaks no HTTP, which a ws upgrade begins with.
-    #[error("{endpoint} does not answer in HTTP, so it is no ws listener; tcp:// or tls:// may be meant, or wss:// for ws inside of TLS")]
+    /// What listens there does not speak HTTP, which a ws upgrade begins with.
+    #[error("{endpoint} does not answer in HTTP, so it is not a ws listener; try tcp:// or tls://, or wss:// for ws inside of TLS")]
     NotWs {
         /// Where the client wanted to go.
         endpoint: Endpoint,
         /// How that showed.
         source: Box<tungstenite::Error>,
     },
-    /// What listens there speaks no TLS, or ended the handshake without a word.
+    /// What listens there does not speak TLS, or ended the handshake without a word.
     #[error("{endpoint} does not answer in TLS; for a listener without TLS use tcp:// or ws://")]
     NotTls {
         /// Where the client wanted to go.
@@ -85,16 +85,16 @@ pub enum ClientError {
     /// There is no session to resume: none was opened, or it was taken.
     #[error("there is no session; open one first")]
     NoSession,
-    /// The server does not know the session any more: log in anew.
-    #[error("the session is gone; log in anew")]
+    /// The server no longer knows the session: log in again.
+    #[error("the session is gone; log in again")]
     SessionGone,
-    /// The server went on with the session, but it lacks messages that are not kept any more.
-    #[error("{lost} messages are lost: the server did not get them, and they are not kept any more")]
+    /// The server went on with the session, but it lacks messages that are no longer kept.
+    #[error("{lost} messages are lost: the server did not get them, and they are no longer kept")]
     SessionGap {
-        /// How many.
+        /// How many messages.
         lost: u64,
     },
-    /// The answer about the session is none.
+    /// The answer about the session is not valid.
     #[error("the answer about the session is not understood")]
     SessionAnswer,
 }
@@ -120,7 +120,7 @@ pub enum CloseReason {
         /// The text of the close frame; may be empty.
         reason: String,
     },
-    /// The peer sent something that is no packet of this format.
+    /// The peer sent something that is not a packet of this format.
     #[error("the server broke the format: {}", Shown(.0))]
     Malformed(String),
     /// The peer's first bytes are those of another protocol.
@@ -138,7 +138,7 @@ pub enum CloseReason {
     /// The server is stopping; the session, if any, goes with it.
     #[error("the server is going away{}", retry_text(*.retry_after))]
     GoingAway {
-        /// How long the server asks to wait before connecting anew.
+        /// How long the server asks to wait before connecting again.
         retry_after: Option<Duration>,
     },
     /// The game threw this client out.
@@ -160,19 +160,19 @@ pub enum CloseReason {
     Local,
 }
 
-/// What a peer speaks that should speak packets.
+/// What a peer speaks instead of packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
     /// A ws listener, or any web server.
-    #[error("the server answers in HTTP, so it is no tcp listener; ws:// or wss:// may be meant")]
+    #[error("the server answers in HTTP, so it is not a tcp listener; try ws:// or wss://")]
     Http,
     /// A listener with TLS.
-    #[error("the server answers in TLS; tls:// or wss:// may be meant")]
+    #[error("the server answers in TLS; try tls:// or wss://")]
     Tls,
 }
 
 impl Foreign {
-    /// Told by the first bytes: no packet within any limit begins like that.
+    /// Recognised by the first bytes: no packet within any limit begins like that.
     pub(crate) fn of_first_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [b'H', b'T', b'T', b'P', b'/', ..] => Some(Self::Http),
@@ -197,7 +197,7 @@ impl CloseReason {
         matches!(self, Self::GoingAway { .. } | Self::Kicked(_) | Self::Replaced | Self::Refused { .. })
     }
 
-    /// What an error packet on route 0 with seq 0 says about the end that follows it. `None` if it is no such farewell.
+    /// What an error packet on route 0 with seq 0 says about the end that follows it. `None` if it is not such a farewell.
     pub(crate) fn of_farewell(code: u16, message: &str) -> Option<Self> {
         match code {
             NOT_AUTHORIZED | BUSY | CODE_OF_PLUGINS.. => Some(Self::Refused { code, message: message.to_owned() }),
@@ -212,11 +212,11 @@ impl CloseReason {
 const NOT_AUTHORIZED: u16 = 4;
 const BUSY: u16 = 5;
 const GOING_AWAY: u16 = 10;
-/// The answer to a token that is not good any more.
+/// The answer to a token that is no longer good.
 pub(crate) const SESSION_GONE: u16 = 11;
 const KICKED: u16 = 12;
 const REPLACED: u16 = 14;
-/// From here on codes are the game's, with which it kicks.
+/// Codes from here on are the game's, which it kicks with.
 const CODE_OF_PLUGINS: u16 = 1_000;
 
 fn retry_after(message: &str) -> Option<Duration> {
@@ -226,7 +226,7 @@ fn retry_after(message: &str) -> Option<Duration> {
 }
 
 fn retry_text(retry_after: Option<Duration>) -> String {
-    retry_after.map_or_else(String::new, |time| format!("; connect anew in {} ms", time.as_millis()))
+    retry_after.map_or_else(String::new, |time| format!("; connect again in {} ms", time.as_millis()))
 }
 
 #[cfg(test)]
@@ -266,7 +266,7 @@ mod tests {
     fn farewells_are_told_by_their_code() {
         let going = CloseReason::of_farewell(10, "going away; retry-after-ms=1500").unwrap();
         assert_eq!(going, CloseReason::GoingAway { retry_after: Some(Duration::from_millis(1_500)) });
-        assert_eq!(going.to_string(), "the server is going away; connect anew in 1500 ms");
+        assert_eq!(going.to_string(), "the server is going away; connect again in 1500 ms");
         for text in ["going away", "retry-after-ms=", "retry-after-ms=99999999999999999999"] {
             assert_eq!(CloseReason::of_farewell(10, text), Some(CloseReason::GoingAway { retry_after: None }), "{text}");
         }

@@ -56,11 +56,11 @@ impl Default for ClientOptions {
 pub struct KcpOptions {
     /// The longest datagram in bytes, 50 to 1,500. Default 1,400.
     pub mtu: usize,
-    /// Resends after 30 ms instead of 100, and waits less from time to time. Default true.
+    /// Resends after 30 ms at the earliest instead of 100, and lets the wait grow more slowly. Default true.
     pub nodelay: bool,
-    /// How often unacknowledged data is looked after, 10 ms to 5 s. Default 10 ms.
+    /// How often unacknowledged data is checked, 10 ms to 5 s. Default 10 ms.
     pub interval: Duration,
-    /// Data is resent at once when so many later segments were acknowledged; 0: never. Default 2.
+    /// Data is resent at once when this many later segments were acknowledged; 0: never. Default 2.
     pub resend: u8,
     /// No congestion control. Default true.
     pub nc: bool,
@@ -78,7 +78,7 @@ impl Default for KcpOptions {
 }
 
 impl KcpOptions {
-    /// A new session on a byte stream, which sends its datagrams to `output`. Nobody is told of it yet.
+    /// A new session on a byte stream, which sends its datagrams to `output`. Nothing is sent yet.
     ///
     /// # Errors
     /// The mtu is out of range.
@@ -86,7 +86,7 @@ impl KcpOptions {
         if !(50..=1_500).contains(&self.mtu) {
             return Err(io::Error::new(ErrorKind::InvalidInput, "the mtu has to be 50 to 1,500"));
         }
-        // Another one each time, lest a server takes it for an old session from the same port. 0 has a special meaning to some.
+        // Another one each time, so that a server does not take it for an old session from the same port. To some, 0 has a special meaning.
         let conversation = (RandomState::new().hash_one(()) as u32).max(1);
         let mut kcp = Kcp::new_stream(conversation, output);
         kcp.set_mtu(self.mtu)?;
@@ -99,14 +99,14 @@ impl KcpOptions {
     }
 }
 
-/// Whose certificates a client takes for good.
+/// Whose certificates a client accepts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those that browsers take: the roots of Mozilla.
+    /// Those that browsers accept: Mozilla's roots.
     #[default]
     WebRoots,
     /// Those signed by an authority in this file, in PEM.
     Authorities(PathBuf),
-    /// All. Whoever is on the way can read and change everything: for tests only.
+    /// All of them. Whoever is on the way can read and change everything: for tests only.
     AcceptAnyCertificate,
 }

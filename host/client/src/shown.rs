@@ -1,4 +1,4 @@
-//! Text of others, made safe to show.
+//! Text from others, made safe to show.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -20,8 +20,7 @@ impl Display for Shown<'_> {
     }
 }
 
-/// Whether a character does something else to a terminal than stand there: begins a line, moves, colours, or turns the direction of what
-/// follows.
+/// Whether a character does more to a terminal than appear there: begins a line, moves, colours, or turns the direction of what follows.
 pub fn steers(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (c.is_control() && c != '\t')

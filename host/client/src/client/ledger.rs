@@ -16,7 +16,7 @@ pub(super) struct Ledger {
     account: Option<Account>,
     /// A question about a session that is not answered yet, and what its answer makes the session.
     asked: Option<Asked>,
-    /// What the last packet says about an end, if it is the last.
+    /// What the last packet so far says about the end, if it does turn out to be the last.
     farewell: Option<CloseReason>,
     packets_max: usize,
 }
@@ -39,7 +39,7 @@ pub(super) struct Account {
     pub(super) taken: u64,
     /// The number of the first packet in `sent`; unknown for a session that only has a token.
     first: Option<u64>,
-    /// The last packets sent, without those that were surely taken.
+    /// The last packets sent, without those that were certainly taken.
     sent: VecDeque<Sent>,
 }
 
@@ -82,7 +82,7 @@ impl Ledger {
         if self.settle(extcode, route, seq, body) {
             return;
         }
-        // What looked like a farewell was none.
+        // What looked like a farewell was not one.
         if self.farewell.take().is_some() {
             self.count();
         }
@@ -119,7 +119,7 @@ impl Ledger {
         self.account.take()
     }
 
-    /// Takes an account back that could not be gone on with.
+    /// Takes back an account that could not be resumed.
     pub(super) fn put_account(&mut self, account: Account) {
         self.account = Some(account);
     }
@@ -143,12 +143,12 @@ impl Ledger {
 }
 
 impl Account {
-    /// One that counts from now on.
+    /// An account that counts from now on.
     pub(super) fn begin() -> Self {
         Self { first: Some(0), ..Self::default() }
     }
 
-    /// One of which only this is known.
+    /// An account of which only this is known.
     pub(super) fn of_token(token: String, received: u64) -> Self {
         Self { token, received, ..Self::default() }
     }
@@ -161,7 +161,7 @@ impl Account {
     /// The packets that the server has not taken, oldest first.
     ///
     /// # Errors
-    /// So many of them are no longer kept.
+    /// How many of them are no longer kept.
     pub(super) fn missing(&mut self) -> Result<Vec<Bytes>, u64> {
         let first = *self.first.get_or_insert(self.taken);
         let settled = self.taken.checked_sub(first).ok_or_else(|| first - self.taken)?;
@@ -175,7 +175,7 @@ impl Account {
         self.settle(self.sent.len().saturating_sub(packets_max));
     }
 
-    /// Who answers has taken the request, and all before it.
+    /// A server that answers a request has taken it, and all before it.
     fn answered(&mut self, route: i32, seq: i32) {
         if let Some(at) = self.sent.iter().position(|sent| (sent.route, sent.seq) == (route, seq)) {
             self.settle(at + 1);

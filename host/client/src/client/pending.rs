@@ -54,7 +54,7 @@ impl Pending {
         if table.closed {
             return Ok(None);
         }
-        // One more than are waiting must find a free one, if there is one.
+        // One try more than there are waiting requests finds a free seq, if there is one.
         for _ in 0..=table.waiting.len() {
             let key = (route, table.advance(self.seq_max));
             if let Entry::Vacant(entry) = table.waiting.entry(key) {
@@ -75,7 +75,7 @@ impl Pending {
         self.lock().last_seq
     }
 
-    /// Continues behind the seqs of another connection.
+    /// Continues after the seqs of another connection.
     pub(super) fn go_on_from(&self, last_seq: i32) {
         self.lock().last_seq = last_seq;
     }

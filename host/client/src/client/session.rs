@@ -57,8 +57,8 @@ impl Session {
 }
 
 impl Client {
-    /// Asks the server for a token, with which this session can go on if the connection is lost. The connection has to be logged in.
-    /// From then on both sides count. Asking again begins anew, which forgets what was kept so far.
+    /// Asks the server for a token, with which this session can go on if the connection is lost. The connection has to be logged in. From
+    /// then on both sides count. Asking again starts over, and forgets what was kept so far.
     ///
     /// # Errors
     /// As [`request`](Self::request); refused with code 4 before a login.
@@ -67,14 +67,14 @@ impl Client {
         self.session().ok_or(ClientError::SessionAnswer)
     }
 
-    /// The session as it is now. To go on with it, take it by [`suspend`](Self::suspend): what comes later is not counted here.
+    /// The session as it is now. To go on with it, take it with [`suspend`](Self::suspend): what comes later is not counted here.
     pub fn session(&self) -> Option<Session> {
         let account = self.shared.ledger().account().cloned()?;
         Some(Session { account, undelivered: VecDeque::new(), last_seq: self.shared.pending.last_seq() })
     }
 
-    /// Ends the connection at once, without a good-bye, and takes the session; `None` if none was opened. Also for a connection that has
-    /// ended by itself. Afterwards this client is good for nothing.
+    /// Ends the connection at once, without a good-bye, and takes the session; `None` if none was opened. It works for a connection that
+    /// has ended by itself, too. Afterwards this client is of no more use.
     pub fn suspend(&mut self) -> Option<Session> {
         self.tasks.abort_all();
         self.shared.end(CloseReason::Local);
@@ -87,13 +87,13 @@ impl Client {
         Some(Session { account: account?, undelivered, last_seq: self.shared.pending.last_seq() })
     }
 
-    /// Connects anew and goes on with a session: [`recv`](Self::recv) gives what was not taken before, then what was missed, each once; what
-    /// the server did not get is sent again. The answers to requests of the lost connection are delivered by `recv`. The session may be
-    /// tried again if the connection could not be made; the token is used up once the server has answered.
+    /// Connects again and goes on with a session: [`recv`](Self::recv) gives what was not taken before, then what was missed, each once;
+    /// what the server did not get is sent again. The answers to requests of the lost connection are delivered by `recv`. The session may
+    /// be tried again if the connection could not be made; the token is used up once the server has answered.
     ///
     /// # Errors
     /// As [`connect`](Self::connect); [`ClientError::SessionGone`] when it is too late, [`ClientError::SessionGap`] when the server lacks
-    /// packets that were too many to keep.
+    /// packets that are no longer kept, because there were too many.
     pub async fn resume(endpoint: &Endpoint, format: Format, options: ClientOptions, session: &Session) -> Result<Self, ClientError> {
         let timeout = options.dial_timeout;
         let mut client = Self::connect(endpoint, format, options).await?;

@@ -35,7 +35,7 @@ pub(super) async fn read(shared: Arc<Shared>, mut link: LinkReader, inbox: mpsc:
         if let Err(reason) = packet.and_then(|packet| take(&shared, &inbox, &packet)) {
             break reason;
         }
-        // The end of a stream follows, where there is such a thing.
+        // A stream that can end does so next.
         if !link.can_end() && shared.ledger().has_farewell() {
             break CloseReason::EndOfStream;
         }
@@ -58,7 +58,7 @@ pub(super) async fn write(shared: Arc<Shared>, mut link: LinkWriter, mut outbox:
                 1
             }
             () = ended(&mut end) => {
-                // The end is known already; whether the good-bye arrives changes nothing.
+                // The end is already known; whether the good-bye arrives changes nothing.
                 drop(time::timeout(options.write_timeout, link.release()).await);
                 return;
             }

@@ -20,7 +20,7 @@ use crate::options::KcpOptions;
 
 /// Segments in one send; the library refuses 128 and more.
 const SEND_SEGMENTS: usize = 64;
-/// What waits in the pipe, each way, while the session or the reader is busy.
+/// What may wait in the pipe, each way, while the session or the reader is busy.
 const PIPE_BYTES: usize = 64 * 1024;
 /// More than the longest datagram that a server of ours sends, or one with the usual settings.
 const DATAGRAM_BYTES: usize = 2 * 1024;
@@ -31,13 +31,13 @@ pub(crate) type Half = ReadHalf<DuplexStream>;
 pub(crate) struct Writer {
     pipe: WriteHalf<DuplexStream>,
     batch: Vec<u8>,
-    /// Told once all that was written has arrived after the pipe was shut down.
+    /// Told when the pipe was shut down and all that was written has arrived.
     arrived: oneshot::Receiver<()>,
     /// The session: it ends with the writer.
     _session: JoinSet<()>,
 }
 
-/// Begins a session. There is no handshake: a server that is not there shows by its silence.
+/// Begins a session. There is no handshake: that there is no server shows only by its silence.
 pub(super) async fn open(endpoint: &Endpoint, format: &Format, options: &KcpOptions) -> Result<(Reader<Half>, Writer), ClientError> {
     let dial_error = |source| ClientError::Dial { endpoint: endpoint.clone(), source };
     let address = lookup_host(endpoint.authority()).await.map_err(dial_error)?.next();
@@ -47,7 +47,7 @@ pub(super) async fn open(endpoint: &Endpoint, format: &Format, options: &KcpOpti
     let (tell, arrived) = oneshot::channel();
     let mut task = JoinSet::new();
     task.spawn(async move {
-        // An end of the session is an end of the pipe, which the reader sees.
+        // The end of the session ends the pipe, which the reader sees.
         drop(session.carry(far, tell).await);
     });
     let (reader, writer) = tokio::io::split(near);
@@ -103,7 +103,7 @@ impl Session {
             let has_room = self.kcp.wait_snd() < usize::from(self.kcp.snd_wnd());
             tokio::select! {
                 received = self.socket.recv(&mut datagram) => {
-                    // An error is a port that nobody listens on, for now.
+                    // An error means that nobody is listening on the port, for now.
                     let count = received.unwrap_or_default();
                     self.take(datagram.get(..count).unwrap_or_default(), &mut to_client).await?;
                 }
@@ -117,17 +117,18 @@ impl Session {
         }
     }
 
-    /// Tells KCP the time, in milliseconds, which go round after 49 days as it expects. It does what is due, and says when it is next.
+    /// Tells KCP the time in milliseconds, which wraps after 49 days, as KCP expects. KCP does what is due. Returns when something is due
+    /// next.
     fn update(&mut self) -> io::Result<Instant> {
         let now = self.begun.elapsed().as_millis() as u32;
         self.kcp.update(now)?;
-        // Until its interval is over it does nothing, however late it says it is.
+        // Until its interval is over it does nothing, however late it says it is, so at least 1 ms is waited.
         Ok(Instant::now() + Duration::from_millis(self.kcp.check(now).max(1).into()))
     }
 
     /// Takes a datagram, acknowledges it at once, and hands on what is complete.
     async fn take(&mut self, datagram: &[u8], to_client: &mut WriteHalf<DuplexStream>) -> io::Result<()> {
-        // What is no KCP, or of an earlier session from the same port, is passed over.
+        // What is not KCP, or belongs to an earlier session from the same port, is ignored.
         if self.kcp.input(datagram).is_err() {
             return Ok(());
         }

@@ -16,7 +16,7 @@ pub(crate) struct Reader<S = ReadHalf<Socket>> {
     stream: S,
     buffer: BytesMut,
     format: Format,
-    /// Nothing was read yet but what is in the buffer.
+    /// Nothing has been read yet except what is in the buffer.
     first: bool,
 }
 
@@ -65,7 +65,7 @@ impl Writer {
         join(packets, &mut self.batch);
         let written = async {
             self.stream.write_all(&self.batch).await?;
-            // What TLS has encrypted may still wait.
+            // What TLS has encrypted may still be waiting.
             self.stream.flush().await
         };
         written.await.map_err(|error| close_reason(&error))
@@ -76,7 +76,7 @@ impl Writer {
     }
 }
 
-/// Makes one write of the packets.
+/// Joins the packets, so that they make one write.
 pub(super) fn join(packets: &mut Vec<Bytes>, batch: &mut Vec<u8>) {
     batch.clear();
     for packet in packets.drain(..) {

@@ -34,7 +34,7 @@ fn refused(endpoint: &Endpoint, source: io::Error) -> ClientError {
 }
 
 fn config(trust: &Trust) -> Result<ClientConfig, ClientError> {
-    // Given by hand: what is built into the process must not depend on which crate asked for a provider.
+    // Given explicitly: the provider must not depend on what other crates in the process ask for.
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -45,7 +45,7 @@ fn config(trust: &Trust) -> Result<ClientConfig, ClientError> {
             let unusable = |why: &dyn std::fmt::Display| ClientError::Trust(format!("{}: {why}", file.display()));
             let mut roots = RootCertStore::empty();
             let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
-            // Editors of Windows put a byte order mark there.
+            // Windows editors put a byte order mark there.
             let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&pem);
             for certificate in CertificateDer::pem_slice_iter(pem) {
                 roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
@@ -60,7 +60,7 @@ fn config(trust: &Trust) -> Result<ClientConfig, ClientError> {
     Ok(builder.with_no_client_auth())
 }
 
-/// Takes every certificate. The peer still has to hold its key, which says nothing about who it is.
+/// Accepts every certificate. The peer still has to hold its key, which says nothing about who it is.
 #[derive(Debug)]
 struct AcceptAny(Arc<CryptoProvider>);
 

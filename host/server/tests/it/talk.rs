@@ -68,14 +68,14 @@ fn the_address_of_another_kind_of_listener_is_told_in_words() {
     let addresses = server.addresses();
     let (plain_tcp, plain_ws, secure_tcp, secure_ws) = (addresses[0], addresses[1], addresses[2], addresses[3]);
     for (scheme, address, words) in [
-        ("tcp", plain_ws, "ws:// or wss:// may be meant"),
-        ("tls", secure_ws, "ws:// or wss:// may be meant"),
-        ("ws", plain_tcp, "is no ws listener"),
-        ("wss", secure_tcp, "is no ws listener"),
+        ("tcp", plain_ws, "try ws:// or wss://"),
+        ("tls", secure_ws, "try ws:// or wss://"),
+        ("ws", plain_tcp, "is not a ws listener"),
+        ("wss", secure_tcp, "is not a ws listener"),
         ("tls", plain_tcp, "does not answer in TLS"),
         ("wss", plain_ws, "does not answer in TLS"),
         ("tcp", secure_tcp, "the server answers in TLS"),
-        ("ws", secure_ws, "is no ws listener; tcp:// or tls:// may be meant, or wss://"),
+        ("ws", secure_ws, "is not a ws listener; try tcp:// or tls://, or wss://"),
     ] {
         let endpoint = format!("{scheme}://{address}");
         let (code, out, error) = talk(&[&endpoint, "--accept-any-certificate", "--wait", "8000", "--send", "111", "--body", "hello"], "");
