@@ -59,8 +59,8 @@ pub struct BroadcastOptions {
     pub dial_timeout: Duration,
 }
 
-/// Opens the connections and lets one of them ask for broadcasts. A delivery's latency is from just before the asking is handed to the
-/// system to the end of the read that brought it. Blocks the thread; `progress` is called on it once a second.
+/// Opens the connections and lets one of them ask for broadcasts. A delivery's latency is the time from just before its request is handed
+/// to the system to the end of the read that brought it. Blocks the thread; `progress` is called on it once a second.
 ///
 /// # Errors
 /// The options make no sense, the server cannot be reached or does not know the routes, or all connections ended.

@@ -123,7 +123,7 @@ impl<L: Line> Connection<L> {
         drained
     }
 
-    /// Does what is due, and says how long nothing will be.
+    /// Does what is due. Returns how long nothing more will be.
     pub(super) fn tend(&mut self) -> Result<Option<Duration>, End> {
         if self.open { self.line.tend() } else { Ok(None) }
     }

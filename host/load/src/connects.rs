@@ -19,7 +19,7 @@ use duet_client::Endpoint;
 const EVENTS: usize = 1_024;
 const WAIT_MAX: Duration = Duration::from_millis(10);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// So many failures before the first success end the run.
+/// This many failures before the first success end the run.
 const HOPELESS: usize = 100;
 
 /// How many at a time, and what they ask.
@@ -29,7 +29,7 @@ pub struct ConnectsOptions {
     pub endpoint: Endpoint,
     /// Sizes, byte order and profile of the server's listener.
     pub format: Format,
-    /// Connections on their way at a time.
+    /// Connections under way at a time.
     pub connections: usize,
     /// The route that is asked.
     pub route: i32,
@@ -43,9 +43,9 @@ pub struct ConnectsOptions {
     pub dial_timeout: Duration,
 }
 
-/// Keeps so many connections on their way for the warm-up and the measured time. Each that has its first reply counts; its latency is from
-/// the beginning of the connecting to that reply. Those that failed are told as ended. Blocks the thread; `progress` is called on it once
-/// a second.
+/// Keeps connections under way for the warm-up and the measured time. Each that has its first reply counts; its latency is the time from
+/// the beginning of connecting to that reply. Those that failed are reported as ended. Blocks the thread; `progress` is called on it once a
+/// second.
 ///
 /// # Errors
 /// The options make no sense, or the server cannot be reached.

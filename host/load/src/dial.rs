@@ -17,14 +17,14 @@ use duet_client::{Endpoint, Transport};
 const WS_KEY: &str = "ZHVldC1sb2FkLWJlbmNoIQ==";
 /// The answer to an upgrade is a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 8 * 1024;
-/// Files a process needs beside its connections.
+/// Files a process needs besides its connections.
 const OTHER_FILES: u64 = 64;
 /// A session has its socket twice.
 const FILES_OF_CONNECTION: u64 = 2;
 /// Each address has some 28,000 ports to connect from, and one that was used rests for a minute.
 const SOURCES: u32 = 200;
 
-/// An open connection, and what the server sent right behind its answer to the upgrade.
+/// An open connection, and what the server sent right after its answer to the upgrade.
 #[derive(Debug)]
 pub(super) struct Dialled<L> {
     pub(super) line: L,
@@ -63,7 +63,7 @@ pub(super) struct Dialler {
 }
 
 impl KcpDialler {
-    /// Resolves the address and makes room for so many sessions.
+    /// Resolves the address and makes room for this many sessions.
     pub(super) fn new(endpoint: &Endpoint, loss: Loss, connections: usize) -> io::Result<Self> {
         raise_file_limit(connections);
         Ok(Self { address: resolve(endpoint)?, loss, opened: 0 })
@@ -97,7 +97,7 @@ impl Sources {
 }
 
 impl Dialler {
-    /// Resolves the address and makes room for so many sockets.
+    /// Resolves the address and makes room for this many sockets.
     pub(super) fn new(endpoint: &Endpoint, timeout: Duration, connections: usize) -> io::Result<Self> {
         raise_file_limit(connections);
         let addresses = endpoint.authority().to_socket_addrs()?.collect();
@@ -179,7 +179,7 @@ fn upgrade(stream: &mut TcpStream, request: &str, timeout: Duration) -> io::Resu
     }
 }
 
-/// What came behind the answer to an upgrade; `None` if it is not complete.
+/// What came after the answer to an upgrade; `None` if the answer is not complete.
 pub(super) fn upgraded(answer: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     match answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
         Some(end) => {
@@ -208,7 +208,7 @@ fn check_answer(head: &str) -> io::Result<()> {
     }
 }
 
-/// Many systems allow 1,024 open files until a process asks for more. If that fails, opening the sockets will tell.
+/// Many systems allow 1,024 open files until a process asks for more. If that fails, opening the sockets will show it.
 pub(super) fn raise_file_limit(connections: usize) {
     let wanted = FILES_OF_CONNECTION * connections as u64 + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);

@@ -1,10 +1,10 @@
-//! The bytes a run sends: one buffer of equal frames, shared by all connections, in which only the seqs are written anew.
+//! The bytes a run sends: one buffer of equal frames, shared by all connections, in which only the seqs are rewritten.
 
 use duet_codec::{ByteOrder, Carrier, EncodeError};
 
 use super::{LoadOptions, ws};
 
-/// Bytes handed to the system in one write. Larger gains nothing and leaves the cache.
+/// Bytes handed to the system in one write. More gains nothing and no longer fits the cache.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// A batch of equal frames.
@@ -76,7 +76,7 @@ pub(super) fn seq_of(index: u64, max: u32) -> u32 {
 }
 
 impl SeqField {
-    /// The field behind a ws header of `ws_bytes`; it is the last one before the body.
+    /// The field after a ws header of `ws_bytes`; it is the last one before the body.
     fn of(options: &LoadOptions, ws_bytes: usize) -> Option<Self> {
         let format = &options.format;
         let bytes = format.seq_bytes();

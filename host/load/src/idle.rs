@@ -18,7 +18,7 @@ const EVENTS: usize = 1_024;
 const READ_BYTES: usize = 64 * 1024;
 /// Heartbeats are spread over their interval in steps of this length.
 const STEP: Duration = Duration::from_millis(10);
-/// Progress while opening is told after so many connections.
+/// While connections are opened, progress is reported after each this many.
 const OPENED_TOLD: usize = 1_000;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -38,7 +38,7 @@ pub struct IdleOptions {
     pub heartbeat_interval: Option<Duration>,
     /// How long one connection may take to open, with the ws upgrade.
     pub dial_timeout: Duration,
-    /// The process of the server, if it is on this machine and its memory and processor time shall be told.
+    /// The process of the server, if it is on this machine and its memory and processor time are to be reported.
     pub process: Option<u32>,
 }
 
@@ -103,7 +103,7 @@ impl std::fmt::Display for IdleReport {
 /// Blocks the thread; `progress` is called on it while opening and then once a second.
 ///
 /// # Errors
-/// A connection cannot be opened, the system's readiness queue fails, or the server's process cannot be looked at.
+/// A connection cannot be opened, the system's readiness queue fails, or the figures of the server's process cannot be read.
 pub fn hold_idle(options: &IdleOptions, progress: impl FnMut(&IdleProgress)) -> Result<IdleReport, LoadError> {
     if options.connections == 0 {
         return Err(LoadError::Options("connections have to be more than 0"));
@@ -203,7 +203,7 @@ impl<L: Line> Idle<L> {
         })
     }
 
-    /// Takes a connection in, and lets it say that it is there.
+    /// Takes in a connection, and lets it say that it is there.
     fn add(&mut self, mut line: L) -> io::Result<()> {
         line.register(self.poll.registry(), Token(self.seats.len()))?;
         self.seats.push(Seat { line: Some(line), heard: false });
@@ -260,7 +260,7 @@ impl<L: Line> Idle<L> {
             return;
         }
         let due = (self.begun.elapsed().as_secs_f64() / interval.as_secs_f64() * count as f64) as u64;
-        // After a pause one heartbeat of each is enough.
+        // After a pause, one heartbeat of each connection is enough.
         self.turns = self.turns.max(due.saturating_sub(count));
         while self.turns < due {
             self.beat_one((self.turns % count) as usize);
@@ -273,9 +273,9 @@ impl<L: Line> Idle<L> {
         let Some(line) = &mut seat.line else { return };
         match write(line, &self.heartbeat) {
             Ok(Some(written)) if written == self.heartbeat.len() => self.heartbeats += 1,
-            // Behind a part of a packet nothing can be sent any more.
+            // After a part of a packet, nothing more can be sent.
             Ok(Some(_)) => seat.line = None,
-            // What a server does not take now it takes next time; if it is gone, reading tells.
+            // What a server does not take now it takes next time; if it is gone, reading shows it.
             Ok(None) | Err(_) => {}
         }
     }

@@ -42,7 +42,7 @@ pub(super) struct Inlet {
 /// What was read.
 #[derive(Debug)]
 pub(super) enum Event<'a> {
-    /// So many bytes; what is in them follows.
+    /// This many bytes; the packets in them follow.
     Read(usize),
     Packet(Packet<'a>),
     /// A ws ping with this payload.

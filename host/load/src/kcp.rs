@@ -1,4 +1,4 @@
-//! KCP sessions without a runtime: one UDP socket each, driven by the thread of the generator, with as many datagrams lost as is asked for.
+//! KCP sessions without a runtime: one UDP socket each, driven by the thread of the generator, with as many datagrams lost as asked for.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -51,7 +51,7 @@ struct Dice {
 }
 
 impl KcpConnection {
-    /// Opens the socket of session number `index`; nobody is told.
+    /// Opens the socket of session number `index`; nothing is sent yet.
     pub(super) fn open(address: SocketAddr, options: &KcpOptions, loss: Loss, index: usize) -> io::Result<Self> {
         let any: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
         let socket = std::net::UdpSocket::bind(any)?;
@@ -63,7 +63,7 @@ impl KcpConnection {
         Ok(Self { kcp, socket, begun: Instant::now(), dice: to_client, datagram, owes: false })
     }
 
-    /// Tells KCP the time, in milliseconds, which go round after 49 days as it expects. It does what is due.
+    /// Tells KCP the time in milliseconds, which wraps after 49 days, as KCP expects. KCP does what is due.
     fn update(&mut self) -> Result<u32, kcp::Error> {
         let now = self.begun.elapsed().as_millis() as u32;
         self.kcp.update(now)?;

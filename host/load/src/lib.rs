@@ -1,5 +1,5 @@
 //! The load generator: one thread, edge-triggered readiness, a window of outstanding requests on each connection, every reply checked.
-//! Beside it, other loads of the same make: broadcasts to many, connecting over and over, connections that only live.
+//! Besides, it makes other loads in the same way: broadcasts to many, connecting over and over, and idle connections.
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "these panic or wait when the output is closed or not read")]
 
@@ -89,7 +89,7 @@ impl LoadOptions {
 /// The body of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadBody {
-    /// `{"message":"..."}` with so many letters, the frame of due's own load test.
+    /// `{"message":"..."}` with this many letters, the frame of due's own load test.
     Letters(usize),
     /// These bytes.
     Bytes(Vec<u8>),
@@ -114,7 +114,7 @@ impl LoadBody {
     }
 }
 
-/// How far a run is; given once a second.
+/// How far a run has got; reported once a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// Time since the first request.
@@ -132,7 +132,7 @@ pub struct Progress {
 /// Why a run could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A number that cannot be.
+    /// An option that makes no sense.
     #[error("{0}")]
     Options(&'static str),
     /// The request does not fit the format.
@@ -151,7 +151,7 @@ pub enum LoadError {
     /// The system's readiness queue failed.
     #[error("waiting for the sockets failed")]
     Poll(#[source] io::Error),
-    /// Figures of the server's process cannot be had.
+    /// The figures of the server's process cannot be read.
     #[error(transparent)]
     Process(#[from] ProcessError),
     /// The first answers, without which nothing can be measured, did not come.
@@ -199,7 +199,7 @@ fn go<L: Line>(
     Run::open(options, dialler, frames, progress)?.go(options)
 }
 
-/// What TLS costs is the library's, not the server's, so the generator has none.
+/// TLS costs what its library costs, which says nothing about the server. So the generator has none.
 fn need_plain(transport: Transport) -> Result<(), LoadError> {
     if transport.is_secure() {
         return Err(LoadError::Options("the load generator has no TLS; measure behind tcp, ws or kcp"));

@@ -23,7 +23,7 @@ pub(super) trait Line: Read + Write {
     /// Takes what the system received, before it is read.
     fn receive(&mut self) -> Result<(), End>;
 
-    /// Does what is due, and says how long nothing will be.
+    /// Does what is due. Returns how long nothing more will be.
     fn tend(&mut self) -> Result<Option<Duration>, End>;
 }
 
@@ -50,7 +50,7 @@ impl Line for TcpStream {
     }
 }
 
-/// `None` if nothing is taken now.
+/// Writes what is taken now. `None` if that is nothing.
 pub(super) fn write(line: &mut impl Write, bytes: &[u8]) -> io::Result<Option<usize>> {
     loop {
         match line.write(bytes) {

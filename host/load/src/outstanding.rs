@@ -2,7 +2,7 @@
 
 use super::frames::seq_of;
 
-/// A ring is at least so long, so that one slow answer may be overtaken by many before it is given up.
+/// A ring is at least this long, so that one slow answer may be overtaken by many before it is given up.
 const RING_MIN: usize = 1_024;
 
 /// Requests are numbered from 0; a send time of 0 marks an answered one.
@@ -60,7 +60,7 @@ impl Outstanding {
         self.waiting
     }
 
-    /// Requests that were given up, since so many later ones were answered that their seq is needed again.
+    /// Requests that were given up, because so many later ones were answered that their seq was needed again.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }

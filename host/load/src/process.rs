@@ -1,10 +1,10 @@
-//! What a process costs: its memory and its processor time, as Linux tells them.
+//! What a process costs: its memory and its processor time, as Linux reports them.
 
 use std::fs;
 use std::io;
 use std::time::Duration;
 
-/// Why figures of a process cannot be had.
+/// Why the figures of a process cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// It is not there, or this is not Linux.
@@ -15,15 +15,15 @@ pub enum ProcessError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file says something else than expected.
-    #[error("{path} does not say it")]
+    /// The file does not say what was expected.
+    #[error("{path} has no such figure")]
     Content {
         /// The file.
         path: String,
     },
 }
 
-/// A process that is looked at.
+/// A process by its number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Process(pub(super) u32);
 

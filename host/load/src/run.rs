@@ -125,7 +125,7 @@ impl<L: Line, P: FnMut(&Progress)> Run<L, P> {
         Ok(())
     }
 
-    /// Does what is due, and says how long nothing will be.
+    /// Does what is due. Returns how long nothing more will be.
     fn tend(&mut self) -> Duration {
         let mut wait = WAIT_MAX;
         for connection in &mut self.connections {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-/// Latencies above are counted as this: a minute, in microseconds.
+/// Longer latencies are counted as this: a minute, in microseconds.
 const LATENCY_MAX: u64 = 60_000_000;
 /// Three digits: percentiles are exact to 0.1 %.
 const LATENCY_DIGITS: u8 = 3;
@@ -36,7 +36,7 @@ impl Clock {
         self.now
     }
 
-    /// The same in microseconds. It wraps after 71 minutes, which differences of less do not notice.
+    /// The same in microseconds. It wraps after 71 minutes, which does not matter to shorter differences.
     pub(super) fn micros(&self) -> u32 {
         self.micros
     }

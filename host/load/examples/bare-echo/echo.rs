@@ -23,14 +23,14 @@ pub(crate) async fn tcp(listener: TcpListener) -> io::Result<()> {
     loop {
         let stream = accept(&listener, &mut connections).await?;
         connections.spawn(async move {
-            // The peer's going is the only end there is.
+            // It ends only when the peer leaves.
             drop(echo_bytes(stream).await);
         });
     }
 }
 
-/// Echoes ws messages by tokio-tungstenite with its default settings and a flush after each message that was not followed by another:
-/// what a server on that library can do at best. It is no floor of a faster frame layer.
+/// Echoes ws messages by tokio-tungstenite with its default settings and a flush after each message that was not followed by another: what
+/// a server on that library can do at best. A faster frame layer can do better.
 ///
 /// # Errors
 /// The listener cannot accept any more.

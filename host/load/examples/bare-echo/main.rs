@@ -1,4 +1,4 @@
-//! The floors that every figure of `cargo xtask bench` stands beside: `bare-echo tcp|ws|kcp ADDRESS` sends back what it reads.
+//! The floors that every figure of `cargo xtask bench` is compared with: `bare-echo tcp|ws|kcp ADDRESS` sends back what it reads.
 
 mod echo;
 
@@ -6,7 +6,7 @@ use std::io;
 
 use tokio::net::{TcpListener, UdpSocket};
 
-/// The same as in `duet`, so that it makes no difference.
+/// The same allocator as in `duet`, so that it makes no difference.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

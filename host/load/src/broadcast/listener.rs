@@ -24,10 +24,10 @@ pub(super) const BROADCASTED: i32 = 102;
 
 /// Digits of a broadcast's number at the beginning of its text.
 pub(super) const NUMBER_DIGITS: usize = 10;
-/// A listener remembers 64 that it got out of order.
+/// The most broadcasts under way. A listener can remember 64 that came out of order.
 pub(super) const WINDOW_MAX: u64 = 32;
 
-/// What arrives begins so.
+/// What arrives begins like this.
 const BEFORE_NUMBER: &[u8] = br#"{"text":""#;
 
 pub(super) struct Listener {
@@ -43,7 +43,7 @@ pub(super) struct Listener {
 struct Arrivals {
     /// The first that has not.
     next: u64,
-    /// Those behind it that have: bit 0 is the one after `next`.
+    /// Those after it that have: bit 0 is the one after `next`.
     ahead: u64,
 }
 
@@ -108,7 +108,7 @@ impl Listener {
                     arrivals.take(body, clock, tally, flights);
                 }
                 Event::Packet(Packet::Data { extcode: 0, route: JOIN, .. }) => *member = true,
-                // The answer to the asking; a format without a seq cannot tell it from a push.
+                // The answer to the request for a broadcast; a format without a seq cannot tell it from a push.
                 Event::Packet(Packet::Data { extcode: 0, route: PUBLISH | BROADCAST, .. }) => {}
                 Event::Packet(Packet::Data { extcode: 1, body, .. }) => {
                     let code = body.first_chunk().map_or(0, |code| u16::from_be_bytes(*code));

@@ -98,7 +98,7 @@ impl Attempt {
     }
 }
 
-/// What connecting without waiting says. The same on all systems with epoll.
+/// What a connect that does not wait returns. It is the same on all systems with epoll.
 const EINPROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
 
 fn is_connected(line: &TcpStream) -> io::Result<bool> {
@@ -120,7 +120,7 @@ fn say(line: &mut TcpStream, bytes: &[u8]) -> Result<(), End> {
     }
 }
 
-/// What came behind the answer to the upgrade; `None` if it is not complete.
+/// What came after the answer to the upgrade; `None` if the answer is not complete.
 fn read_upgrade(line: &mut TcpStream, answer: &mut Vec<u8>) -> Result<Option<Vec<u8>>, End> {
     let mut part = [0; 1_024];
     loop {
