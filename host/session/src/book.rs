@@ -40,21 +40,21 @@ duet_config::settings! {
 pub struct Book {
     limits: SessionLimits,
     standings: HashMap<ConnId, Standing>,
-    /// Indexes of the book and a count of it. Only [`Self::set`] changes the four.
+    /// Indexes into `standings`, and a count. Only [`Self::set`] changes these three.
     uids: HashMap<Uid, ConnId>,
     tokens: HashMap<TokenHash, ConnId>,
     suspended: usize,
     channels: Channels,
 }
 
-/// How many of what there are.
+/// How many sessions and channels there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Book with a connection, bound or not, also those that drain.
+    /// Sessions with a connection, bound or not, including those that drain.
     pub connected: usize,
     /// Of these, the ones that are bound.
     pub bound: usize,
-    /// Book that wait for their client.
+    /// Sessions that wait for their client.
     pub suspended: usize,
     /// Channels with at least one member.
     pub channels: usize,
@@ -112,8 +112,8 @@ impl Book {
         }
     }
 
-    /// The server is going to close the connection: from now on the session can only end. Its login and its token are void, and it
-    /// has left its channels. Says whom it was bound to, which nothing can tell later.
+    /// The server is going to close the connection: from now on the session can only end. Its login and its token are void, and it has left
+    /// its channels. Returns whom it was bound to, which cannot be looked up later.
     ///
     /// A suspended session has no connection to wait for; it ends at once.
     pub fn drain(&mut self, conn: ConnId) -> Option<Uid> {
@@ -132,7 +132,7 @@ impl Book {
         Some(Ended { uid: standing.uid(), channels })
     }
 
-    /// How many of what there are.
+    /// How many sessions and channels there are.
     pub fn counts(&self) -> Counts {
         Counts {
             connected: self.standings.len() - self.suspended,

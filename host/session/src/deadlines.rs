@@ -41,9 +41,9 @@ pub enum Event {
     WriteDone,
     /// The server sent a heartbeat.
     HeartbeatSent,
-    /// Its deadlines is bound to a uid. Does nothing if it was already.
+    /// Its session is bound to a uid. Does nothing if it was already.
     Bound,
-    /// Its deadlines is not bound any more. Does nothing if it was not.
+    /// Its session is no longer bound. Does nothing if it was not.
     Unbound,
     /// Nothing is read for now: the client has to wait for the server, and no deadline of its own runs. Does nothing if it waited already.
     ReadHeld,
@@ -68,7 +68,7 @@ pub struct Deadlines {
     blocked: Option<Instant>,
     held: Option<Instant>,
     ending: Option<Instant>,
-    /// No deadline of the client is judged before.
+    /// No deadline of the client is judged before this time.
     grace: Option<Instant>,
 }
 
@@ -145,7 +145,7 @@ impl Deadlines {
         }
     }
 
-    /// Nothing of what the client owes was due while it was not read.
+    /// Moves the client's deadlines by the time in which it was not read: nothing was due from it then.
     fn read_on(&mut self, now: Instant) {
         let Some(since) = self.held.take() else { return };
         let held = now.saturating_duration_since(since);
@@ -159,7 +159,8 @@ impl Deadlines {
         self.deadlines().map(|(at, _)| at).min()
     }
 
-    /// What time has come for, the end of the connection first. If it is asked much too late, a client gets some time to be heard.
+    /// What is due, the end of the connection before a heartbeat. If this is asked far too late, the client first gets some time to be
+    /// heard.
     pub fn due(&mut self, now: Instant) -> Option<Due> {
         let due = self.deadlines().filter(|(at, _)| *at <= now);
         let (at, due) = due.min_by_key(|(at, due)| (*due == Due::Heartbeat, *at))?;

@@ -42,7 +42,7 @@ pub enum Heartbeat {
     Off,
 }
 
-/// What time has come for.
+/// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// The connection ends: the first packet did not come.

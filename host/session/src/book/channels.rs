@@ -7,7 +7,7 @@ use duet_core::ConnId;
 
 /// Channels and their members. A channel exists as long as it has one.
 ///
-/// Members stand in a row, because a message to a channel goes through all of them. Whoever leaves gives his place to the last one.
+/// Members stand in a row, because a message to a channel goes through all of them. The last one takes the place of one that leaves.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     members: HashMap<Arc<str>, Vec<ConnId>>,
@@ -16,7 +16,7 @@ pub(super) struct Channels {
 }
 
 impl Channels {
-    /// Adds a member, if it is none yet.
+    /// Adds a member, unless it is one already.
     pub(super) fn join(&mut self, conn: ConnId, name: &str) {
         let name = self.members.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
         let members = self.members.entry(Arc::clone(&name)).or_default();
@@ -26,7 +26,7 @@ impl Channels {
         });
     }
 
-    /// Removes a member. False if it was none.
+    /// Removes a member. False if it was not one.
     pub(super) fn leave(&mut self, conn: ConnId, name: &str) -> bool {
         let Some(own) = self.places.get_mut(&conn) else {
             return false;
@@ -41,7 +41,7 @@ impl Channels {
         true
     }
 
-    /// Removes a session from all its channels, and says how many those were.
+    /// Removes a session from all its channels. Returns how many those were.
     pub(super) fn leave_all(&mut self, conn: ConnId) -> usize {
         let own = self.places.remove(&conn).unwrap_or_default();
         for (name, place) in &own {
@@ -86,7 +86,7 @@ impl Channels {
             self.members.remove(name);
             return;
         }
-        // A row keeps no more than four times what it needs, or channels that were once large would hold their memory for good.
+        // A row keeps at most four times what it needs: otherwise channels that were once large would hold their memory for good.
         if members.len() < members.capacity() / 4 {
             members.shrink_to(members.len() * 2);
         }

@@ -74,7 +74,7 @@ impl Book {
         Ok(Bound { replaced, changed: true, previous })
     }
 
-    /// Undoes a login and says whose it was; the token is void. The session is anonymous then and keeps its channels. A suspended
+    /// Undoes a login and returns whose it was; the token is void. The session is anonymous then and keeps its channels. A suspended
     /// session ends: without a login nobody could come back to it.
     pub fn unbind(&mut self, conn: ConnId) -> Option<Uid> {
         let standing = *self.standings.get(&conn)?;

@@ -17,7 +17,7 @@ pub enum SessionState {
     Draining,
 }
 
-/// An entry of the book: a state and what goes with it. There is a token only where there is a uid, and while suspended always.
+/// An entry of the book: a state and what goes with it. Only with a uid can there be a token, and a suspended session always has one.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Standing {
     Anonymous,

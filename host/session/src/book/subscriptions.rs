@@ -20,8 +20,8 @@ pub enum ChannelError {
 }
 
 impl Book {
-    /// Makes a session a member of a channel, which begins to exist with its first member. False if it is one already, which is no
-    /// mistake even at the limit. A session need not be bound for it, and stays a member while it is suspended.
+    /// Makes a session a member of a channel, which begins to exist with its first member. False if it is one already, which is not a
+    /// mistake, even at the limit. A session need not be bound for it, and stays a member while it is suspended.
     ///
     /// # Errors
     ///
@@ -48,12 +48,12 @@ impl Book {
         self.channels.leave(conn, channel)
     }
 
-    /// Ends all memberships of a session, and says how many there were.
+    /// Ends all memberships of a session. Returns how many there were.
     pub fn unsubscribe_all(&mut self, conn: ConnId) -> usize {
         self.channels.leave_all(conn)
     }
 
-    /// The members of a channel in no particular order, also those that are suspended.
+    /// The members of a channel in no particular order, including those that are suspended.
     pub fn members<'a>(&'a self, channel: &str) -> impl ExactSizeIterator<Item = ConnId> + use<'a> {
         self.channels.members(channel).iter().copied()
     }

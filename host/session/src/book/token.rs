@@ -4,8 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// A resume token: 128 random bits, which the caller brings. The book keeps only its hash, so that who reads the server's memory or
-/// a dump of it cannot resume anything.
+/// A resume token: 128 random bits, which the caller brings. The book keeps only its hash, so that whoever reads the server's memory, or a
+/// dump of it, cannot resume anything.
 ///
 /// It has no `PartialEq`: tokens are never compared, see [`Book::resume`](crate::Book::resume).
 #[derive(Clone)]
@@ -15,12 +15,12 @@ impl Token {
     /// How long a token is.
     pub const BYTES: usize = 16;
 
-    /// A token of these bytes, which must come from a source of secrets.
+    /// A token of these bytes, which must come from a source that is good for secrets.
     pub const fn new(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// Reads a token from 32 hex digits, large or small. `None` for anything else.
+    /// Reads a token from 32 hex digits, in upper or lower case. `None` for anything else.
     pub fn from_hex(digits: &[u8]) -> Option<Self> {
         let (pairs, rest) = digits.as_chunks::<2>();
         if pairs.len() != Self::BYTES || !rest.is_empty() {
@@ -33,7 +33,7 @@ impl Token {
         Some(Self(bytes))
     }
 
-    /// Shows the token as 32 small hex digits. Only the client it belongs to may see them.
+    /// Shows the token as 32 hex digits in lower case. Only the client it belongs to may see them.
     pub fn hex(&self) -> impl fmt::Display {
         fmt::from_fn(|f| self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}")))
     }
