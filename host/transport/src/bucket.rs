@@ -1,4 +1,4 @@
-//! A token bucket: so many things a second, and a burst of them at once.
+//! A token bucket: a number of things a second, and a burst of them at once.
 
 use std::time::Instant;
 
@@ -41,7 +41,7 @@ impl TokenBucket {
         enough
     }
 
-    /// Takes `tokens` also if they are not there. Returns how many are missing: they are paid for first by what comes.
+    /// Takes `tokens` even if they are not there. Returns how many are missing; they are paid for first by what comes in.
     #[inline]
     pub fn owe(&mut self, tokens: u32) -> f64 {
         self.tokens -= f64::from(tokens);
@@ -79,7 +79,7 @@ mod tests {
         let start = Instant::now();
         let mut bucket = TokenBucket::full(&RATE, start);
         assert_eq!((0..100).filter(|_| bucket.take_at(1, &RATE, start)).count(), 20);
-        // Ten seconds, looked at every millisecond: nothing is lost to rounding.
+        // Ten seconds, checked every millisecond: nothing is lost to rounding.
         let later = (1..=10_000).map(|ms| start + Duration::from_millis(ms));
         assert_eq!(later.filter(|now| bucket.take_at(1, &RATE, *now)).count(), 50);
     }

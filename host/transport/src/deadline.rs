@@ -1,12 +1,12 @@
-//! Deadlines of what is waited for.
+//! Waiting with a deadline.
 
 use std::pin::pin;
 use std::time::Instant;
 
 use duet_core::grace;
 
-/// Waits until a deadline. `None` if it passed, and everything that came before it was looked at: whoever notices it much too late, because
-/// the process was stopped, waits a little more.
+/// Waits for a future until a deadline. `None` if the deadline passed. If that is noticed far too late, because the process was stopped, it
+/// waits a little longer, so that what came in time still counts.
 pub async fn in_time<F: Future>(mut deadline: Instant, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     loop {

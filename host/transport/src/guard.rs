@@ -44,7 +44,7 @@ pub struct Guard {
 #[derive(Debug)]
 #[must_use = "the place is given back when this is dropped"]
 pub struct Permit {
-    /// Where the address stands in the table; nothing for an exempt one.
+    /// Where the address is in the table; nothing for an exempt one.
     place: Option<(Arc<Mutex<Table>>, u32)>,
 }
 
@@ -166,7 +166,7 @@ mod tests {
         for _ in 0..20 {
             drop(guard.admit(v4(1), now));
         }
-        // Calm addresses, one a second, stand on the place of one before: the table grows only until the first bucket is full again.
+        // Calm addresses, one a second, take the place of one before: the table grows only until the first bucket is full again.
         for n in 2..500 {
             drop(guard.admit(v4(n), now + Duration::from_secs(u64::from(n))));
         }

@@ -84,7 +84,7 @@ impl<T: Send + 'static> KcpListener<T> {
 }
 
 impl<T> KcpListener<T> {
-    /// The address, with the port that was really taken.
+    /// The address, with the port that it really got.
     ///
     /// # Errors
     /// What the operating system says.

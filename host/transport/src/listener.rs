@@ -30,7 +30,7 @@ impl BindError {
         self.cause.kind() == io::ErrorKind::AddrInUse
     }
 
-    /// With what helps against the cause.
+    /// With advice about the cause.
     pub(crate) fn new(address: SocketAddr, cause: io::Error, transport: Transport) -> Self {
         let hint = match cause.kind() {
             io::ErrorKind::AddrInUse => in_use(address.port(), transport),
@@ -75,7 +75,7 @@ impl Listener {
         }
     }
 
-    /// The address, with the port that was really taken.
+    /// The address, with the port that it really got.
     ///
     /// # Errors
     /// What the operating system says.
@@ -111,7 +111,7 @@ pub(crate) fn bound(address: SocketAddr, v6_only: bool, kind: Type, protocol: Pr
     let address = canonical(address);
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
-        // Said in both cases: the default is the operating system's to choose.
+        // Set in both cases: the default is up to the operating system.
         socket.set_only_v6(v6_only)?;
     }
     if kind == Type::STREAM {
@@ -122,7 +122,7 @@ pub(crate) fn bound(address: SocketAddr, v6_only: bool, kind: Type, protocol: Pr
     Ok(socket)
 }
 
-/// An address in its own family: clients of IPv4 have addresses of IPv6 at a socket that takes both.
+/// An address in its own family: IPv4 clients have IPv6 addresses at a socket that takes both.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use duet_config::{Kind, list};
 use ipnet::{IpNet, Ipv4Net};
 
-/// An entry of a list that is no network.
+/// An entry of a list that is not a network.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a network: write it like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7")]
 pub struct NetworkError(String);
@@ -18,7 +18,7 @@ impl Networks {
     /// Reads entries like `10.0.0.0/8`, `2001:db8::/32` or a single address.
     ///
     /// # Errors
-    /// [`NetworkError`] of the first entry that is none of these.
+    /// [`NetworkError`] for the first entry that is none of these.
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self, NetworkError> {
         entries.into_iter().map(|entry| network(entry.as_ref())).collect::<Result<_, _>>().map(Self)
     }
@@ -51,7 +51,7 @@ fn network(entry: &str) -> Result<IpNet, NetworkError> {
     parsed.map(unmapped).map_err(|_| NetworkError(entry.to_owned()))
 }
 
-/// The network of IPv4 that is meant by one below `::ffff:0:0/96`.
+/// The IPv4 network that is meant by one below `::ffff:0:0/96`.
 fn unmapped(network: IpNet) -> IpNet {
     let (IpAddr::V4(address), IpNet::V6(_)) = (network.addr().to_canonical(), network) else { return network };
     let mapped = network.prefix_len().checked_sub(96).and_then(|length| Ipv4Net::new(address, length).ok());

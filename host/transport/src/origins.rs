@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use duet_config::{Kind, list};
 
-/// Whose pages may open a WebSocket. Clients that are no browsers send no `Origin` and are always let in: they could send any.
+/// Whose pages may open a WebSocket. Clients that are not browsers send no `Origin` and are always let in: they could send any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origins {
     /// Pages of the host that the request goes to, whatever their port and scheme. Behind a proxy this needs the `Host` header
@@ -21,11 +21,11 @@ pub enum Origins {
 /// Where a page is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Scheme, host and port. Letters may be large or small; `https` without a port means 443 and `http` 80.
+    /// Scheme, host and port. Case does not matter; `https` without a port means 443 and `http` 80.
     Page {
-        /// In small letters.
+        /// In lower case.
         scheme: String,
-        /// In small letters.
+        /// In lower case.
         host: String,
         /// Nothing if the scheme has no usual one.
         port: Option<u16>,
@@ -34,7 +34,7 @@ pub enum Origin {
     Null,
 }
 
-/// A text that is no origin.
+/// A text that is not an origin.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not an origin: write it like https://game.example or http://localhost:8080, without a path, or null")]
 pub struct OriginError(String);
@@ -75,7 +75,7 @@ pub(crate) fn origins() -> Kind<Origins> {
     list(allowed, read, show).check(allowed, alone).map(joined, parted)
 }
 
-/// One out of the entries of a list.
+/// Makes one value of the entries of a list.
 fn joined(entries: Vec<Origins>) -> Origins {
     let mut origins = Vec::new();
     for entry in entries {

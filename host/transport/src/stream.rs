@@ -32,15 +32,15 @@ pub enum Reader {
     Tls(TlsReader),
     /// KCP over udp.
     Kcp(KcpReader),
-    /// What was read together with a handshake. Once that is gone, this is what comes behind it.
+    /// What was read together with a handshake. Once that is used up, the reader behind it takes its place.
     Ahead(Box<Ahead>),
 }
 
-/// Bytes that are read before others. There are some.
+/// Bytes that are read before those of another reader; never none.
 #[derive(Debug)]
 pub struct Ahead {
     bytes: Vec<u8>,
-    /// Taken with the last of them.
+    /// Taken out with the last of them.
     behind: Option<Reader>,
 }
 
@@ -118,7 +118,7 @@ impl Reader {
 }
 
 impl Ahead {
-    /// Reads what has room. Returns what comes behind it, once nothing is left.
+    /// Reads as much as there is room for. Returns the reader behind it once nothing is left.
     #[cold]
     fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<Reader> {
         let taken = self.bytes.len().min(buf.remaining());
@@ -155,7 +155,7 @@ impl Writer {
         }
     }
 
-    /// The same for one piece even if nobody has been told yet that the socket takes something.
+    /// The same for one piece. The socket itself is asked, even if nobody has been told yet that it takes something.
     ///
     /// # Errors
     /// As [`Writer::try_write`].

@@ -27,19 +27,19 @@ pub struct Tls {
     acceptor: TlsAcceptor,
 }
 
-/// Why a client did not come through the TLS handshake.
+/// Why a client did not complete the TLS handshake.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsAcceptError {
     /// It was not done in time.
     #[error("no TLS handshake in time")]
     Timeout,
-    /// The client left, does not speak TLS, or has no version or cipher in common with us. It was told as far as it listens.
+    /// The client left, does not speak TLS, or has no version or cipher in common with us. It was told, if it listened.
     #[error("the TLS handshake failed: {0}")]
     Failed(#[from] io::Error),
 }
 
 impl Tls {
-    /// Shows clients an identity. What it reloads holds for handshakes from then on.
+    /// Shows clients an identity. What it reloads counts for handshakes from then on.
     ///
     /// # Errors
     /// [`TlsError`] if the cryptography cannot do what we ask of it.
@@ -61,7 +61,7 @@ impl Tls {
         match in_time(deadline, self.acceptor.accept(stream).into_fallible()).await {
             Some(Ok(stream)) => Ok(stream),
             Some(Err((error, stream))) => {
-                // It was told why, and shall get to read it.
+                // It was told why, and gets the time to read it.
                 part(stream, &[]).await;
                 Err(error.into())
             }

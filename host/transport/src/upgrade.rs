@@ -23,12 +23,12 @@ mod request;
 
 /// Most bytes of a request. Browsers send less than 1 KiB, and cookies may come on top.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
-/// What is taken for a request at first.
+/// How many bytes are set aside for a request at first.
 const REQUEST_BYTES: usize = 1 << 10;
 /// Where proxies write whom they speak for.
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// A client that asked as it should and has no answer yet.
+/// A client that asked as it should and has not been answered yet.
 #[derive(Debug)]
 pub struct Upgrade<S> {
     stream: S,
@@ -90,8 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Upgrade<S> {
     }
 }
 
-/// Reads a request to its end, and returns what came after it. It is parsed again with every read, which its size bounds, so that what is
-/// no request is seen at once.
+/// Reads a request to its end, and returns what came after it. It is parsed again with every read, so that what is not a request is noticed
+/// at once; its size bounds how often that happens.
 async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Request, Vec<u8>), UpgradeError> {
     let mut bytes = vec![0; REQUEST_BYTES];
     let mut filled = 0;
@@ -118,7 +118,7 @@ fn unreadable(error: &tungstenite::Error) -> UpgradeError {
         tungstenite::Error::Protocol(ProtocolError::WrongHttpMethod) => {
             refused(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket begins with GET")
         }
-        // What proxies send that were not told about WebSockets.
+        // What proxies send that are not set up for WebSockets.
         tungstenite::Error::Protocol(ProtocolError::WrongHttpVersion) => {
             refused(StatusCode::UPGRADE_REQUIRED, "a WebSocket begins with HTTP/1.1, not with HTTP/1.0")
         }

@@ -1,4 +1,4 @@
-//! What is remembered of addresses: bounded, and who has no connection is forgotten first.
+//! What is remembered of addresses. It is bounded, and those without a connection are forgotten first.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -73,7 +73,7 @@ impl Table {
         self.slots.len()
     }
 
-    /// Counts one more connection, and says in which slot.
+    /// Counts one more connection. Returns its slot.
     pub(super) fn enter(&mut self, source: Source, rate: &Rate, now: Instant) -> Result<u32, Refusal> {
         let at = match self.index.get(&source) {
             Some(at) => *at,
@@ -90,7 +90,7 @@ impl Table {
             self.unlink(at);
         }
         if !admitted {
-            // Newest again: who goes on trying is not forgotten for newcomers, and does not get a full bucket by it.
+            // Newest again: whoever keeps trying is not forgotten in favour of newcomers, which would earn it a full bucket.
             if idle {
                 self.link(at);
             }
@@ -114,7 +114,7 @@ impl Table {
         let room = self.slots.len() < self.slots_max;
         let oldest = self.oldest_idle;
         let at = match self.slots.get(oldest as usize) {
-            // An idle address with a full bucket is as good as unknown. Without room, one that used some up is forgotten too.
+            // An idle address with a full bucket is as good as unknown. Without room, one that has used some of it is forgotten too.
             Some(slot) if !room || slot.bucket.is_full(rate, now) => {
                 self.unlink(oldest);
                 if let Some(slot) = self.slots.get_mut(oldest as usize) {

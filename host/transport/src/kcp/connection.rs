@@ -38,9 +38,9 @@ struct State {
     wanting: usize,
     /// Whether the driver already knows that something was received.
     is_touched: bool,
-    /// When something was heard, or began to be unacknowledged.
+    /// When something was last heard, or when something began to be unacknowledged.
     heard: Instant,
-    /// Nothing goes out before that.
+    /// Nothing goes out before this time.
     hushed_until: Option<Instant>,
     /// After a shutdown: when the connection is forgotten.
     lingers_until: Option<Instant>,
@@ -69,7 +69,7 @@ impl From<End> for io::Error {
         match end {
             End::Closed => Self::new(ErrorKind::BrokenPipe, "the connection was shut down"),
             End::Dead => Self::new(ErrorKind::TimedOut, "the client stopped acknowledging"),
-            End::Superseded => Self::new(ErrorKind::ConnectionReset, "the client began anew"),
+            End::Superseded => Self::new(ErrorKind::ConnectionReset, "the client started over"),
         }
     }
 }
@@ -86,8 +86,8 @@ impl Connection {
         core.set_nodelay(options.nodelay, interval, i32::try_from(options.resend).unwrap_or(i32::MAX), options.nc);
         core.set_wndsize(options.send_window, options.receive_window);
 
-        // The greeting went out before there was a connection. Here it is numbered, and acknowledged; and so is what a client has taken for
-        // its own that an earlier connection resent.
+        // The greeting went out before there was a connection. Here it is numbered, and acknowledged; and so is what an earlier connection
+        // resent and this client took for its own.
         for number in 0..client.expected.clamp(1, u32::from(options.send_window)) {
             core.send(&[0])?;
             core.update(port.milliseconds(now))?;
@@ -131,7 +131,7 @@ impl Connection {
         Ok(!mem::replace(&mut state.is_touched, true))
     }
 
-    /// After the datagrams of a batch: answers them, sends what the window now allows, wakes who waits.
+    /// After the datagrams of a batch: answers them, sends what the window now allows, and wakes whoever waits.
     pub(super) fn settle(&self, now: Instant) {
         let mut state = self.state.lock();
         state.is_touched = false;
@@ -147,7 +147,7 @@ impl Connection {
         [reader, writer].into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// Keeps a deadline. False once the connection has ended.
+    /// Does what is due at a deadline. False once the connection has ended.
     pub(super) fn tick(&self, at: Instant, now: Instant) -> bool {
         let mut state = self.state.lock();
         if state.timer != Some(at) {
@@ -183,12 +183,12 @@ impl Connection {
         }
     }
 
-    /// What is sent until then is lost on the way.
+    /// Sends nothing until then, as if it were lost on the way.
     pub(super) fn hush(&self, until: Option<Instant>) {
         self.state.lock().hushed_until = until;
     }
 
-    /// The number that the client was told is expected from it: nothing of it was received while that is 0.
+    /// The number that the client was told is expected from it next. While that is 0, nothing of it was received.
     pub(super) fn expected(&self) -> u32 {
         self.sent.expected()
     }
@@ -228,7 +228,7 @@ impl Connection {
             return Err(ErrorKind::WouldBlock.into());
         }
         let mut taken = 0;
-        // A chunk is a message of its own: one of several fragments does not fit through a small window.
+        // Each chunk is a message of its own: one of several fragments would not fit through a small window.
         for chunk in data.chunks(core.mss()).take(room) {
             taken += core.send(chunk)?;
         }
@@ -267,7 +267,7 @@ impl Connection {
         }
     }
 
-    /// Most segments that are in flight or wait.
+    /// The most segments that may be in flight or wait.
     fn waiting_max(&self) -> usize {
         usize::from(self.port.options().send_window.max(1)) * 2
     }
@@ -299,6 +299,7 @@ impl Connection {
         }
     }
 
+    /// Ends the connection. The core is freed, and the two tasks are woken, only after the lock is free: they take it at once.
     fn finish(mut state: MutexGuard<'_, State>, end: End) {
         let core = mem::replace(&mut state.core, Err(end));
         state.rest = Vec::new();

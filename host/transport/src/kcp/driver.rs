@@ -1,4 +1,5 @@
-//! The one task of a listener: receives datagrams for all connections, keeps their deadlines, and lets in who has proved an address.
+//! The one task of a listener: receives datagrams for all connections, keeps their deadlines, and lets in clients that have proved their
+//! address.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ use super::segment::{self, HEAD_BYTES, Head, Opening, PUSH};
 use super::stats::{Refusal, add};
 use crate::listener::canonical;
 
-/// Datagrams that are read before deadlines are looked at again.
+/// Datagrams that are read before deadlines are checked again.
 const BATCH: usize = 64;
 /// Longest datagram that is taken, more than any network that a client is in lets through.
 const DATAGRAM_BYTES_MAX: usize = 2048;
@@ -65,7 +66,7 @@ impl<T> Driver<T> {
                 received
             });
             expects_replies = catch_unwind(turn).unwrap_or_else(|_| {
-                // It was about a datagram or a deadline of no connection, which is gone.
+                // It was about a datagram or a deadline that belongs to no connection, and is gone.
                 add(&self.port.stats().panics, 1);
                 tracing::error!("the driver of a kcp port panicked and goes on");
                 true
@@ -94,11 +95,11 @@ impl<T> Driver<T> {
     fn receive(&mut self, buffer: &mut [u8]) -> bool {
         let mut received = false;
         for _ in 0..BATCH {
-            // Errors are of single datagrams; the next call says if there are more.
+            // Errors concern single datagrams; the next call says whether there are more.
             let Ok((length, peer)) = self.port.try_receive(buffer) else { break };
             received = true;
             let datagram = buffer.get_mut(..length).filter(|_| length <= DATAGRAM_BYTES_MAX).unwrap_or_default();
-            // Not one time for the batch: a datagram may acknowledge what another thread has sent since it began.
+            // The time is read for each: a datagram may acknowledge what another thread has sent since the batch began.
             if let Err(refusal) = self.take(datagram, peer, Instant::now()) {
                 self.port.stats().refused(refusal);
             }
@@ -131,8 +132,8 @@ impl<T> Driver<T> {
         Ok(())
     }
 
-    /// A datagram that may be of a client which has received nothing but a greeting, if anything: lets in who returns a cookie, and issues
-    /// one to who begins.
+    /// A datagram that may come from a client that has received nothing but a greeting, if anything. Lets in whoever returns a cookie, and
+    /// issues one to whoever begins.
     fn meet(&mut self, key: Key, first: &Head, segments: &mut [u8], length: usize, now: Instant) -> Result<(), Refusal> {
         let opening = Opening::read(segments, key.conv)?;
         let after = self.lives.get(&key).map_or_else(|| self.ended.last(key), Life::successor);
@@ -163,7 +164,7 @@ impl<T> Driver<T> {
         }
     }
 
-    /// Opens the connection of a client that has said this of what it received and takes.
+    /// Opens the connection of a client, whose head says what it has received and how much it takes.
     fn open(&mut self, key: Key, client: &Head, segments: &mut [u8], now: Instant) -> Result<(), Refusal> {
         // A client that finds no room here tries again by itself, very soon.
         let place = self.accepted.try_reserve().map_err(|_| Refusal::Full)?;

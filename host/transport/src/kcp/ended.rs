@@ -20,7 +20,7 @@ impl Ended {
 
     /// A life has ended in this slot.
     pub(super) fn insert(&mut self, key: Key, life: u64, slot: u64) {
-        // Cookies of the slot before last are not good any more.
+        // Cookies of the slot before last are no longer good.
         while self.order.front().is_some_and(|(_, _, ended)| ended + 1 < slot || self.order.len() >= self.max) {
             self.forget_oldest();
         }
@@ -28,7 +28,7 @@ impl Ended {
         self.order.push_back((key, life, slot));
     }
 
-    /// The last life that ended; 0 if none is known of.
+    /// The last life that ended; 0 if none is known.
     pub(super) fn last(&self, key: Key) -> u64 {
         self.lives.get(&key).copied().unwrap_or_default()
     }

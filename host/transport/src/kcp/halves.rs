@@ -23,8 +23,8 @@ pub(super) fn halves(connection: &Arc<Connection>) -> (KcpReader, KcpWriter) {
 }
 
 impl KcpReader {
-    /// Reads what has arrived in order. Nothing filled means that the connection was shut down and is forgotten; a client's leaving is not
-    /// told by KCP. Only the task of the latest call is woken.
+    /// Reads what has arrived in order. Nothing filled means that the connection was shut down and is forgotten; KCP does not say when a
+    /// client leaves. Only the task of the latest call is woken.
     ///
     /// # Errors
     /// The link is dead. What was received and not read is gone.
@@ -51,7 +51,7 @@ impl KcpWriter {
         self.0.try_flush()
     }
 
-    /// Until [`KcpWriter::try_write`] takes something. Only the task of the latest call is woken.
+    /// Waits until [`KcpWriter::try_write`] takes something. Only the task of the latest call is woken.
     ///
     /// # Errors
     /// The connection is forgotten or dead.

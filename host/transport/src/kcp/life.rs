@@ -1,4 +1,4 @@
-//! One connection among those of an address and conversation, and whether it is still its client that is heard.
+//! One connection among those of an address and conversation, and whether it is still its own client that is heard.
 //!
 //! **Whose datagram is it?** A client that was started again with the address and conversation of a connection begins with a segment 0 and
 //! expects number 0. So do datagrams of the connection's own client that come late. Both are greeted, with a cookie for what comes after this
@@ -37,11 +37,11 @@ pub(super) struct Life {
 pub(super) enum Whose {
     /// The connection's.
     Own,
-    /// Perhaps of one that begins anew: it has to prove itself.
+    /// Perhaps from a client that starts over: it has to prove itself.
     Stranger,
-    /// Of one that begins anew, and has proved its address.
+    /// From a client that starts over and has proved its address.
     Rival,
-    /// Late, or of a rival that says too little.
+    /// Late, or from a rival that says too little.
     Unclear,
 }
 
@@ -55,7 +55,7 @@ impl Life {
         &self.connection
     }
 
-    /// Whether a datagram that expects number 2 or more is of its client.
+    /// Whether a datagram that expects number 2 or more certainly comes from its client.
     pub(super) fn is_certain(&self, now: Instant) -> bool {
         self.is_settled || self.doubted_until.is_none_or(|until| until <= now)
     }
@@ -65,7 +65,7 @@ impl Life {
         self.number * 2 + self.is_settled as u64
     }
 
-    /// Such a datagram came.
+    /// Notes that such a datagram came.
     pub(super) fn settle(&mut self) {
         self.is_settled = true;
         if self.doubted_until.take().is_some() {
@@ -73,7 +73,7 @@ impl Life {
         }
     }
 
-    /// Whose any other datagram is. `proof` is good.
+    /// Whose any other datagram is. The cookie of `proof` was checked.
     pub(super) fn whose(&mut self, first: &Head, opening: &Opening, proof: Option<&Head>, now: Instant) -> Whose {
         let received = self.connection.expected().cast_signed();
         let begins = opening.begins.is_some();

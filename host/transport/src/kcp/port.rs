@@ -49,7 +49,7 @@ impl Port {
         now.saturating_duration_since(self.start).as_millis() as u32
     }
 
-    /// Until there may be something to receive.
+    /// Waits until there may be something to receive.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }

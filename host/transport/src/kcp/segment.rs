@@ -15,7 +15,7 @@ pub(super) const TELL_WINDOW: u8 = 84;
 const COMMAND_AT: usize = 4;
 const FRAGMENTS_AT: usize = 5;
 
-/// Further apart than this are no two numbers of honest peers. Nearer, the core's arithmetic cannot overflow.
+/// No two numbers of honest peers are further apart than this. Closer together, the core's arithmetic cannot overflow.
 const NUMBERS_APART_MAX: u32 = 1 << 20;
 /// An echo of a timestamp that is older, in milliseconds, says nothing about the round trip.
 const ECHO_AGE_MAX: u32 = 60_000;
@@ -28,7 +28,7 @@ const FRAME_TYPE_AT: usize = 4;
 const FRAME_SIZE_AT: usize = 6;
 const FRAME_HEAD_BYTES: usize = 8;
 
-/// What stands before the data of a segment.
+/// What comes before the data of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) conv: u32,
@@ -81,13 +81,13 @@ pub(super) fn unframed(datagram: &mut [u8]) -> Result<&mut [u8], Refusal> {
     }
 }
 
-/// The heads of the segments of a datagram, each with its position. Ends with `None` where the rest is no segment.
+/// The heads of the segments of a datagram, each with its position. Ends with `None` where the rest is not a segment.
 pub(super) fn heads(segments: &[u8]) -> impl Iterator<Item = Option<(usize, Head)>> {
     let mut next = Some(0);
     std::iter::from_fn(move || {
         let at = next.take()?;
         let rest = segments.get(at..)?;
-        // Fewer bytes than a head are nothing to the core either.
+        // The core ignores less than a head, too.
         if rest.len() < HEAD_BYTES {
             return None;
         }
@@ -113,7 +113,7 @@ impl Opening {
         for head in heads(segments) {
             let Some((_, head)) = head.filter(|(_, head)| head.conv == conv) else { return Err(Refusal::Malformed) };
             match head.command {
-                // Only the first counts, so that a datagram is one guess.
+                // Only the first counts, so that one datagram is one guess.
                 ACK if head.number == 0 && opening.proof.is_none() => opening.proof = Some(head),
                 PUSH if head.number == 0 => opening.begins = Some(head.expected),
                 _ => {}
@@ -160,7 +160,7 @@ pub(super) fn admit(segments: &mut [u8], bounds: &Bounds) -> Result<usize, Refus
                 wanting += 1;
             }
             ACK => {
-                // Number 0 is the greeting, its timestamp a cookie. What else the segment says is good.
+                // Number 0 is the greeting, its timestamp a cookie. The rest of what the segment says still counts.
                 let sent = head.number != 0 && (1..=NUMBERS_APART_MAX).contains(&bounds.next.wrapping_sub(head.number));
                 if !sent || bounds.now.wrapping_sub(head.timestamp) > ECHO_AGE_MAX {
                     set(segments, at + COMMAND_AT, TELL_WINDOW);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// What happened on a KCP port since it was opened. Read with any ordering; the counters are not of one moment.
+/// What happened on a KCP port since it was opened. Read with any ordering; together, the counters are not a snapshot.
 #[derive(Debug, Default)]
 pub struct KcpStats {
     /// Datagrams received.
@@ -13,7 +13,7 @@ pub struct KcpStats {
     pub bytes_in: AtomicU64,
     /// Bytes sent, without headers of UDP.
     pub bytes_out: AtomicU64,
-    /// Bytes of datagrams without a connection, also those that open one, and those of restarted clients.
+    /// Bytes of datagrams without a connection, including those that open one and those of restarted clients.
     pub unproved_bytes_in: AtomicU64,
     /// Bytes of greetings.
     pub unproved_bytes_out: AtomicU64,

@@ -57,7 +57,7 @@ impl Timers {
         self.changed.notify_one();
     }
 
-    /// Until the driver has to look.
+    /// Waits until the driver has to look.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }

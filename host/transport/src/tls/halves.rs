@@ -41,7 +41,7 @@ pub struct TlsWriter {
     passed_on: AtomicU64,
 }
 
-/// Locked only for as long as it takes to encrypt or decrypt what is there; nobody waits for the network with it.
+/// Locked only for as long as it takes to encrypt or decrypt what is there; nobody waits for the network while holding it.
 type Keys = Arc<Mutex<ServerConnection>>;
 
 /// A socket as rustls writes to it.
@@ -49,7 +49,7 @@ struct Socket<'a> {
     tcp: &'a TcpStream,
     /// Counts what it took.
     taken: u64,
-    /// It is tried even if nobody has been told that it takes something.
+    /// The socket itself is asked, even if nobody has been told that it takes something.
     insists: bool,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn split(stream: TlsStream) -> (TlsReader, TlsWriter) {
 }
 
 impl TlsReader {
-    /// Reads what is there. Nothing read is the end: the client said so, or its socket ended without a word. The latter is no error
+    /// Reads what is there. Nothing read is the end: the client said so, or its socket ended without a word. The latter is not an error
     /// here, because game clients vanish, and nothing can be cut off unseen: packets have a size.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
@@ -88,7 +88,7 @@ impl TlsReader {
 
     fn decrypt(&self, mut ciphertext: &[u8], buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let mut keys = self.keys.lock();
-        // It takes 4 KiB at a time, and nothing after the client's farewell.
+        // rustls takes 4 KiB at a time, and nothing after the client's farewell.
         while !ciphertext.is_empty() && keys.read_tls(&mut ciphertext)? > 0 {
             let processed = keys.process_new_packets();
             // New keys are confirmed and mistakes are answered, if the socket takes it now; otherwise with the next write, which also
@@ -108,7 +108,7 @@ impl TlsWriter {
         self.write(bufs, false)
     }
 
-    /// The same even if nobody has been told that the socket takes something.
+    /// The same, but the socket itself is asked, even if nobody has been told that it takes something.
     pub(crate) fn insist(&self, data: &[u8]) -> io::Result<usize> {
         self.write(&[IoSlice::new(data)], true)
     }

@@ -32,13 +32,13 @@ pub enum TlsError {
         /// What the operating system says. Part of the message, and therefore not its source.
         cause: io::Error,
     },
-    /// The first file holds none of what is needed.
+    /// The first file holds no certificate.
     #[error("{} holds no certificate: it needs PEM that begins with -----BEGIN CERTIFICATE-----, the server's own first", .0.display())]
     NoCertificate(PathBuf),
-    /// The second file holds none of what is needed.
+    /// The second file holds no private key.
     #[error("{} holds no private key: it needs PEM that begins with -----BEGIN PRIVATE KEY-----, without a password", .0.display())]
     NoKey(PathBuf),
-    /// A file is PEM that is broken, or what it holds cannot be understood.
+    /// A file is broken PEM, or what it holds cannot be understood.
     #[error("{} is damaged or of a kind that cannot be used: expected {expected}", path.display())]
     Unusable {
         /// Which one.
@@ -97,7 +97,7 @@ impl TlsIdentity {
         Ok(())
     }
 
-    /// Whether a file changed since both were read last, also if that failed: a bad file is not read again before it changes.
+    /// Whether a file changed since both were read last, even if that failed: a bad file is not read again before it changes.
     pub fn changed(&self) -> bool {
         *self.seen.lock() != stamps(&self.certificate, &self.key)
     }
@@ -158,7 +158,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, TlsError> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(failed(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes"))));
     }
-    // Editors of Windows put it there.
+    // Windows editors put it there.
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::Networks;
 
-/// The right-most address that is not a trusted proxy's. What stands to the left of it, or of something that is no address, may
-/// have been written by anybody.
+/// The right-most address that is not a trusted proxy's. What is to the left of it, or of something that is not an address, may have been
+/// written by anybody.
 pub(super) fn address(values: &[&str], proxies: &Networks) -> Option<IpAddr> {
     for entry in values.iter().rev().flat_map(|value| value.rsplit(',')) {
         let address = parse(entry.trim())?.to_canonical();
@@ -16,7 +16,7 @@ pub(super) fn address(values: &[&str], proxies: &Networks) -> Option<IpAddr> {
     None
 }
 
-/// An address, also with a port, also in brackets.
+/// An address, perhaps with a port, or in brackets.
 fn parse(entry: &str) -> Option<IpAddr> {
     let bare = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     entry.parse().ok().or_else(|| entry.parse().ok().map(|address: SocketAddr| address.ip())).or_else(bare)
@@ -40,7 +40,7 @@ mod tests {
             (&["[2001:db8::7]"], Some("2001:db8::7")),
             (&["::ffff:192.0.2.7"], Some("192.0.2.7")),
             (&["192.0.2.7, ::ffff:10.0.0.1"], Some("192.0.2.7")),
-            // Behind garbage nothing can be trusted.
+            // Beyond garbage, nothing can be trusted.
             (&["192.0.2.7, unknown"], None),
             (&["192.0.2.7, unknown, 10.1.1.1"], None),
             (&["garbage, 192.0.2.7"], Some("192.0.2.7")),

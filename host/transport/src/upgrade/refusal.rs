@@ -30,7 +30,7 @@ pub(super) fn refused(status: StatusCode, text: &str) -> UpgradeError {
 pub(super) fn refusal(status: u16, text: &str) -> String {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let more = match status {
-        // It is the client's to know what to ask for.
+        // The client has to know what to ask for.
         StatusCode::UPGRADE_REQUIRED => "Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
         StatusCode::METHOD_NOT_ALLOWED => "Connection: close\r\nAllow: GET\r\n",
         _ => "Connection: close\r\n",

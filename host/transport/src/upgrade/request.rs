@@ -50,7 +50,7 @@ pub(super) fn values<'a>(request: &'a Request, name: &HeaderName) -> Vec<&'a str
     request.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
 }
 
-/// Whether a token is in a list that may stand in several lines.
+/// Whether a token is in a list that may be spread over several lines.
 fn has_token(request: &Request, name: &HeaderName, token: &str) -> bool {
     let separates = |byte: &u8| b" \t,".contains(byte);
     let lines = request.headers().get_all(name).iter();
@@ -76,7 +76,7 @@ fn host(request: &Request) -> Result<&str, UpgradeError> {
     }
 }
 
-/// The first that the client offers and that we have.
+/// The first that the client offers and that we have, too.
 fn subprotocol<'a>(request: &Request, ours: &'a [String]) -> Option<&'a str> {
     let offers = values(request, &SEC_WEBSOCKET_PROTOCOL);
     let mut offers = offers.iter().flat_map(|line| line.split([' ', '\t', ',']));
