@@ -73,8 +73,8 @@ pub enum DecodeError {
 impl Format {
     /// How long the first packet of a byte stream is.
     ///
-    /// Looks at the four bytes of the size field; at a fifth one only for the heartbeat of due-client-ts, whose size is big
-    /// endian also when the codec is little endian.
+    /// Looks at the four bytes of the size field; at a fifth one only for the heartbeat of due-client-ts, whose size is big endian even
+    /// when the codec is little endian.
     ///
     /// # Errors
     /// [`DecodeError::TooBig`] as soon as the size field says so. The stream has no further packet then.

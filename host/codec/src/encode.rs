@@ -40,7 +40,7 @@ impl Format {
     /// Appends a data packet to `out`. A format without a seq field ignores `seq`.
     ///
     /// # Errors
-    /// A route or seq outside the signed range of its field, or a body above the limit. `out` is as before then.
+    /// A route or seq outside the signed range of its field, or a body above the limit. `out` is unchanged then.
     #[inline]
     pub fn encode(&self, carrier: Carrier, route: i32, seq: i32, body: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.write_head(carrier, EXTCODE_PLAIN, route, seq, body.len(), out)?;
@@ -52,7 +52,7 @@ impl Format {
     /// into the body limit.
     ///
     /// # Errors
-    /// A route or seq outside the signed range of its field, or a body limit of 1, where no code fits. `out` is as before then.
+    /// A route or seq outside the signed range of its field, or a body limit of 1, where no code fits. `out` is unchanged then.
     pub fn encode_error(
         &self,
         carrier: Carrier,

@@ -35,7 +35,8 @@ pub fn packet_message(data: &[u8]) {
     }
 }
 
-/// A WebSocket connection: its events do not depend on how the bytes are split over reads, and no buffer is left at a rest.
+/// A WebSocket connection: its events do not depend on how the bytes are split over reads, and no buffer is left while nothing is
+/// unfinished.
 pub fn ws_decoder(data: &[u8]) {
     let Some((&[choice, sizes], input)) = data.split_first_chunk() else {
         return;

@@ -14,7 +14,7 @@ use crate::output;
 
 /// How long one connection may take to open.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// What clients of games usually send.
+/// How often clients of games usually send one.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What all loads that are measured have in common.
@@ -55,7 +55,7 @@ fn load_options(arguments: &BenchArguments, Target { endpoint, format, warm_up, 
         connections: arguments.connections,
         window: arguments.window,
         route: arguments.route,
-        // A body of one's own may be answered by anything.
+        // A body that was given may be answered with anything.
         same_size: arguments.body.is_none(),
         body: body(arguments),
         warm_up,

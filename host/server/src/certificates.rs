@@ -9,14 +9,14 @@ use tokio::sync::watch;
 
 use crate::panics;
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const STEP: Duration = Duration::from_secs(10);
 
 /// Never ends by itself. It waits for the disk, so it must not run on a thread that does I/O for clients.
 pub(crate) async fn watch(listeners: &[ListenerOptions], mut hangups: watch::Receiver<u32>) -> Infallible {
     loop {
         let asked = tokio::select! {
-            // Without a sender nobody asks any more.
+            // Without a sender, nobody asks any more.
             Ok(()) = hangups.changed() => true,
             () = tokio::time::sleep(STEP) => false,
         };

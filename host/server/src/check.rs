@@ -46,17 +46,17 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What is said of a file that loads.
+/// The report on a file that loads.
 fn report(settings: &Settings, file: &Path, own: &PluginSettings, loaded: &Loaded) -> String {
     let routes: Vec<String> = loaded.manifest.routes().iter().map(|r| r.route.to_string()).collect();
     let calls = if loaded.batch { "packed batches" } else { "one message a call" };
     let mut warnings = drop_folder::warnings(settings, own, loaded);
     warnings.extend(loaded.ends_badly.as_ref().map(|why| format!("an instance does not end in good order: {why}")));
     if file.extension().is_none_or(|e| e != "wasm") {
-        warnings.push("its name does not end with `.wasm`, so the server passes it over".to_owned());
+        warnings.push("its name does not end with `.wasm`, so the server ignores it".to_owned());
     }
     if !own.load.enabled {
-        warnings.push("it is switched off by its settings, so the server passes it over".to_owned());
+        warnings.push("it is switched off by its settings, so the server ignores it".to_owned());
     }
     let lines = [
         format!("{}: loads", Shown(&file.to_string_lossy())),

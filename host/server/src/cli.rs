@@ -93,10 +93,10 @@ pub(crate) struct ClientArguments {
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
-    /// Certificates to trust with tls and wss, in PEM; without it those that browsers trust.
+    /// Certificates to trust with tls and wss, in PEM; without it, those that browsers trust.
     #[arg(long, value_name = "FILE", conflicts_with = "accept_any_certificate")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Takes any certificate. Whoever is on the way can read and change everything: for tests only.
+    /// Accepts any certificate. Whoever is on the way can read and change everything: for tests only.
     #[arg(long)]
     pub(crate) accept_any_certificate: bool,
     /// Where the server takes questions about sessions.
@@ -132,7 +132,7 @@ pub(crate) struct BenchArguments {
     pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) load: LoadKind,
-    /// Connections that are open; with --connect, those that are on their way at a time.
+    /// Connections that are open; with --connect, those that are under way at a time.
     #[arg(long, default_value_t = 50)]
     pub(crate) connections: usize,
     /// Requests that each connection keeps outstanding, 1 is a closed loop; with --broadcast, broadcasts that are under way, at most 32.
@@ -155,7 +155,7 @@ pub(crate) struct BenchArguments {
     /// Which datagrams those are.
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     pub(crate) loss_seed: u64,
-    /// The server's process, of which --idle tells memory and processor time.
+    /// The server's process, whose memory and processor time --idle reports.
     #[arg(long, value_name = "PID", requires = "idle")]
     pub(crate) process: Option<u32>,
     /// Prints one line of key=value instead of a table.

@@ -15,7 +15,7 @@ use crate::output::{self, OutputError};
 pub(crate) fn client(arguments: &ClientArguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let done = runtime.block_on(talk(arguments));
-    // A terminal that waits for a line would hold the program.
+    // Waiting for a line from the terminal would keep the program from ending.
     runtime.shutdown_background();
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -43,7 +43,7 @@ pub(crate) enum ConsoleError {
     /// The output cannot be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
-    /// The body of the one message cannot be had.
+    /// The body of the one message cannot be read.
     #[error(transparent)]
     Command(#[from] CommandError),
     /// The one message could not be sent.
@@ -76,9 +76,9 @@ pub(crate) enum ConsoleError {
 /// Sends the commands in `input`, one on each line, and writes each thing that happens to `out`, one on each line, until the input has
 /// ended and the answers are there.
 ///
-/// A command is `ROUTE [SEQ] BODY`. A body is text, `hex:` and digits, `@` and the name of a file, or `text:` and text that begins like
-/// one of these. Without SEQ, or with `-` in its place, the next free seq is taken; a body that begins with a number needs that `-`. A command
-/// with seq 0 has no answer. Empty lines and those that begin with `#` are passed over.
+/// A command is `ROUTE [SEQ] BODY`. A body is text, `hex:` and digits, `@` and the name of a file, or `text:` and text that begins like one
+/// of these. Without SEQ, or with `-` in its place, the next free seq is taken; a body that begins with a number needs that `-`. A command
+/// with seq 0 has no answer. Empty lines and those that begin with `#` are skipped.
 ///
 /// `session` asks for a token. `resume` drops the connection and goes on with another one; without a session that is a mistake. A connection
 /// that is lost ends the run, unless there is a session: then `resume` may follow.
@@ -135,7 +135,7 @@ impl<'a, W: io::Write> Console<'a, W> {
         Self { out, options, one_shot, unanswered: HashSet::new(), heard: false, end_at: None, lost: None }
     }
 
-    /// Obeys lines until they end, and receives until there is nothing left to wait for.
+    /// Carries out lines until they end, and receives until there is nothing left to wait for.
     async fn follow(mut self, client: &mut Client, input: impl AsyncBufRead + Unpin) -> Result<(), ConsoleError> {
         let mut lines = input.lines();
         loop {
@@ -167,7 +167,7 @@ impl<'a, W: io::Write> Console<'a, W> {
             Err(error) => Err(error.into()),
         };
         match obeyed {
-            // With a session the end is told by receiving, and `resume` may follow.
+            // With a session, it is receiving that reports the end, and `resume` may follow.
             Err(ConsoleError::Send(ClientError::Closed(reason))) if client.session().is_none() => Err(self.ended(reason)),
             Err(ConsoleError::Send(ClientError::Encode(error))) => self.write(format_args!("! {error}")),
             Err(ConsoleError::Send(error)) => self.write(format_args!("! {error}")),

@@ -15,7 +15,7 @@ use duet_runtime::{Loaded, Runtime};
 use crate::settings::{PluginSettings, Settings};
 use crate::{panics, reach, wiring};
 
-/// A plugin that serves, for the banner.
+/// A serving plugin, for the banner.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) name: String,
@@ -109,20 +109,20 @@ fn serve(runtime: &Runtime, loaded: Loaded) -> Option<Served> {
     };
     match runtime.serve(loaded) {
         Ok(()) => return Some(served),
-        // The process ends; that is not the fault of the file.
+        // The process is ending; that is not the fault of the file.
         Err(_) if runtime.loader().is_stopped() => {}
         Err(error) => tracing::error!("plugin refused: {error}"),
     }
     None
 }
 
-/// The files that claim to be plugins, by name. Warns of what claims to be something and is of no use.
+/// The files that claim to be plugins, by name. Warns of files that are meant for something and are of no use.
 fn find(settings: &Settings) -> Vec<PathBuf> {
     let folder = &settings.process.plugins;
     let mut entries: Vec<PathBuf> = Vec::new();
     match std::fs::read_dir(folder).and_then(|listed| listed.map(|entry| Ok(entry?.path())).collect()) {
         Ok(listed) => entries = listed,
-        // An operator who starts the server in another folder than meant has to see which.
+        // An operator who starts the server in a wrong folder has to see which one it is.
         Err(error) => tracing::warn!("{}: {error}; no plugins are loaded", misses::absolute(folder)),
     }
     entries.sort();
@@ -149,7 +149,7 @@ fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Report>
     loop {
         let next = queue.lock().pop_front();
         let Some((number, file)) = next else { return };
-        // Every file has an end, or the server would wait for it.
+        // Every file gets an outcome: otherwise the server would wait for it.
         let outcome = panics::survive("loading a plugin", || load_one(runtime, settings, &file)).unwrap_or(Outcome::Refused);
         if done.send((number, outcome)).is_err() {
             return;
@@ -179,7 +179,7 @@ fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
             }
             Outcome::Loaded(Box::new(loaded))
         }
-        // The process ends; that is not the fault of the file.
+        // The process is ending; that is not the fault of the file.
         Err(_) if runtime.loader().is_stopped() => Outcome::Refused,
         Err(error) => {
             tracing::error!("plugin refused: {error}");
@@ -196,14 +196,14 @@ pub(crate) fn warnings(settings: &Settings, own: &PluginSettings, loaded: &Loade
     warnings
 }
 
-/// The settings of a plugin: its table in the host's file, over which the file beside it goes.
+/// The settings of a plugin: its table in the host's file, overridden by the file beside it.
 ///
 /// # Errors
 /// Every mistake in the file beside it.
 pub(crate) fn own_settings(settings: &Settings, file: &Path) -> Result<PluginSettings, Mistakes> {
     let own = settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy());
     let beside = file.with_extension("toml");
-    // A link that leads nowhere is there, and meant something.
+    // A link that leads nowhere is there as well, and somebody meant something by it.
     if beside.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         return Ok(own);
     }

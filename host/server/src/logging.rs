@@ -1,4 +1,4 @@
-//! Sets the log up: to standard error, as text or as JSON lines.
+//! Sets up the log: to standard error, as text or as JSON lines.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
@@ -22,7 +22,7 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
         LogLevel::Trace => "trace",
     };
     let filter = EnvFilter::try_new(format!("warn,duet={level},plugin={level},{}", OURS.map(|c| format!("duet_{c}={level}")).join(",")))?;
-    // An error of its own it would write to standard error itself, and wait, or panic.
+    // It would write errors of its own to standard error itself, and wait, or panic.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Line).log_internal_errors(false);
     match settings.format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).fmt_fields(debug_fn(write_field).delimited(" ")).try_init(),
@@ -33,7 +33,7 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
 
 const OURS: [&str; 4] = ["gateway", "transport", "runtime", "embedded"];
 
-/// One field of a line. Names of files and texts of clients and plugins must neither begin a line of their own nor steer the terminal.
+/// One field of a line. Names of files, and texts of clients and plugins, must neither begin a line of their own nor steer the terminal.
 fn write_field(writer: &mut Writer<'_>, field: &tracing::field::Field, value: &dyn fmt::Debug) -> fmt::Result {
     let mut writer = Escaping(writer);
     match field.name() {
@@ -64,7 +64,7 @@ impl io::Write for Line {
     }
 }
 
-/// The same for JSON, which escapes only what stands below the blank. All that is left stands in strings.
+/// The same for JSON, which escapes only characters below the space. All others that steer a terminal can only be inside strings.
 struct JsonLine;
 
 impl io::Write for JsonLine {

@@ -1,4 +1,4 @@
-//! How much memory this process may have, and at which marks of it the gate takes less.
+//! How much memory this process may have, and at which marks the gate takes less.
 
 use std::fs;
 use std::path::Path;

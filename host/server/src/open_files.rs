@@ -9,7 +9,7 @@ use crate::settings::Settings;
 /// are loaded.
 const OTHERS: usize = 64;
 
-/// Raises the soft limit to the hard one. Returns what holds now; `None` if that is no limit.
+/// Raises the soft limit to the hard one. Returns the limit that holds now; `None` if there is none.
 pub(crate) fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum && setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_err() {

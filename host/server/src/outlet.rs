@@ -11,7 +11,7 @@ use crate::panics;
 
 /// Bytes that wait to be written, enough for a second of a busy log. What does not fit is dropped and counted.
 const BYTES_MAX: usize = 1 << 20;
-/// Until the next try after standard error refused a write: a full disk may be emptied, a pipe may get another reader.
+/// How long until the next try after standard error refused a write: a full disk may be emptied, a pipe may get another reader.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// A stream behind a buffer.
@@ -57,7 +57,7 @@ pub(crate) fn flush(patience: Duration) {
 static STDERR: OnceLock<Outlet> = OnceLock::new();
 
 impl Outlet {
-    /// `notice` is called on the writing thread with the number of lines that were dropped; what it adds is taken in any case.
+    /// `notice` is called on the writing thread with the number of lines that were dropped; what it adds is accepted in any case.
     fn start(mut to: impl Write + Send + 'static, notice: impl Fn(u64) + Send + 'static) -> Self {
         let shared = Arc::<Shared>::default();
         let writing = Arc::clone(&shared);
@@ -111,7 +111,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines, and says how many more did not fit.
+    /// Waits for lines. Returns how many more did not fit.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
         batch.clear();
         let mut buffer = self.buffer.lock();
@@ -153,7 +153,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// What a write is told that shall panic.
+    /// What a write is told so that it panics.
     const PANIC: usize = 0;
 
     /// Takes what it is told to: each write waits for a number, and takes as many bytes or fails.

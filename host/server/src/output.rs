@@ -16,7 +16,7 @@ const CLOSED: u8 = 141;
 pub(crate) struct OutputError(io::Error);
 
 impl OutputError {
-    /// Says so, but not that nobody reads any more, and returns how the process ends.
+    /// Reports it, unless it is only that nobody reads any more. Returns how the process ends.
     pub(crate) fn end(&self) -> ExitCode {
         if self.0.kind() == io::ErrorKind::BrokenPipe {
             return ExitCode::from(CLOSED);
@@ -40,7 +40,7 @@ impl Display for OutputError {
 
 impl std::error::Error for OutputError {}
 
-/// Prints lines to standard output, where control characters never come.
+/// Prints lines to standard output, with control characters escaped.
 ///
 /// # Errors
 /// It is closed or full.
@@ -67,7 +67,7 @@ fn warn(error: &impl Display) {
     tracing::warn!("{error}; the server goes on");
 }
 
-/// Lines with nothing in them that steers a terminal.
+/// Lines without anything that steers a terminal.
 fn shown(lines: impl Display) -> String {
     let lines = lines.to_string();
     lines.split('\n').map(|line| Shown(line).to_string()).collect::<Vec<_>>().join("\n")

@@ -1,5 +1,4 @@
-//! What a panic says: one line in the log, never a wait and never another panic, as with the hook that Rust begins with. And what goes on
-//! after one.
+//! How a panic is reported: in the log, without the waits and further panics of Rust's own hook. And what goes on after one.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
@@ -24,7 +23,7 @@ pub(crate) fn handle() {
     }));
 }
 
-/// Does one thing of several. A panic in it is logged, and the others are done.
+/// Does one thing of several. A panic in it is logged, and the others are still done.
 pub(crate) fn survive<T>(what: &str, step: impl FnOnce() -> T) -> Option<T> {
     contained(step).inspect_err(|panic| report(what, panic)).ok()
 }
@@ -32,7 +31,7 @@ pub(crate) fn survive<T>(what: &str, step: impl FnOnce() -> T) -> Option<T> {
 /// Starts a thread that nothing may end before the process: after a panic its work is done again, with what it left behind.
 ///
 /// # Errors
-/// If the system has no thread.
+/// If the system cannot start a thread.
 pub(crate) fn thread(name: &'static str, work: impl FnMut() + Send + 'static) -> io::Result<Thread> {
     let thread = std::thread::Builder::new().name(name.to_owned());
     Ok(thread.spawn(move || until_done(work, |panic| report(name, panic)))?.thread().clone())

@@ -23,7 +23,7 @@ pub(crate) fn warnings(settings: &Settings, routes: &[RouteEntry]) -> Vec<String
     wide.chain(session).collect()
 }
 
-/// The routes of which something is true, for each listener of which there are some; once, if it is the same for all.
+/// The routes for which something is true, for each listener that has any; only once, if they are the same for all.
 fn by_listener(settings: &Settings, routes: impl Fn(&ListenerSettings) -> Vec<i32>) -> Vec<(Vec<i32>, String)> {
     let mut found: Vec<_> =
         settings.listeners.iter().map(|l| (routes(l), format!("the {} listener on {}", l.protocol.name(), l.address))).collect();
@@ -37,7 +37,7 @@ fn by_listener(settings: &Settings, routes: impl Fn(&ListenerSettings) -> Vec<i3
     found
 }
 
-/// Whether a signed number of so many bytes can be this one.
+/// Whether the route fits into a signed number of this many bytes.
 fn fits(route: i32, bytes: u8) -> bool {
     match bytes {
         1 => i8::try_from(route).is_ok(),

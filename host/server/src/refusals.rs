@@ -33,7 +33,7 @@ fn counts(stats: &Stats) -> Vec<u64> {
     Refusal::ALL.iter().map(|refusal| stats.refused(*refusal)).collect()
 }
 
-/// What has become more, by name.
+/// What has grown, by name.
 fn growth(before: &[u64], now: &[u64]) -> String {
     let before = before.iter().copied().chain(std::iter::repeat(0));
     let grown = Refusal::ALL.iter().zip(now.iter().zip(before)).filter(|(_, (now, before))| *now > before);

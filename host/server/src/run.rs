@@ -24,7 +24,7 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let signals = Signals::handle().context("handling signals")?;
-    // Not the runtime of the I/O threads: how many those are stands in the settings, which may have to be waited for.
+    // Not the runtime of the I/O threads: their number is in the settings, which may have to be waited for.
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().context("waiting for the start")?;
     match waiting.block_on(start(arguments, &signals))? {
         Ok(started) => serve(started, &signals, &waiting, begun),
@@ -103,7 +103,7 @@ fn announce(started: &Started, gateway: &Gateway, io_threads: usize, begun: Inst
     output::announce(Banner { listeners, addresses: gateway.addresses(), folder, workers, io_threads, time: begun.elapsed() });
 }
 
-/// Whether all that was under way came to its end, before `drain_timeout` and a second signal.
+/// Whether everything under way came to its end, before `drain_timeout` and a second signal.
 async fn drain(started: &Started, gateway: Gateway, signals: &Signals) -> bool {
     let Started { settings, sessions, runtime, .. } = started;
     let (open, timeout) = (sessions.stats().open(), settings.process.drain_timeout);

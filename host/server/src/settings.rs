@@ -1,6 +1,6 @@
 //! The settings of `duet run`: one file, every mistake reported at once, safe without any file.
 //!
-//! Each crate reads its own options; here stands which table they are in, what the program itself can be told, and what has to fit together.
+//! Each crate reads its own options; here is which table they are in, what the program itself can be told, and what has to fit together.
 
 #[cfg(test)]
 mod example;
@@ -27,7 +27,7 @@ pub(crate) use listener::{ListenerSettings, Protocol};
 pub(crate) use log::{LogFormat, LogLevel, LogSettings};
 pub(crate) use plugin::PluginSettings;
 
-/// What a packet takes beside its body, in bytes, rounded up: size, header, route, seq and a WebSocket frame header.
+/// What a packet takes besides its body, in bytes, rounded up: size, header, route, seq and a WebSocket frame header.
 const PACKET_OVERHEAD_BYTES: usize = 64;
 
 duet_config::settings! {
@@ -128,7 +128,7 @@ impl Settings {
         report.into_result().map(|()| settings)
     }
 
-    /// The settings of a plugin before its own file is looked at: from this file, or the defaults.
+    /// The settings of a plugin before its own file is read: from this file, or the defaults.
     pub(crate) fn for_plugin(&self, name: &str) -> PluginSettings {
         self.plugin.get(name).cloned().unwrap_or_default()
     }
@@ -191,7 +191,7 @@ fn folder() -> Kind<PathBuf> {
 fn check_fits(report: &Report, small: &(Place, usize), spare: usize, large: &(Place, usize)) {
     let ((small_at, small_bytes), (large_at, large_bytes)) = (small, large);
     let least = small_bytes.saturating_add(spare);
-    // A key that is lost or wrong stands here with its default, which nobody asked to fit.
+    // A key that is lost or wrong has its default here, which nobody asked to fit.
     if least <= *large_bytes || report.is_torn() || report.has(small_at) || report.has(large_at) {
         return;
     }

@@ -12,7 +12,7 @@ use crate::panics;
 /// SIGXFSZ, which the kernel sends with the error that a file has reached its limit. The error is enough.
 const FILE_LIMIT: SignalKind = SignalKind::from_raw(25);
 
-/// What this process was asked for.
+/// What this process was asked to do.
 pub(crate) struct Signals {
     stops: watch::Receiver<u32>,
     hangups: watch::Receiver<u32>,
@@ -45,15 +45,15 @@ impl Signals {
         Ok(Self { stops, hangups })
     }
 
-    /// Waits until the process was asked to stop so often since its start.
+    /// Waits until the process was asked to stop this often since its start.
     pub(crate) async fn stopped(&self, times: u32) {
         if self.stops.clone().wait_for(|stops| *stops >= times).await.is_err() {
-            // Nobody handles signals any more. That is no signal.
+            // Nobody handles signals any more. That is not a signal.
             pending().await
         }
     }
 
-    /// Each time the process was asked to read its certificates again, from its start on.
+    /// How often the process was asked to read its certificates again, since its start.
     pub(crate) fn hangups(&self) -> watch::Receiver<u32> {
         self.hangups.clone()
     }

@@ -23,7 +23,7 @@ pub enum Opcode {
     Binary = 2,
     /// The end of the connection.
     Close = 8,
-    /// A question for a sign of life.
+    /// Asks for a sign of life.
     Ping = 9,
     /// The answer to a ping.
     Pong = 10,

@@ -40,11 +40,11 @@ pub(crate) enum Body {
     File(PathBuf),
 }
 
-/// Why a line is no command.
+/// Why a line is not a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     /// The first word is not a route.
-    #[error("{0:?} is no route; a command is ROUTE [SEQ] BODY, session or resume")]
+    #[error("{0:?} is not a route; a command is ROUTE [SEQ] BODY, session or resume")]
     Route(String),
     /// What follows `hex:` is not pairs of hex digits.
     #[error("{0:?} is not made of pairs of hex digits")]
@@ -72,7 +72,7 @@ impl Command {
         let (route, rest) = split_word(line);
         let route = route.parse().map_err(|_| CommandError::Route(route.to_owned()))?;
         let (word, behind) = split_word(rest);
-        // A number that ends the line is the body: a seq always has one behind it.
+        // A number that ends the line is the body: a seq always has one after it.
         let (seq, body) = match (word, word.parse()) {
             ("-", _) => (None, behind),
             (_, Ok(seq)) if !behind.is_empty() => (Some(seq), behind),
@@ -106,7 +106,7 @@ impl Body {
     }
 }
 
-/// No more than can be sent, and one byte: a device may have no end.
+/// Reads at most one byte more than can be sent, because a device may have no end.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     File::open(path)?.take(BODY_BYTES_MAX + 1).read_to_end(&mut body)?;

@@ -70,7 +70,7 @@ async fn everything_that_is_sent_and_comes_back_is_written_down() {
 async fn mistakes_in_a_line_do_not_end_an_interactive_run() {
     let (result, lines) = run("what\n40000 x\n1 hello\n", interactive()).await;
     result.unwrap();
-    assert!(lines[0].starts_with("! \"what\" is no route"), "{lines:?}");
+    assert!(lines[0].starts_with("! \"what\" is not a route"), "{lines:?}");
     assert!(lines[1].starts_with("! route 40000"), "{lines:?}");
     assert!(lines[3].starts_with("< reply 1 "), "{lines:?}");
 }

@@ -1,4 +1,4 @@
-//! What an author or an operator meant for the server, and what it would pass over without a word.
+//! What an author or an operator meant for the server, and what it would otherwise ignore without a word.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ pub(super) fn absolute(folder: &Path) -> String {
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string()
 }
 
-/// One sentence for each miss. `entries` is all that lies in the folder, `named` what the settings have a table for.
+/// One sentence for each miss. `entries` is everything in the folder, `named` what the settings have a table for.
 pub(super) fn find<'a>(folder: &Path, entries: &[PathBuf], named: impl Iterator<Item = &'a String>) -> Vec<String> {
     let plugins: BTreeSet<&OsStr> = entries.iter().filter(|path| is_plugin(path)).filter_map(|path| path.file_stem()).collect();
     let mut misses = Vec::new();
@@ -25,16 +25,15 @@ pub(super) fn find<'a>(folder: &Path, entries: &[PathBuf], named: impl Iterator<
         let Some((stem, extension)) = path.file_stem().zip(path.extension()) else { continue };
         let (shown, name) = (path.display(), stem.to_string_lossy());
         if extension.eq_ignore_ascii_case("wasm") && extension != "wasm" {
-            misses
-                .push(format!("{shown}: not loaded, because its name does not end with .wasm in small letters; rename it to {name}.wasm"));
+            misses.push(format!("{shown}: not loaded, because its name does not end with .wasm in lower case; rename it to {name}.wasm"));
         } else if extension.eq_ignore_ascii_case("toml") && extension != "toml" {
-            misses.push(format!("{shown}: not read, because its name does not end with .toml in small letters; rename it to {name}.toml"));
+            misses.push(format!("{shown}: not read, because its name does not end with .toml in lower case; rename it to {name}.toml"));
         } else if extension == "toml" && !plugins.contains(stem) {
-            misses.push(format!("{shown}: settings of no plugin: there is no {name}.wasm beside it"));
+            misses.push(format!("{shown}: settings without a plugin: there is no {name}.wasm beside it"));
         }
     }
     for name in named.filter(|name| !plugins.contains(OsStr::new(name.as_str()))) {
-        misses.push(format!("[plugin.{name}]: settings of no plugin: there is no {name}.wasm in {}", absolute(folder)));
+        misses.push(format!("[plugin.{name}]: settings without a plugin: there is no {name}.wasm in {}", absolute(folder)));
     }
     misses
 }
@@ -61,10 +60,10 @@ mod tests {
         let said = misses(&["ECHO.WASM", "a.wasm", "b.toml", "a.TOML", "c.Wasm"], &["a", "d"]);
         for (number, parts) in [
             ["plugins/ECHO.WASM: not loaded", "rename it to ECHO.wasm"],
-            ["plugins/b.toml: settings of no plugin", "no b.wasm"],
+            ["plugins/b.toml: settings without a plugin", "no b.wasm"],
             ["plugins/a.TOML: not read", "rename it to a.toml"],
             ["plugins/c.Wasm: not loaded", "rename it to c.wasm"],
-            ["[plugin.d]: settings of no plugin", "no d.wasm in /"],
+            ["[plugin.d]: settings without a plugin", "no d.wasm in /"],
         ]
         .iter()
         .enumerate()

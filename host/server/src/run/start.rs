@@ -30,7 +30,7 @@ pub(super) struct Started {
     pub(super) folder: Folder,
 }
 
-/// Gets everything ready. Otherwise the process ends with this code: a signal came, or the settings are wrong, and it was said how.
+/// Gets everything ready. Otherwise the process ends with this code: a signal came, or the settings are wrong, which has been reported.
 ///
 /// # Errors
 /// What the operator has to know before a server can start.

@@ -17,17 +17,17 @@ pub(super) struct Section {
     pub(super) header: &'static str,
     /// Said once, before its keys.
     intro: &'static str,
-    /// Whether it is no default: it stands in the file behind a `#`.
+    /// Whether it is not there by default: then the file has it with a `#` in front.
     hidden: bool,
     pub(super) keys: Vec<Written>,
 }
 
-/// A key as it stands in the example.
+/// A key as it is in the example.
 pub(super) struct Written {
     pub(super) setting: Setting,
     /// Instead of its default.
     value: Option<&'static str>,
-    /// Whether its comment stands elsewhere.
+    /// Whether its comment is elsewhere.
     bare: bool,
 }
 
@@ -60,7 +60,7 @@ impl Section {
     }
 }
 
-/// All tables, the second and third listener of the example but for what is theirs alone.
+/// All tables; of the second and later listeners of the example, only what is theirs alone.
 pub(super) fn sections() -> Vec<Section> {
     let settings = Settings::default();
     let (gate, listener) = (&settings.gate, &settings.listeners[0]);
@@ -119,7 +119,7 @@ pub(super) fn sections() -> Vec<Section> {
 }
 
 impl Section {
-    /// Leaves out the comments of its keys, which stand above already.
+    /// Leaves out the comments of its keys, which are already above.
     fn brief(self) -> Section {
         self.brief_but(&[])
     }
@@ -129,7 +129,7 @@ impl Section {
         self
     }
 
-    /// As it stands in the example.
+    /// Its text in the example.
     fn text(&self) -> String {
         let hash = if self.hidden { "#" } else { "" };
         let mut text = comment(self.intro);

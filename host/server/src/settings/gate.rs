@@ -12,11 +12,11 @@ use super::IoSettings;
 pub(crate) struct GateSettings {
     /// Threads.
     pub(crate) io: IoSettings,
-    /// Limits of the gate, but for memory.
+    /// Limits of the gate, except those of memory.
     pub(crate) options: GatewayOptions,
     /// What of memory counts as overload.
     pub(crate) memory: MemoryOptions,
-    /// What listeners take over that do not say it themselves.
+    /// What listeners take over unless they say it themselves.
     pub(crate) client: ClientSettings,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct GateSettings {
 pub(crate) struct ClientSettings {
     /// Deadlines and heartbeats.
     pub(crate) timeouts: Timeouts,
-    /// What they are told beside answers.
+    /// What they are told besides answers.
     pub(crate) notices: Notices,
     /// Logins and resumption.
     pub(crate) sessions: SessionOptions,
@@ -58,7 +58,7 @@ impl GateSettings {
 }
 
 impl ClientSettings {
-    /// What a listener says itself, over what its gate says.
+    /// What a listener says itself, instead of what its gate says.
     pub(super) fn read_again(&self, table: &mut Table<'_>) -> ClientSettings {
         ClientSettings {
             timeouts: Timeouts::read_again(table, &self.timeouts),

@@ -187,7 +187,7 @@ impl ListenerSettings {
         protocol.and(address).map(|_| listener)
     }
 
-    /// Refuses keys that say nothing to the protocol of the listener.
+    /// Refuses keys that mean nothing to the protocol of the listener.
     fn refuse_of_others(&self, table: &Table<'_>, protocol: Protocol) {
         let mut others: Vec<&str> = Vec::new();
         if protocol != Protocol::Ws {
@@ -203,7 +203,7 @@ impl ListenerSettings {
         }
     }
 
-    /// Finds what is wrong together, be it from this table or from others.
+    /// Finds values that are wrong together, whether from this table or from others.
     fn check(&self, table: &Table<'_>, trusts: bool) {
         let (route, bytes) = (self.client.sessions.session_route.0, self.codec.route_bytes);
         let bits = u32::from(bytes) * 8 - 1;
@@ -251,7 +251,7 @@ fn kcp(mut table: Table<'_>) -> KcpOptions {
 }
 
 /// Whether two listeners cannot both be opened: a wildcard address takes its port on all addresses of its family, and leaves the other
-/// family to a listener that wants it. The ports of udp are others than those of tcp.
+/// family to a listener that wants it. Ports of udp and of tcp are separate.
 fn collide(a: &ListenerSettings, b: &ListenerSettings) -> bool {
     let wildcard = |ip: IpAddr| ip.is_unspecified();
     let udp = |listener: &ListenerSettings| listener.protocol == Protocol::Kcp;

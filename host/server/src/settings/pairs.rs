@@ -1,4 +1,4 @@
-//! Settings that are each allowed and do not go together well: told when the server starts.
+//! Settings that are each allowed and do not go together well: reported when the server starts.
 
 use duet_core::EFFECT_BYTES_MAX;
 use duet_session::HALF_CLOSED;
@@ -23,7 +23,7 @@ impl Settings {
         let body = self.codec.body_bytes_max as usize;
         if body + PACKET_OVERHEAD_BYTES > EFFECT_BYTES_MAX {
             warnings.push(format!(
-                "codec.body_bytes_max = {body}: clients may send so much, but a plugin cannot send more than {EFFECT_BYTES_MAX} bytes in one \
+                "codec.body_bytes_max = {body}: clients may send this much, but a plugin cannot send more than {EFFECT_BYTES_MAX} bytes in one \
                  call; have it answer in parts"
             ));
         }
@@ -53,7 +53,7 @@ impl Settings {
             if kept > total {
                 warnings.push(format!(
                     "resume_bytes = {kept} of listener[{at}] is above gateway.resume_bytes_total = {total}, which is for all sessions \
-                     together: no session can have so much; lower the first or raise the second"
+                     together: no session can have that much; lower the first or raise the second"
                 ));
             }
         }

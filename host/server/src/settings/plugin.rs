@@ -28,11 +28,11 @@ duet_config::settings! {
 }
 
 impl PluginSettings {
-    /// Reads `plugins/NAME.toml`, whose keys stand at top level. What it says wins over `base`, key by key; so do the
-    /// keys of its `config` table.
+    /// Reads `plugins/NAME.toml`, whose keys are at top level. What it says wins over `base`, key by key; so do the keys of its `config`
+    /// table.
     ///
     /// # Errors
-    /// Every mistake in the file, under its name. The plugin must not be loaded then; others are not concerned.
+    /// Every mistake in the file, under its name. The plugin must not be loaded then; others are not affected.
     pub(crate) fn from_file(path: &Path, base: &PluginSettings) -> Result<PluginSettings, Mistakes> {
         let report = Report::new();
         let text = duet_config::read_inside(path, &report);

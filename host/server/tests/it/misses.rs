@@ -32,8 +32,8 @@ fn what_would_be_passed_over_is_warned_of_once() {
     let log = server.log();
     for parts in [
         ["plugins/OTHER.WASM: not loaded", "OTHER.wasm"],
-        ["plugins/nobody.toml: settings of no plugin", "no nobody.wasm"],
-        ["[plugin.absent]: settings of no plugin", "no absent.wasm in /"],
+        ["plugins/nobody.toml: settings without a plugin", "no nobody.wasm"],
+        ["[plugin.absent]: settings without a plugin", "no absent.wasm in /"],
     ] {
         assert_eq!(count(&log, &parts), 1, "{parts:?}:\n{log}");
     }
@@ -80,7 +80,7 @@ fn control_characters_in_the_names_of_files_never_reach_the_terminal() {
         assert!(server.terminate().0.success());
         assert!(server.banner().contains("plugin     a\\u{1b}[31mb\\u{9b}31mc\\n2026-01-01 ERROR forged\\rd 0."), "{}", server.banner());
         assert!(!steers(server.banner()) && !steers(&server.log()), "{:?}\n{:?}", server.banner(), server.log());
-        assert!(server.log().contains("plugin refused") && server.log().contains("settings of no plugin"), "{}", server.log());
+        assert!(server.log().contains("plugin refused") && server.log().contains("settings without a plugin"), "{}", server.log());
         if format == "json" {
             assert!(server.log().lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{}", server.log());
         }
