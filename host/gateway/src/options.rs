@@ -21,23 +21,23 @@ duet_config::settings! {
     /// Limits of a gate.
     #[derive(Clone, Debug, PartialEq)]
     pub struct GatewayOptions {
-        /// Connections at one time, over all listeners, those that still shake hands included. Further ones are told `busy` and closed.
+        /// Connections at one time, over all listeners, including those that still shake hands. Further ones are told `busy` and closed.
         pub connections_max: usize = 10_000, integer().range(1..=10_000_000);
         /// Handshakes (PROXY, TLS, WebSocket) at one time. Further clients are told `busy` and closed.
         pub handshakes_max: usize = 1_000, integer().range(1..=10_000_000);
         /// From the accepted socket to the end of its handshakes; then it is closed.
         pub handshake_timeout: Duration = Duration::from_secs(5), duration().range(Duration::from_millis(10)..=MINUTE);
         /// Packets of others that may wait for one client that does not read; one more closes its connection, unless its route or channel
-        /// says otherwise. A client is not read while half of it waits, its own answers included, or while it has as many requests in flight.
+        /// says otherwise. A client is not read while half as many of its own answers wait, or while it has as many requests in flight.
         pub write_queue_packets: usize = 1024, integer().range(1..=1 << 20);
         /// The same in bytes, at least `codec.body_bytes_max` + 64. What the client asked for itself may be 64 times as much.
         pub write_queue_bytes: usize = 1 << 20, size().range(1 << 10..=1 << 30);
-        /// Bytes that are kept for clients that may resume, of all sessions together, connected or lost. Above it the sessions with the most
-        /// forget what they keep; their clients can resume only if they miss nothing.
+        /// Bytes that are kept for clients that may resume, of all sessions together, connected or lost. Above it the sessions with the
+        /// most forget what they keep; their clients can resume only if they missed nothing.
         pub resume_bytes_total: usize = 256 << 20, size().range(1 << 20..=64 << 30);
-        /// A server that stops closes its connections spread over this time, but at least 1,000 a second and within `drain_timeout`.
+        /// A stopping server closes its connections spread over this time, but at least 1,000 a second and within `drain_timeout`.
         pub drain_spread: Duration = Duration::from_secs(1), duration().range(Duration::ZERO..=10 * MINUTE);
-        /// Clients of a server that stops are asked to come back spread over this time.
+        /// Clients of a stopping server are asked to come back spread over this time.
         pub reconnect_spread: Duration = Duration::from_secs(5), duration().range(Duration::ZERO..=60 * MINUTE);
         ..
         /// Which gate this is: part of the ids of its connections.
@@ -78,7 +78,7 @@ duet_config::settings! {
         /// Bytes of one connection at once.
         pub bytes_burst: u32 = 1 << 20, size().range(1 << 10..=1 << 30);
         /// Networks whose peers are believed when they say for whom they speak: with `X-Forwarded-For` on ws, and with the PROXY protocol
-        /// where a listener asks for it. Only your own proxies: who is in here can be any address.
+        /// where a listener asks for it. Only your own proxies: whoever is in here can claim any address.
         pub trusted_proxies: Networks = Networks::default(), networks();
     }
 }
@@ -205,7 +205,7 @@ duet_config::settings! {
         pub resume_timeout: Duration = Duration::from_secs(30), duration().range(Duration::from_millis(10)..=24 * 60 * MINUTE), again;
         /// Packets that are kept for a client that may resume. A client that missed more cannot.
         pub resume_packets: usize = 256, integer().range(0..=65_536), again;
-        /// The same in bytes. Each connection with a token may hold so much.
+        /// The same in bytes. Each connection with a token may hold this much.
         pub resume_bytes: usize = 256 << 10, size().range(1 << 10..=1 << 30), again;
     }
 }

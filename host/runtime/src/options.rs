@@ -55,12 +55,12 @@ duet_config::settings! {
         /// What decides the instance that gets a message. Messages of one connection, or of one account (the connection while it is not bound),
         /// go to one instance, in order; with `any` there is no order.
         pub affinity: Affinity = Affinity::Connection, choice(AFFINITIES);
-        /// Processor time of one call, in steps of the 5 ms tick; ten times as much on the clock. Waiting is not counted. Then the call is
-        /// ended, the instance replaced, and the client answered `timeout`.
+        /// Processor time of one call, in steps of the 5 ms tick, and ten times as much by the clock. Waiting is not counted. After it, the
+        /// call is ended, the instance replaced, and the client answered `timeout`.
         pub call_budget: Duration = Duration::from_millis(50), duration().range(Duration::from_millis(5)..=10 * SECOND);
-        /// Memory of one instance in bytes: all its linear memories and tables together. Growing above it fails inside the plugin.
+        /// Memory of one instance in bytes: all its linear memories and tables together. Growing beyond it fails inside the plugin.
         pub memory_bytes["memory"]: usize = 64 << 20, size().range(1 << 20..=4 << 30);
-        /// Elements of all tables of one instance. Growing above it fails inside the plugin.
+        /// Elements of all tables of one instance. Growing beyond it fails inside the plugin.
         pub table_elements: usize = 20_000, integer().range(1..=10_000_000);
         /// Log lines a second, and twice as many in one burst. Further ones are dropped and counted.
         pub log_lines_per_second: u32 = 100, integer().range(1..=100_000);
@@ -72,10 +72,10 @@ duet_config::settings! {
         pub quarantine: Duration = SECOND, duration().range(TEN_MS..=60 * SECOND);
         /// Calls after which an instance is replaced by a new one in good order; 0: never. For plugins whose language leaks memory.
         pub recycle_calls: Option<u64> = None, integer::<u64>().range(0..=1_000_000_000_000).optional();
-        /// Memory in bytes at which an instance that has grown is replaced likewise; below `memory`.
+        /// Memory in bytes at which an instance that has grown is replaced in the same way; less than `memory`.
         pub recycle_memory: Option<usize> = None, size::<usize>().zero_or("never", 1 << 20..=4 << 30).optional();
-        /// Time of one call with all its waiting; only for a plugin that can wait. That of `describe`, `start` and `stop`, too, but at least
-        /// 1 s. Then the call is ended and the client answered `timeout`.
+        /// Time of one call with all its waits; only for a plugin that can wait. It also limits `describe`, `start` and `stop`, which get
+        /// at least 1 s. After it, the call is ended and the client answered `timeout`.
         pub wait_timeout: Duration = 3 * SECOND, duration().range(TEN_MS..=600 * SECOND);
         /// Time that a message may wait for its worker. Then it is answered `timeout` without a call.
         pub queue_timeout: Duration = 5 * SECOND, duration().range(TEN_MS..=600 * SECOND);

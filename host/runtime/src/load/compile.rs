@@ -36,7 +36,7 @@ duet_config::settings! {
     /// What one compilation may cost.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct CompileLimits {
-        /// Time to compile one plugin: on the clock, and CPU time of one core for each core used. Then compiling is ended and the plugin refused.
+        /// Time to compile one plugin: by the clock, and as CPU time for each core. After it, compiling is ended and the plugin refused.
         pub time["compile_timeout"]: Duration = Duration::from_secs(60), duration().range(Duration::from_secs(1)..=Duration::from_secs(3600));
         /// Memory to compile one plugin in bytes. One that needs more is refused.
         pub memory_bytes["compile_memory"]: u64 = 2 << 30, size().range(128 << 20..=64 << 30);

@@ -93,7 +93,7 @@ pub(super) fn sections() -> Vec<Section> {
             .with("prefix", "\"world.\"")
             .with("overflow", "\"keep-latest\"")
             .hidden(),
-        Section::new("[close_codes]", "Close codes that WebSocket clients see, where they shall differ from the usual ones, which stand here. 3000 to 4999 are for applications.", describe_close_codes()).hidden(),
+        Section::new("[close_codes]", "Close codes that WebSocket clients see, where they are to differ from the usual ones, which are given here. 3000 to 4999 are for applications.", describe_close_codes()).hidden(),
         Section::new("[[listener]]", "Where clients connect. Without any [[listener]]: these two. With one, only those in the file.", own)
             .with("protocol", "\"ws\"")
             .with("address", "\"127.0.0.1:3553\"")
@@ -153,7 +153,7 @@ pub(super) fn example() -> String {
     let head = "Every setting of `duet run` with its default. A file may be empty: leave out what is to stay as it is.\n\n\
                 Sizes are bytes, as a number or with a unit (\"64KiB\", \"1MiB\", \"2GiB\"). Durations have a unit (\"250ms\", \"5s\", \"2m\", \"1h\").\n\
                 A wrong file is refused at start with all its mistakes, each with its line and what is allowed. Values that are each\n\
-                allowed and do not go together are warned of: a queue_timeout below call_budget, a drain_spread above drain_timeout\n\
+                allowed but do not go together are warned about: a queue_timeout below call_budget, a drain_spread above drain_timeout\n\
                 and others, with both keys and what to do.\n\
                 Lines that begin with # and no space are examples of what is not there by default.\n\
                 Made by `cargo xtask settings` from what the crates declare.";
@@ -174,7 +174,7 @@ pub(super) fn manual() -> String {
         text += &format!("\n### {title}\n\n{intro}| key | default | allowed | what it is |\n|---|---|---|---|\n");
         for Written { setting, .. } in section.keys.iter().filter(|written| written.is_first()) {
             let default = setting.default.as_ref().map_or("none".to_owned(), |value| format!("`{value}`"));
-            let again = if setting.again { " A listener may say it itself." } else { "" };
+            let again = if setting.again { " A listener may set it itself." } else { "" };
             let allowed = setting.allowed.replace('|', "\\|");
             text += &format!("| `{}` | {default} | {allowed} | {}{again} |\n", setting.key, setting.meaning);
         }

@@ -15,9 +15,9 @@ duet_config::settings! {
         pub mtu: usize = 1400, integer().range(50..=1500);
         /// Whether lost data is resent sooner: after at least 30 ms instead of 100, and 1.5 times as late each time instead of twice.
         pub nodelay: bool = true, boolean();
-        /// How often unacknowledged data is looked after.
+        /// How often unacknowledged data is checked.
         pub interval: Duration = Duration::from_millis(10), duration().range(Duration::from_millis(10)..=Duration::from_secs(5));
-        /// Data is resent at once when so many later segments were acknowledged; 0: never.
+        /// Data is resent at once when this many later segments were acknowledged; 0: never.
         pub resend: u32 = 2, integer().range(0..=255);
         /// No congestion control: a lost datagram does not slow the session down.
         pub nc: bool = true, boolean();
@@ -29,9 +29,9 @@ duet_config::settings! {
         pub ack_no_delay: bool = true, boolean();
         /// Whether small packets that wait are joined into full datagrams.
         pub stream: bool = true, boolean();
-        /// Sessions at one time, those that linger included. Further clients are told `busy`. `connections_max` counts too.
+        /// Sessions at one time, including those that linger. Further clients are told `busy`. `connections_max` counts too.
         pub sessions_max: usize = 10_000, integer().range(1..=10_000_000);
-        /// A session with unacknowledged data is lost when nothing was heard for so long.
+        /// A session with unacknowledged data is lost when nothing was heard for this long.
         pub dead_link: Duration = Duration::from_secs(15), duration().range(Duration::from_secs(1)..=Duration::from_secs(600));
         /// How long the last data of a closed session is resent.
         pub linger: Duration = Duration::from_secs(1), duration().range(Duration::ZERO..=Duration::from_secs(60));

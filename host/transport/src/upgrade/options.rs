@@ -9,10 +9,10 @@ duet_config::settings! {
     /// What is agreed to.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct WsOptions {
-        /// ws only: the path of the upgrade request; other paths are refused. A query behind it is not looked at.
+        /// ws only: the path of the upgrade request; other paths are refused. A query after it is ignored.
         pub path: String = "/".into(), string().check(PATHS, |path| is_path(path));
-        /// ws only: the web pages that may connect: those of the host that the request goes to, all (`*`), or those of a list of origins; an
-        /// empty list for none. Others are refused with 403. Clients that are no browsers may always.
+        /// ws only: the web pages that may connect: those of the host that the request goes to, all (`*`), or those of a list of origins;
+        /// an empty list for none. Others are refused with 403. Clients that are not browsers may always connect.
         pub origins: Origins = Origins::default(), origins();
         /// ws only: what may be agreed on as `Sec-WebSocket-Protocol`: the first that a client offers and that is in here. A client that
         /// offers none of them gets none; a browser that asked for one then closes.
