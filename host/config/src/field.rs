@@ -31,7 +31,7 @@ impl<'d, T> Field<'d, T> {
         Field { report, place, state, allowed }
     }
 
-    /// Allows only values that pass a check that depends on other keys; `allowed` completes the sentence "allowed are ...".
+    /// Allows only values that pass a check that depends on other keys; `allowed` completes the text "allowed: ...".
     pub fn check(mut self, allowed: impl Into<String>, passes: impl FnOnce(&T) -> bool) -> Self {
         self.allowed = allowed.into();
         if let State::Found(value) = &self.state
@@ -52,7 +52,7 @@ impl<'d, T> Field<'d, T> {
         match self.state {
             State::Found(value) => Some(value),
             State::Wrong => {
-                self.report.mistake(self.place, format!("allowed are {}", self.allowed));
+                self.report.mistake(self.place, format!("allowed: {}", self.allowed));
                 None
             }
             State::Absent | State::Unknown => None,
@@ -62,7 +62,7 @@ impl<'d, T> Field<'d, T> {
     /// The value; a missing key is a mistake. `None` if it is missing or wrong.
     pub fn required(self) -> Option<T> {
         if matches!(self.state, State::Absent) && !self.report.is_torn() {
-            self.report.mistake(self.place, format!("missing, allowed are {}", self.allowed));
+            self.report.mistake(self.place, format!("missing; allowed: {}", self.allowed));
             return None;
         }
         self.optional()

@@ -86,25 +86,25 @@ fn object(document: &Document<'_>, path: &str, entries: &Entries, depth: usize) 
 
 fn convert(document: &Document<'_>, path: &str, value: &Value, depth: usize) -> Result<Json, String> {
     if depth > DEPTH_MAX {
-        return Err(format!("nested too deep: allowed are {DEPTH_MAX} levels"));
+        return Err(format!("nested too deep: at most {DEPTH_MAX} levels are allowed"));
     }
     Ok(match value {
         Value::Text(text) | Value::Moment(text) => Json::String(text.clone()),
         Value::Boolean(value) => Json::Bool(*value),
         Value::Integer(value) => Json::Number(integer(*value)?),
-        Value::Float(value) => Json::Number(Number::from_f64(*value).ok_or("allowed are finite numbers, JSON has no others")?),
+        Value::Float(value) => Json::Number(Number::from_f64(*value).ok_or("allowed: finite numbers, JSON has no others")?),
         Value::Table(entries) => Json::Object(object(document, path, entries, depth + 1)),
         Value::List(items) => {
             let item = |(index, item): (usize, &Node)| convert(document, &format!("{path}[{index}]"), &item.value, depth + 1);
             Json::Array(items.iter().enumerate().map(item).collect::<Result<_, _>>()?)
         }
-        Value::TooDeep => return Err(format!("nested too deep: allowed are {DEPTH_MAX} levels")),
+        Value::TooDeep => return Err(format!("nested too deep: at most {DEPTH_MAX} levels are allowed")),
     })
 }
 
 fn integer(value: i128) -> Result<Number, String> {
     let number = i64::try_from(value).map(Number::from).or_else(|_| u64::try_from(value).map(Number::from));
-    number.map_err(|_| format!("allowed are integers from {} to {}", i64::MIN, u64::MAX))
+    number.map_err(|_| format!("allowed: integers from {} to {}", i64::MIN, u64::MAX))
 }
 
 #[cfg(test)]
@@ -134,11 +134,11 @@ mod tests {
         let shown = read("[config]\na = nan\n[config.b]\nc = -inf\nd = 99999999999999999999\n").unwrap_err();
         assert_eq!(
             shown,
-            "duet.toml:2: config.a = nan: allowed are finite numbers, JSON has no others\n\
-             duet.toml:4: config.b.c = -inf: allowed are finite numbers, JSON has no others\n\
-             duet.toml:5: config.b.d = 99999999999999999999: allowed are integers from -9223372036854775808 to 18446744073709551615"
+            "duet.toml:2: config.a = nan: allowed: finite numbers, JSON has no others\n\
+             duet.toml:4: config.b.c = -inf: allowed: finite numbers, JSON has no others\n\
+             duet.toml:5: config.b.d = 99999999999999999999: allowed: integers from -9223372036854775808 to 18446744073709551615"
         );
-        assert_eq!(read("config = 3").unwrap_err(), "duet.toml:1: config = 3: allowed are tables");
+        assert_eq!(read("config = 3").unwrap_err(), "duet.toml:1: config = 3: allowed: tables");
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
     fn nesting_has_a_limit() {
         let deep = |levels: usize| format!("config = {}1{}", "{ a = ".repeat(levels), " }".repeat(levels));
         assert!(read(&deep(64)).is_ok());
-        assert!(read(&deep(65)).unwrap_err().contains("nested too deep: allowed are 64 levels"));
+        assert!(read(&deep(65)).unwrap_err().contains("nested too deep: at most 64 levels are allowed"));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl<T: 'static> Kind<T> {
         Kind { allowed: allowed.into(), read: Box::new(move |value| read(value).ok_or(Wrong::All)), show: Box::new(show) }
     }
 
-    /// Only values that pass a check; `allowed` completes the sentence "allowed are ...".
+    /// Only values that pass a check; `allowed` completes the text "allowed: ...".
     #[must_use]
     pub fn check(self, allowed: impl Into<String>, passes: impl Fn(&T) -> bool + 'static) -> Self {
         let read = self.read;
@@ -94,7 +94,7 @@ impl<T: 'static> Kind<T> {
         self.map(|value| Some(value).filter(|value| *value != T::default()), |value| value.clone().unwrap_or_default())
     }
 
-    /// Completes the sentence "allowed are ...".
+    /// Completes the text "allowed: ...".
     pub fn allowed(&self) -> &str {
         &self.allowed
     }

@@ -19,8 +19,8 @@
 //! let mistakes = report.into_result().unwrap_err();
 //! assert_eq!(
 //!     mistakes.to_string(),
-//!     "duet.toml:1: route_bytes = 3: allowed are 1, 2, 4\n\
-//!      duet.toml:2: seq_byte: unknown key, did you mean `seq_bytes`? allowed are route_bytes, seq_bytes"
+//!     "duet.toml:1: route_bytes = 3: allowed: 1, 2, 4\n\
+//!      duet.toml:2: seq_byte: unknown key, did you mean `seq_bytes`? allowed: route_bytes, seq_bytes"
 //! );
 //! ```
 //!

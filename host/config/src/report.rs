@@ -8,7 +8,7 @@ const KEPT_MAX: usize = 100;
 
 /// One mistake in a settings file.
 ///
-/// Shown as one line: `duet.toml:12: listener[1].protocol = "udp": allowed are tcp, ws`.
+/// Shown as one line: `duet.toml:12: listener[1].protocol = "udp": allowed: tcp, ws`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// Where it is.

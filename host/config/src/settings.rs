@@ -22,7 +22,7 @@ pub struct Setting {
     pub key: &'static str,
     /// Its default as it would be written in a file; `None` if it has none.
     pub default: Option<String>,
-    /// Completes the sentence "allowed are ...".
+    /// Completes the text "allowed: ...".
     pub allowed: String,
     /// What it means, with its unit and what happens at the limit.
     pub meaning: String,

@@ -51,7 +51,7 @@ fn read_checked(path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("too large: allowed are {FILE_BYTES_MAX} bytes"));
+        return Err(format!("too large: at most {FILE_BYTES_MAX} bytes are allowed"));
     }
     String::from_utf8(bytes).map_err(|error| format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
 }
@@ -91,7 +91,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("large.toml");
         fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-        assert!(refused(&path).contains("too large: allowed are 1048576 bytes"));
+        assert!(refused(&path).contains("too large: at most 1048576 bytes are allowed"));
         fs::write(&path, b"a = \"\xff\"").unwrap();
         assert!(refused(&path).contains("not UTF-8 at byte 5"));
     }

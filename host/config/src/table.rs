@@ -72,7 +72,7 @@ impl<'d> Table<'d> {
         let node = self.ask(key)?;
         let path = self.key_path(key);
         let Value::List(items) = &node.value else {
-            self.mistake(key, format!("allowed are tables, each with [[{path}]]"));
+            self.mistake(key, format!("allowed: tables, each with [[{path}]]"));
             return None;
         };
         let open = |(index, item): (usize, &'d Node)| self.open(format!("{path}[{index}]"), item, &format!("a table, [[{path}]]"));
@@ -122,7 +122,7 @@ impl<'d> Table<'d> {
             }
             let meant = nearest(key, &self.asked).map(|near| format!(", did you mean `{near}`?")).unwrap_or(";".into());
             let place = Place { found: None, ..self.place(key) };
-            self.document.report().mistake(place, format!("unknown key{meant} allowed are {}", self.known()));
+            self.document.report().mistake(place, format!("unknown key{meant} allowed: {}", self.known()));
         }
     }
 
@@ -142,7 +142,7 @@ impl<'d> Table<'d> {
         let entries = node.value.as_table();
         if entries.is_none() {
             let place = self.document.place(node.line, path.clone(), Some(node));
-            self.document.report().mistake(place, format!("allowed is {allowed}"));
+            self.document.report().mistake(place, format!("allowed: {allowed}"));
         }
         Table { document: self.document, path, line: node.line, entries, sound: entries.is_some(), asked: Vec::new() }
     }

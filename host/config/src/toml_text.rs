@@ -93,7 +93,7 @@ impl Text<'_> {
             format!("syntax error: {}", error.message())
         } else {
             let key = printable(self.text.get(span).unwrap_or_default());
-            format!("duplicate key `{key}`: allowed is one")
+            format!("duplicate key `{key}`: allowed only once")
         };
         let place = Place { file: self.file.to_owned(), line: Some(line), ..Place::default() };
         Mistake { place, column: Some(column), problem }
@@ -141,8 +141,8 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_is_named() {
-        assert_eq!(syntax("a = 1\na = 2\n"), "duet.toml:2:1: duplicate key `a`: allowed is one");
-        assert_eq!(syntax("[a]\nb = 1\n[a]\n"), "duet.toml:3:2: duplicate key `a`: allowed is one");
+        assert_eq!(syntax("a = 1\na = 2\n"), "duet.toml:2:1: duplicate key `a`: allowed only once");
+        assert_eq!(syntax("[a]\nb = 1\n[a]\n"), "duet.toml:3:2: duplicate key `a`: allowed only once");
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines.len(), 2, "{shown}");
         assert!(lines[0].starts_with("duet.toml:1:5: syntax error: "), "{shown}");
-        assert!(lines[1].starts_with("duet.toml:3: c = \"x\": allowed are "), "{shown}");
+        assert!(lines[1].starts_with("duet.toml:3: c = \"x\": allowed: "), "{shown}");
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl PluginOptions {
         options.config = base.config.clone().merged(table.json_table("config").or(JsonTable::default()));
         let above = options.recycle_memory.is_some_and(|bytes| bytes >= options.memory_bytes);
         if above && table.has("recycle_memory") && !table.is_wrong("recycle_memory") {
-            table.mistake("recycle_memory", "allowed are 0 for never, 1MiB to below `memory`");
+            table.mistake("recycle_memory", "allowed: 0 for never, 1MiB to below `memory`");
         }
         options
     }

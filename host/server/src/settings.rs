@@ -196,10 +196,10 @@ fn check_fits(report: &Report, small: &(Place, usize), spare: usize, large: &(Pl
         return;
     }
     let (place, problem) = if large_at.found.is_some() {
-        (large_at, format!("allowed are at least {least} bytes, room for {}", small_at.key))
+        (large_at, format!("allowed: at least {least} bytes, room for {}", small_at.key))
     } else {
         let most = large_bytes.saturating_sub(spare);
-        (small_at, format!("allowed are at most {most} bytes, it has to fit {}", large_at.key))
+        (small_at, format!("allowed: at most {most} bytes, to fit {}", large_at.key))
     };
     report.mistake(place.clone(), problem);
 }

@@ -51,17 +51,17 @@ fn every_wrong_value_is_reported_once_with_line_key_value_and_what_is_allowed() 
         let _ = root.get("table", &boolean()).or(false);
     });
     let expected = "\
-duet.toml:1: text = 1: allowed are strings
-duet.toml:2: on = \"yes\": allowed are true, false
-duet.toml:3: n = 300: allowed are integers from 0 to 255
-duet.toml:4: m = 1.5: allowed are 1 to 5
-duet.toml:5: size = \"2KB\": allowed are 1 to 1MiB
-duet.toml:6: wait = 5: allowed are 5ms to 1m
-duet.toml:7: address = \":80\": allowed are addresses with a port such as \"127.0.0.1:3553\", \"[::1]:3553\"
-duet.toml:8: word = \"c\": allowed are a, b
-duet.toml:9: negative = -1: allowed are bytes as a number, or sizes such as \"64KiB\", \"1MiB\", \"2GiB\"
-duet.toml:10: list = [...]: allowed are strings
-duet.toml:11: table = {...}: allowed are true, false";
+duet.toml:1: text = 1: allowed: strings
+duet.toml:2: on = \"yes\": allowed: true, false
+duet.toml:3: n = 300: allowed: integers from 0 to 255
+duet.toml:4: m = 1.5: allowed: 1 to 5
+duet.toml:5: size = \"2KB\": allowed: 1 to 1MiB
+duet.toml:6: wait = 5: allowed: 5ms to 1m
+duet.toml:7: address = \":80\": allowed: addresses with a port such as \"127.0.0.1:3553\", \"[::1]:3553\"
+duet.toml:8: word = \"c\": allowed: a, b
+duet.toml:9: negative = -1: allowed: bytes as a number, or sizes such as \"64KiB\", \"1MiB\", \"2GiB\"
+duet.toml:10: list = [...]: allowed: strings
+duet.toml:11: table = {...}: allowed: true, false";
     assert_eq!(shown, expected);
 }
 
@@ -83,10 +83,10 @@ fn an_unknown_key_is_reported_with_the_name_that_was_meant() {
         root.table("codec").finish();
     });
     let expected = "\
-duet.toml:1: adress: unknown key, did you mean `address`? allowed are address, path, codec
-duet.toml:2: banana: unknown key; allowed are address, path, codec
-duet.toml:4: codec.x: unknown key; allowed are none
-duet.toml:5: codec.\"a b\": unknown key; allowed are none";
+duet.toml:1: adress: unknown key, did you mean `address`? allowed: address, path, codec
+duet.toml:2: banana: unknown key; allowed: address, path, codec
+duet.toml:4: codec.x: unknown key; allowed: none
+duet.toml:5: codec.\"a b\": unknown key; allowed: none";
     assert_eq!(shown, expected);
 }
 
@@ -101,10 +101,10 @@ fn a_missing_required_key_points_at_its_table() {
         let _ = root.get("n", &integer::<u8>()).required();
     });
     let expected = "\
-duet.toml: n: missing, allowed are integers from 0 to 255
-duet.toml:1: listener[0].protocol: missing, allowed are tcp, ws
-duet.toml:4: listener[1].address: missing, allowed are addresses with a port such as \"127.0.0.1:3553\", \"[::1]:3553\"
-duet.toml:4: listener[1].protocol: missing, allowed are tcp, ws";
+duet.toml: n: missing; allowed: integers from 0 to 255
+duet.toml:1: listener[0].protocol: missing; allowed: tcp, ws
+duet.toml:4: listener[1].address: missing; allowed: addresses with a port such as \"127.0.0.1:3553\", \"[::1]:3553\"
+duet.toml:4: listener[1].protocol: missing; allowed: tcp, ws";
     assert_eq!(shown, expected);
 }
 
@@ -121,10 +121,10 @@ fn something_else_in_place_of_a_table_is_one_mistake() {
         assert_eq!(named, ["a", "b"]);
     });
     let expected = "\
-duet.toml:1: codec = 3: allowed is a table, [codec]
-duet.toml:2: list = {...}: allowed are tables, each with [[list]]
-duet.toml:3: mixed[1] = 4: allowed is a table, [[mixed]]
-duet.toml:5: named.a = 1: allowed is a table, [named.NAME]";
+duet.toml:1: codec = 3: allowed: a table, [codec]
+duet.toml:2: list = {...}: allowed: tables, each with [[list]]
+duet.toml:3: mixed[1] = 4: allowed: a table, [[mixed]]
+duet.toml:5: named.a = 1: allowed: a table, [named.NAME]";
     assert_eq!(shown, expected);
 }
 
@@ -136,10 +136,7 @@ fn named_tables_have_paths_with_quotes_where_needed() {
             plugin.finish();
         }
     });
-    assert_eq!(
-        shown,
-        "duet.toml:2: plugin.echo.memory = 1: allowed are 5 to 6\nduet.toml:4: plugin.\"a.b\".memory = 2: allowed are 5 to 6"
-    );
+    assert_eq!(shown, "duet.toml:2: plugin.echo.memory = 1: allowed: 5 to 6\nduet.toml:4: plugin.\"a.b\".memory = 2: allowed: 5 to 6");
 }
 
 #[test]
@@ -148,12 +145,12 @@ fn a_place_can_be_used_for_a_check_between_keys() {
         let mut a = root.table("a");
         let _ = a.get("x", &size::<u8>()).or(1);
         assert!(a.has("x") && !a.has("y"));
-        a.mistake("x", "allowed are at most y");
+        a.mistake("x", "allowed: at most y");
         a.mistake("y", "missing");
         assert_eq!(a.own_place().key, "a");
         a.finish();
     });
-    assert_eq!(shown, "duet.toml:2: a.y: missing\nduet.toml:3: a.x = \"2B\": allowed are at most y");
+    assert_eq!(shown, "duet.toml:2: a.y: missing\nduet.toml:3: a.x = \"2B\": allowed: at most y");
 }
 
 #[test]
@@ -180,8 +177,8 @@ fn a_list_is_read_item_by_item_and_the_first_wrong_item_is_named() {
         assert_eq!(root.get("f", &digits()).optional(), None);
     });
     let expected = "\
-duet.toml:5: c[1] = \"x\": allowed are digits
-duet.toml:8: d = \"1\": allowed are digits
-duet.toml:9: e[0] = 1: allowed are digits";
+duet.toml:5: c[1] = \"x\": allowed: digits
+duet.toml:8: d = \"1\": allowed: digits
+duet.toml:9: e[0] = 1: allowed: digits";
     assert_eq!(shown, expected);
 }

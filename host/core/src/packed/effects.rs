@@ -44,7 +44,7 @@ pub enum EffectError {
         kind: u8,
     },
     /// A record carries a number that is no error code.
-    #[error("effect record at byte {at} has error code {code}; allowed are 1 to 65,535 (0 in a kick)")]
+    #[error("effect record at byte {at} has error code {code}; allowed: 1 to 65,535 (0 in a kick)")]
     BadCode {
         /// Where the record begins.
         at: usize,

@@ -96,7 +96,7 @@ pub fn read_routes(root: &mut Table<'_>, body: &(Place, usize), report: &Report)
         table.finish();
         let Some(route) = route else { continue };
         if let Some((_, first)) = routes.get(&Route(route)) {
-            report.mistake(place.clone(), format!("taken by {}: allowed is one table for each route", first.in_line()));
+            report.mistake(place.clone(), format!("taken by {}: only one table for each route is allowed", first.in_line()));
         }
         routes.insert(Route(route), (RoutePolicy { body_bytes_max, overflow }, place));
     }
@@ -113,7 +113,7 @@ pub fn read_channels(root: &mut Table<'_>, report: &Report) -> Vec<(String, Over
         table.finish();
         let (Some(prefix), Some(overflow)) = (prefix, overflow) else { continue };
         if let Some((_, _, first)) = channels.iter().find(|(other, ..)| prefix.starts_with(other)) {
-            report.mistake(place.clone(), format!("never reached behind {}: allowed are longer ones first", first.in_line()));
+            report.mistake(place.clone(), format!("never reached after {}: allowed only in front of it", first.in_line()));
         }
         channels.push((prefix, overflow, place));
     }

@@ -46,7 +46,7 @@ impl GateSettings {
         };
         // 0 is not compared: what it stands for is known only where the server runs.
         if memory.critical != 0 && memory.high >= memory.critical {
-            gateway.mistake("memory_high", "allowed is less than memory_critical");
+            gateway.mistake("memory_high", "allowed: less than memory_critical");
         }
         gateway.finish();
         let guard = GuardOptions::read(&mut limits, &options.guard);

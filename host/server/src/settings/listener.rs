@@ -124,7 +124,7 @@ pub(super) fn read_all(
         return defaults(codec, gate);
     };
     if tables.is_empty() {
-        root.mistake("listener", "allowed is at least one table, or no such key for the defaults");
+        root.mistake("listener", "allowed: at least one table, or no such key for the defaults");
     }
     let mut listeners = Vec::new();
     let mut places: Vec<Place> = Vec::new();
@@ -134,7 +134,7 @@ pub(super) fn read_all(
             continue;
         };
         if let Some((_, first)) = listeners.iter().zip(&places).find(|(other, _)| collide(other, &listener)) {
-            report.mistake(place.clone(), format!("taken by {}: allowed is one listener for each address", first.in_line()));
+            report.mistake(place.clone(), format!("taken by {}: only one listener for each address is allowed", first.in_line()));
         }
         places.push(place);
         listeners.push(listener);
@@ -199,7 +199,7 @@ impl ListenerSettings {
             others.push("kcp");
         }
         for key in others.into_iter().filter(|key| table.has(key) && !table.is_wrong(key)) {
-            table.mistake(key, format!("allowed are none with protocol {}", protocol.name()));
+            table.mistake(key, format!("not allowed with protocol {}", protocol.name()));
         }
     }
 
@@ -210,14 +210,14 @@ impl ListenerSettings {
         let routes = -(1_i64 << bits)..1_i64 << bits;
         if self.client.sessions.resume && !routes.contains(&i64::from(route)) {
             let (least, most) = (routes.start, routes.end - 1);
-            table.mistake("session_route", format!("{route} is not allowed: allowed are {least} to {most} with route_bytes = {bytes}"));
+            table.mistake("session_route", format!("{route} does not fit; allowed: {least} to {most} with route_bytes = {bytes}"));
         }
         if self.protocol == Protocol::Kcp && self.client.timeouts.heartbeat_interval.is_zero() {
             let why = "clients of kcp leave without a goodbye and would be kept for ever";
-            table.mistake("heartbeat_interval", format!("allowed are 10ms to 1h with protocol kcp: {why}"));
+            table.mistake("heartbeat_interval", format!("allowed: 10ms to 1h with protocol kcp: {why}"));
         }
         if self.proxy.proxy_protocol && !trusts && !table.is_wrong("proxy_protocol") {
-            table.mistake("proxy_protocol", "allowed are false while limits.trusted_proxies is empty");
+            table.mistake("proxy_protocol", "allowed: false while limits.trusted_proxies is empty");
         }
     }
 }
@@ -236,8 +236,8 @@ impl Protocol {
 fn tls(table: &mut Table<'_>) -> Option<TlsSettings> {
     let files = (table.get("tls_cert", &file()).optional(), table.get("tls_key", &file()).optional());
     match (table.has("tls_cert"), table.has("tls_key")) {
-        (true, false) => table.mistake("tls_cert", "allowed is only together with tls_key"),
-        (false, true) => table.mistake("tls_key", "allowed is only together with tls_cert"),
+        (true, false) => table.mistake("tls_cert", "allowed only together with tls_key"),
+        (false, true) => table.mistake("tls_key", "allowed only together with tls_cert"),
         _ => {}
     }
     let (Some(certificate), Some(key)) = files else { return None };

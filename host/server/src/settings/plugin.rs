@@ -65,7 +65,7 @@ pub(super) fn read_all(root: &mut Table<'_>, report: &Report) -> BTreeMap<String
     for (name, table) in root.named_tables("plugin") {
         if !is_name(&name) {
             let allowed = "names of 1 to 64 letters, digits, `-`, `_`, and `.` not in front";
-            report.mistake(table.own_place(), format!("allowed are {allowed}"));
+            report.mistake(table.own_place(), format!("allowed: {allowed}"));
         }
         plugins.insert(name, PluginSettings::read(table, &PluginSettings::default()));
     }

@@ -62,7 +62,7 @@ fn every_known_key_is_in_the_example() {
     assert_eq!(found.len(), 12, "{found:#?}");
     let everything = everything();
     for mistake in found {
-        let (_, known) = mistake.problem.split_once("allowed are ").unwrap();
+        let (_, known) = mistake.problem.split_once("allowed: ").unwrap();
         for key in known.split(", ") {
             let written = |line: &str| {
                 line.starts_with(&format!("{key} = "))
@@ -206,7 +206,7 @@ body_bytes_max = 0
     assert_eq!(
         mistakes("[[channel]]\nprefix = \"w\"\noverflow = \"close\"\n[[channel]]\nprefix = \"world.\"\noverflow = \"close\"")[0]
             .to_string(),
-        "duet.toml:5: channel[1].prefix = \"world.\": never reached behind channel[0].prefix in line 2: allowed are longer ones first"
+        "duet.toml:5: channel[1].prefix = \"world.\": never reached after channel[0].prefix in line 2: allowed only in front of it"
     );
 }
 
@@ -216,11 +216,11 @@ fn a_queue_must_take_the_largest_packet_to_the_byte() {
     assert_eq!(both(100_000, 100_064), []);
     assert_eq!(
         both(100_000, 100_063)[0].to_string(),
-        "duet.toml:4: gateway.write_queue_bytes = 100063: allowed are at least 100064 bytes, room for codec.body_bytes_max"
+        "duet.toml:4: gateway.write_queue_bytes = 100063: allowed: at least 100064 bytes, room for codec.body_bytes_max"
     );
     assert_eq!(
         mistakes("[codec]\nbody_bytes_max = \"2MiB\"")[0].to_string(),
-        "duet.toml:2: codec.body_bytes_max = \"2MiB\": allowed are at most 1048512 bytes, it has to fit gateway.write_queue_bytes"
+        "duet.toml:2: codec.body_bytes_max = \"2MiB\": allowed: at most 1048512 bytes, to fit gateway.write_queue_bytes"
     );
 }
 
@@ -232,7 +232,7 @@ fn settings_are_loaded_from_a_file_and_mistakes_carry_its_name() {
     assert_eq!(Settings::load(Some(&path)).unwrap().codec.route_bytes, 4);
     fs::write(&path, "[codec]\nroute_bytes = 5\n").unwrap();
     let shown = Settings::load(Some(&path)).unwrap_err().to_string();
-    assert_eq!(shown, format!("{}:2: codec.route_bytes = 5: allowed are 1, 2, 4", path.display()));
+    assert_eq!(shown, format!("{}:2: codec.route_bytes = 5: allowed: 1, 2, 4", path.display()));
     let shown = Settings::load(Some(Path::new("no-such-folder/duet.toml"))).unwrap_err().to_string();
     assert!(shown.starts_with("no-such-folder/duet.toml: cannot be read: "), "{shown}");
 }
@@ -259,8 +259,8 @@ fn a_mistake_in_the_file_beside_a_plugin_carries_the_name_of_that_file() {
     let shown = shown.to_string();
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines.len(), 2, "{shown}");
-    assert_eq!(lines[0], "plugins/echo.toml:1: memory = 1: allowed are 1MiB to 4GiB");
-    assert!(lines[1].starts_with("plugins/echo.toml:2: plugin: unknown key; allowed are enabled, "), "{shown}");
+    assert_eq!(lines[0], "plugins/echo.toml:1: memory = 1: allowed: 1MiB to 4GiB");
+    assert!(lines[1].starts_with("plugins/echo.toml:2: plugin: unknown key; allowed: enabled, "), "{shown}");
 }
 
 #[test]

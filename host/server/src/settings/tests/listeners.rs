@@ -98,7 +98,7 @@ fn listeners_may_share_a_port_on_different_addresses_or_leave_it_to_the_system()
     let taken = two("[::]:1", "[::1]:1");
     assert_eq!(
         taken[0].to_string(),
-        "duet.toml:6: listener[1].address = \"[::1]:1\": taken by listener[0].address in line 3: allowed is one listener for each address"
+        "duet.toml:6: listener[1].address = \"[::1]:1\": taken by listener[0].address in line 3: only one listener for each address is allowed"
     );
 }
 
@@ -143,7 +143,7 @@ fn the_proxy_protocol_needs_trusted_proxies() {
     assert_eq!(with("[\"10.0.0.0/8\"]", "ws"), []);
     assert_eq!(
         with("[]", "tcp")[0].to_string(),
-        "duet.toml:6: listener[0].proxy_protocol = true: allowed are false while limits.trusted_proxies is empty"
+        "duet.toml:6: listener[0].proxy_protocol = true: allowed: false while limits.trusted_proxies is empty"
     );
     assert_eq!(with("[\"10.0.0.0/8\"]", "kcp").len(), 1);
 }
@@ -175,7 +175,7 @@ fn the_session_route_has_to_fit_wherever_it_comes_from() {
     let text = "[gateway]\nsession_route = 300\n[[listener]]\nprotocol = \"tcp\"\naddress = \"[::1]:1\"\nroute_bytes = 1\n";
     assert_eq!(
         mistakes(text)[0].to_string(),
-        "duet.toml:3: listener[0].session_route: 300 is not allowed: allowed are -128 to 127 with route_bytes = 1"
+        "duet.toml:3: listener[0].session_route: 300 does not fit; allowed: -128 to 127 with route_bytes = 1"
     );
     assert_eq!(mistakes(&format!("{text}session_route = 127")), []);
     assert_eq!(mistakes(&format!("{text}resume = false")), [], "nobody asks on it");

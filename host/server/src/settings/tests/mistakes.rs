@@ -233,11 +233,11 @@ memory = \"8GiB\"
     let shown = Settings::parse("duet.toml", text).unwrap_err().to_string();
     let lines: Vec<&str> = shown.lines().collect();
     let starts = [
-        "duet.toml:4: codec.route_bytes = 3: allowed are 1, 2, 4",
-        "duet.toml:7: gateway.handshake_timeout = \"5\": allowed are 10ms to 1m",
-        "duet.toml:8: gateway.conections_max: unknown key, did you mean `connections_max`? allowed are io_threads, connections_max, ",
-        "duet.toml:11: listener[0].protocol = \"udp\": allowed are tcp, ws",
-        "duet.toml:15: plugin.echo.memory = \"8GiB\": allowed are 1MiB to 4GiB",
+        "duet.toml:4: codec.route_bytes = 3: allowed: 1, 2, 4",
+        "duet.toml:7: gateway.handshake_timeout = \"5\": allowed: 10ms to 1m",
+        "duet.toml:8: gateway.conections_max: unknown key, did you mean `connections_max`? allowed: io_threads, connections_max, ",
+        "duet.toml:11: listener[0].protocol = \"udp\": allowed: tcp, ws",
+        "duet.toml:15: plugin.echo.memory = \"8GiB\": allowed: 1MiB to 4GiB",
     ];
     assert_eq!(lines.len(), starts.len(), "{shown}");
     for (line, start) in lines.iter().zip(starts) {

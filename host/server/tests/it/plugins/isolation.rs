@@ -223,7 +223,7 @@ fn a_flood_of_lines_is_cut_to_the_quota_and_the_rest_is_counted() {
         server.terminate();
         let (lines, counts, dropped) = flood(&server.log());
         let allowed = 2 * QUOTA + (elapsed.as_secs_f64() * QUOTA as f64).ceil() as usize + 1;
-        assert!(lines <= allowed, "{lines} lines in {elapsed:?}, allowed are {allowed}");
+        assert!(lines <= allowed, "{lines} lines in {elapsed:?}, allowed: {allowed}");
         assert!(counts <= lines, "each count belongs to a line that was written");
         assert!(lines + dropped <= floods * 10_000, "{lines} and {dropped} of {floods} floods");
         eprintln!(
