@@ -13,7 +13,7 @@ import { typeScript } from "./typescript.mjs";
 
 const USAGE = "usage: duet+build src/plugin.ts [-o NAME.wasm] [--minify] [--small]";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-/** What stands in the bundle where the source map goes, which is not known before there is a bundle. */
+/** Placeholder in the bundle for the source map, which cannot be made before there is a bundle. */
 const SOURCE_MAP = '"@source-map@"';
 /** How a plugin is checked that has no tsconfig.json. */
 const CHECKED = "--strict --target es2023 --lib es2023,es2024.string --module nodenext --types @duet/plugin/globals".split(" ");
@@ -56,7 +56,7 @@ export const { lifecycle, batchHandler } = mount(plugin, ${SOURCE_MAP});`,
   });
   const [map, script] = [".js.map", ".js"].map((end) => result.outputFiles.find(({ path }) => path.endsWith(end)).text);
   const sourceMap = marks(JSON.parse(map));
-  // Behind it nothing runs, so it moves no place that could be in a stack.
+  // No code comes after it, so it moves no place that could be in a stack.
   return { sourceMap, script: script.replace(SOURCE_MAP, () => JSON.stringify(sourceMap)) };
 }
 

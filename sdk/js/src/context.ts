@@ -29,11 +29,11 @@ export interface Batch {
   readonly writer: JsonWriter;
   /** The batch as it came. */
   readonly view: DataView;
-  /** The request whose handler runs; undefined behind the last. */
+  /** The request whose handler runs; undefined after the last. */
   current: Context | undefined;
   /** Whether the current request is long, and ASCII without escapes. */
   simple: boolean;
-  /** Whether the current request may not be answered any more. */
+  /** Whether the current request may no longer be answered. */
   replied: boolean;
 }
 
@@ -52,7 +52,7 @@ export interface KickOptions {
   now?: boolean;
 }
 
-/** The request that is handled, and what can be done about it. Valid until the handler returns. */
+/** The request being handled, and what can be done about it. Valid until the handler returns. */
 export class Context {
   // Few fields: setting one costs 0.1 us.
   private readonly batch: Batch;
@@ -133,8 +133,8 @@ export class Context {
   }
 
   /**
-   * Sends a message to a connection, behind everything sent to it before; if it is gone, nothing happens. The body: a `Uint8Array` as it
-   * is, anything else as JSON. Taken back if the handler throws, like all effects.
+   * Sends a message to a connection, after everything sent to it before; if it is gone, nothing happens. The body: a `Uint8Array` as it is,
+   * anything else as JSON. Taken back if the handler throws, like all effects.
    */
   push(conn: number, route: number, body: unknown): void {
     // Spelled out, unlike its neighbours: in QuickJS each call counts, and this is what most handlers do besides replying.
@@ -176,7 +176,7 @@ export class Context {
 
   /**
    * Makes a connection, usually this one, a member of a channel. A name has 1 to 255 bytes. Members stay members while they are suspended;
-   * the end of a connection ends its memberships. Above 64 channels of a connection, the host drops a subscription and logs it.
+   * the end of a connection ends its memberships. A connection is in at most 64 channels; the host drops and logs a further subscription.
    */
   subscribe(channel: string, conn = this.conn): void {
     channelBytes(channel);
@@ -206,7 +206,7 @@ export class Context {
    *
    * Bind before you reply. If the uid is online elsewhere, the listener's `duplicate_login` decides: `kick-old` replaces the other
    * connection; `reject` refuses the bind. A refused bind, also of a connection that has ended, takes back what follows it: the client gets
-   * error 13 (`already online`) instead of the reply, and the effects of this request that come behind the bind are dropped.
+   * error 13 (`already online`) instead of the reply, and the effects of this request that come after the bind are dropped.
    */
   bind(uid: Uid, conn = this.conn): void {
     this.add(KIND_BIND, 0, checkConn(conn), "", targetWords([checkUid(uid)]));
@@ -222,7 +222,7 @@ export class Context {
     this.add(KIND_UNBIND | FLAG_UID, 0, checkUid(uid), "");
   }
 
-  /** Closes a connection, behind what was sent to it and an error packet on route 0. */
+  /** Closes a connection after what was sent to it and an error packet on route 0. */
   kick(conn: number, options: KickOptions = {}): void {
     this.close(KIND_KICK, checkConn(conn), options);
   }

@@ -29,7 +29,7 @@ export class Dispatcher {
     this.readsJson = Array.from(plugin.routes.values()).some((route) => route.body !== "bytes");
   }
 
-  /** `batch-handler.handle-batch`. The loop is spelled out: in QuickJS each call and each property that is touched counts. */
+  /** `batch-handler.handle-batch`. The loop is spelled out: in QuickJS each call and each property access counts. */
   handleBatch(bytes: Uint8Array): Uint8Array {
     const length = bytes.length;
     const view = new DataView(bytes.buffer, bytes.byteOffset, length);
@@ -107,7 +107,7 @@ export class Dispatcher {
 
   private fail(effects: Effects, index: number, route: number, error: unknown): void {
     let code: number = ErrorCode.handler;
-    // The client gets the text of errors that were meant for it. Others may tell secrets, so they go to the log.
+    // The client gets the text of errors that were meant for it. Others may give away secrets, so they go to the log.
     let text = "the handler failed";
     if (error instanceof PluginError) {
       code = error.code;

@@ -33,8 +33,8 @@ export const FLAG_UID = 0x100;
 export const FLAG_NOW = 0x200;
 
 /**
- * Most effects of one request, as the host counts them (`wit/imports.wit`); it drops the instance above. A reply or an error has a place of
- * its own and is never refused.
+ * Most effects of one request, as the host counts them (`wit/imports.wit`); above that it drops the instance. A reply or an error has a
+ * place of its own and is never refused.
  */
 export const EFFECTS_MAX = 4096;
 
@@ -50,14 +50,14 @@ const GAP = `\x1e\0\0\0${String.fromCharCode(EFFECT_HEADER_BYTES)}${"\0".repeat(
 /** A body: text, or bytes as they are. Text must be well formed and without control characters. */
 export type Body = string | Uint8Array;
 
-/** What a header says beside the size. */
+/** What a header says besides the size. */
 export interface Head {
   /** Kind and flags. */
   kind: number;
   request: number;
   route: number;
   target: Uid;
-  /** What stands before the body, if it is numbers: targets, or a uid. */
+  /** The numbers in front of the body, if any: targets, or a uid. */
   words: Uint32Array | undefined;
 }
 
@@ -105,7 +105,7 @@ export class Effects {
     this.bodies.push(whole);
   }
 
-  /** Drops everything behind the first `length` effects. */
+  /** Drops everything after the first `length` effects. */
   truncate(length: number): void {
     this.heads.length = length;
     this.bodies.length = length + 1;

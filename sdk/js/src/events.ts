@@ -1,13 +1,13 @@
 // Events of connections: what their handlers get.
 import type { Context } from "./context.js";
 
-/** What is known of an event beside `conn` and `uid`, which are in the context. */
+/** What is known of an event besides `conn` and `uid`, which are in the context. */
 export interface Events {
   /** A connection was opened; before its first message. The remote address: `203.0.113.9:4711` or `[2001:db8::1]:4711`. */
   connect: { address: string };
   /** The connection was bound to the uid. */
   bind: Record<never, never>;
-  /** It ended, behind its last message; `uid` is the one it was bound to. The cause as the gate counts it: `client_left`, `kicked`, `silence`, ... */
+  /** It ended, after its last message; `uid` is the one it was bound to. The cause as the gate counts it: `client_left`, `kicked`, `silence`, ... */
   disconnect: { cause: string };
   /** It was lost and may be resumed. Until then it stays bound and a member of its channels; what is sent to it waits. */
   suspend: { cause: string };

@@ -1,4 +1,4 @@
-// The side that only exists inside of a component: the real imports, and the exports of the world `game`.
+// The side that only exists inside a component: the real imports, and the exports of the world `game`.
 import * as clock from "duet:plugin/clock@0.1.0";
 import * as config from "duet:plugin/config@0.1.0";
 import * as log from "duet:plugin/log@0.1.0";
@@ -11,7 +11,7 @@ import type { HostImports } from "./host.js";
 import type { Plugin } from "./plugin.js";
 import { describe, type SourceMap, useSourceMap } from "./stack.js";
 
-/** Whether the host has called: before, the component is being built and no import can be used. */
+/** Whether the host has called: until then the component is being built and no import can be used. */
 let live = false;
 
 function ready(what: string): void {

@@ -24,7 +24,7 @@ export function nestedTooDeeply(body: Uint8Array): boolean {
   return braces + count(body, OPEN_BRACKET, JSON_DEPTH_MAX - braces) >= JSON_DEPTH_MAX && depth(body) > JSON_DEPTH_MAX;
 }
 
-/** How often `byte` occurs behind the first place, counting no further than `limit`. */
+/** How often `byte` occurs after the first place, counting no further than `limit`. */
 function count(body: Uint8Array, byte: number, limit: number): number {
   let found = 0;
   for (let at = body.indexOf(byte, 1); at !== -1 && found < limit; at = body.indexOf(byte, at + 1)) found++;
@@ -68,7 +68,7 @@ const DIGITS_SHOWN = 24;
 
 /**
  * What is wrong if JSON has an integer that was rounded when it was read, or has been before it was written; undefined if it has none. A
- * number with a point or an exponent is no integer, and may be rounded.
+ * number with a point or an exponent is not an integer, and may be rounded.
  */
 export function findRounded(value: unknown, text: string): string | undefined {
   if (text.length < ROUNDED_LENGTH || !mayBeRounded(value, 0)) return undefined;
@@ -82,7 +82,7 @@ export function findRounded(value: unknown, text: string): string | undefined {
   return undefined;
 }
 
-/** Whether there is a number that is not exact, or something whose JSON is not known from it. */
+/** Whether there is a number that is not exact, or something whose JSON cannot be told from it. */
 function mayBeRounded(value: unknown, depth: number): boolean {
   if (typeof value === "number") return value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER;
   if (typeof value !== "object" || value === null) return typeof value === "bigint";

@@ -6,7 +6,7 @@ export const PACKED_VERSION = 1;
 /** Smallest header of a request. A host may send a longer one; the record says how long. */
 export const REQUEST_HEADER_BYTES = 32;
 
-/** Kind of a request: a message of a connection. The kinds behind it are events; those that nobody handles are skipped. */
+/** Kind of a request: a message of a connection. The kinds after it are events; those that nobody handles are skipped. */
 export const KIND_MESSAGE = 0;
 
 /** Two to the power of 32. */

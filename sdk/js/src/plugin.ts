@@ -17,7 +17,7 @@ interface RouteBase {
 /** A route whose requests are JSON. */
 export interface JsonRoute<Request> extends RouteBase {
   body?: "json";
-  /** Checks what the client sent and returns the request; throws to answer with error 2 and the message. Without it the type is a hope. */
+  /** Checks what the client sent and returns the request; throws to answer with error 2 and the message. Without it the type is only a promise. */
   check?(body: unknown): Request;
   /** What it returns is the reply: a `Uint8Array` as it is, anything else as JSON. Without a value there is no reply. Not async. */
   handle(context: Context, request: Request): unknown;

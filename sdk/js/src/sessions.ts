@@ -7,7 +7,7 @@ import { channelBytes, checkConn, checkUid, type Uid } from "./targets.js";
 export type Presence = "offline" | "connected" | "suspended";
 
 const PRESENCES: readonly Presence[] = ["offline", "connected", "suspended"];
-/** Most members the host tells of. */
+/** Most members the host returns. */
 const MEMBERS_MAX = 65536;
 
 /**

@@ -5,8 +5,8 @@ export interface SourceMap {
   /** Files as the author knows them. */
   sources: string[];
   /**
-   * Four numbers for each run of places, in the order of the bundle: line and column in the bundle, both from 1, where it begins, its source,
-   * and the line there. Source -1 is nobody's: the SDK, or what the bundler made up.
+   * Four numbers for each run of places, in the order of the bundle: line and column in the bundle, both from 1, where it begins, its
+   * source, and the line there. Source -1 is none of the author's files: the SDK, or what the bundler added.
    */
   marks: number[];
 }
@@ -37,12 +37,12 @@ export function framesOf(stack: string, map: SourceMap | undefined): string[] {
   return map === undefined ? frames : frames.map((frame) => located(frame, map)).filter((frame) => frame !== "");
 }
 
-/** A frame with its place in a source; empty if it is nobody's. */
+/** A frame with its place in a source; empty if it is not in the author's files. */
 function located(frame: string, { sources, marks }: SourceMap): string {
   const [, name, line, column] = BUNDLED.exec(frame) ?? [];
   let low = 0;
   let high = marks.length / 4;
-  // The last mark that is not behind the place.
+  // The last mark that is not after the place.
   while (low < high) {
     const middle = (low + high) >>> 1;
     const behind = marks[4 * middle] - Number(line) || marks[4 * middle + 1] - Number(column);

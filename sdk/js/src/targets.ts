@@ -1,4 +1,4 @@
-// Whom an effect is for, checked: what cannot be right would cost the plugin its instance.
+// Whom an effect is for, checked here: a wrong one would cost the plugin its instance.
 
 /** An account. A number is enough below 2^53. */
 export type Uid = number | bigint;
@@ -28,9 +28,9 @@ export function channelBytes(name: string): number {
   let bytes = name.length;
   for (let i = 0; i < name.length; i++) {
     const unit = name.charCodeAt(i);
-    // Control characters are what tells effects apart while they are text (`effects.ts`).
+    // A control character separates effects while they are text (`effects.ts`).
     if (unit < 0x20) throw new RangeError("the name of a channel has no control characters");
-    // A pair of surrogates has four bytes, so each has two.
+    // A pair of surrogates becomes four bytes, so each counts as two: its code unit and one more.
     if (unit >= 0x80) bytes += unit < 0x800 || (unit & 0xf800) === 0xd800 ? 1 : 2;
   }
   const fits = bytes >= 1 && bytes <= CHANNEL_BYTES_MAX && name.isWellFormed();

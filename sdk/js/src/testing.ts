@@ -1,4 +1,4 @@
-// `@duet/plugin/testing`: a host that is not there, to test handlers with any test runner.
+// `@duet/plugin/testing`: a fake host, to test handlers with any test runner.
 import { Dispatcher } from "./dispatch.js";
 import {
   KIND_BIND,
@@ -51,7 +51,7 @@ export type Effect = { request: number } & (
   | { kind: "publish"; channel: string; route: number; body: Uint8Array }
   | { kind: "subscribe"; channel: string; conn: number }
   | { kind: "subscribeUid"; channel: string; uid: Uid }
-  /** `channel` is empty if it is all of them. */
+  /** An empty `channel` means all of them. */
   | { kind: "unsubscribe"; channel: string; conn: number }
   | { kind: "unsubscribeUid"; channel: string; uid: Uid }
   | { kind: "bind"; uid: Uid; conn: number }
@@ -62,7 +62,7 @@ export type Effect = { request: number } & (
   | { kind: "kickUid"; uid: Uid; code: number; reason: string; now: boolean }
 );
 
-/** What look-ups find. Without these, nobody is there. */
+/** What look-ups find. By default nobody is there. */
 export interface TestSessions {
   online?(uid: number): Presence;
   connectionOf?(uid: number): number | undefined;
@@ -78,7 +78,7 @@ export interface TestHostOptions {
   config?: Record<string, unknown>;
   /** The clock. */
   nowMs?: () => number;
-  /** What look-ups find. Effects change nothing of it. */
+  /** What look-ups find. Effects do not change it. */
   sessions?: TestSessions;
 }
 

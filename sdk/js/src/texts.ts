@@ -12,8 +12,8 @@ const BLANK = new Uint8Array(REQUEST_HEADER_BYTES).fill(SPACE);
 BLANK[0] = 0x1e;
 
 /**
- * The bodies of a batch of small ones as text, decoded in one crossing to the host, which costs more than decoding a small body. The text of
- * request i is at i + 1, with spaces around it. Undefined if they are better decoded one by one.
+ * The bodies of a batch as text, if they are small: decoded in one crossing to the host, because a crossing costs more than decoding a
+ * small body. The text of request i is at i + 1, with spaces around it. Undefined if they are better decoded one by one.
  */
 export function decodeTogether(host: Pick<HostImports, "decode">, bytes: Uint8Array): string[] | undefined {
   const length = bytes.length;
@@ -26,7 +26,7 @@ export function decodeTogether(host: Pick<HostImports, "decode">, bytes: Uint8Ar
   for (let at = 0; at < length; count++) {
     const size = view.getUint32(at, true);
     const header = bytes[at + 4] | (bytes[at + 5] << 8);
-    // Whoever reads the records says what is wrong.
+    // The code that reads the records says what is wrong.
     if (header < REQUEST_HEADER_BYTES || size < header || size > length - at) return undefined;
     // The mark is ASCII, so a body that ends in half a character does not swallow it.
     copy.set(BLANK, at);
@@ -34,6 +34,6 @@ export function decodeTogether(host: Pick<HostImports, "decode">, bytes: Uint8Ar
     at += size;
   }
   const texts = host.decode(copy).split(MARK);
-  // More pieces: a body contains the mark, and nobody knows which piece is whose.
+  // With more pieces a body contains the mark, and nobody can tell which piece belongs to which.
   return texts.length === count + 1 ? texts : undefined;
 }

@@ -3,7 +3,8 @@
 use crate::requests::{Head, MESSAGE, MalformedBatch};
 use crate::{Ctx, Error, Event, EventKind, Game, code, log};
 
-/// Handles the requests in their order and appends their effects to `out`. A handler may change its body in place, and so `requests`.
+/// Handles the requests in their order and appends their effects to `out`. A handler may change its body in place, so `requests` may be
+/// changed.
 ///
 /// # Errors
 /// If the list does not fit the packed layout. The effects of the requests before the broken record are in `out`.
@@ -47,7 +48,8 @@ fn handle_one<G: Game>(ctx: &mut Ctx, route: i32, body: &mut [u8]) {
     ctx.fail(&error);
 }
 
-/// Handles an event, and skips a kind of a later host. An event has no answer: an error becomes a log line. None if its detail is not text.
+/// Handles an event; a kind that only a later host knows is skipped. An event has no answer: an error becomes a log line. None if its
+/// detail is not text.
 #[cold]
 fn handle_event<G: Game>(ctx: &mut Ctx, request: u32, head: &Head, record: &[u8]) -> Option<()> {
     let Some(kind) = EventKind::of(head.kind) else { return Some(()) };

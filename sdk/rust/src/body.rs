@@ -13,10 +13,10 @@ use crate::{Error, Result};
     note = "send a reference to a value that is `Serialize`, `Raw(&bytes)`, or `Proto(&message)`"
 )]
 pub trait Body {
-    /// Writes the body behind what `out` holds.
+    /// Appends the body to `out`.
     ///
     /// # Errors
-    /// If it cannot be written in this codec. Then `out` may hold a part of it.
+    /// If it cannot be written in this codec. Then `out` may hold part of it.
     fn write(self, codec: Codec, out: &mut Vec<u8>) -> Result<()>;
 }
 

@@ -47,9 +47,9 @@ pub trait Decode<'a, T> {
 
 /// A codec that writes a `T` as a body.
 pub trait Encode<T: ?Sized> {
-    /// Writes the value behind what `out` holds.
+    /// Appends the value to `out`.
     ///
     /// # Errors
-    /// If the value cannot be written in this codec. Then `out` holds a part of it.
+    /// If the value cannot be written in this codec. Then `out` may hold part of it.
     fn encode(value: &T, out: &mut Vec<u8>) -> Result<()>;
 }

@@ -36,7 +36,7 @@ impl<G: Game> lifecycle::Guest for Exports<G> {
     }
 
     fn start() -> Result<(), String> {
-        // The instance that describes the plugin may be another.
+        // The instance that described the plugin was another.
         set_hook(Box::new(report_panic));
         G::start().map_err(|error| error.message().to_owned())
     }
@@ -57,7 +57,7 @@ impl<G: Game> batch_handler::Guest for Exports<G> {
     }
 }
 
-/// One log line. The standard hook would write four, of which one says what happened.
+/// One log line. The standard hook would write four, only one of which says what happened.
 fn report_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
     let message = panic.payload_as_str().unwrap_or("the payload is not text");

@@ -15,12 +15,12 @@ use crate::{Body, Error, Result, clock, config, random};
 /// The longest name of a channel.
 const CHANNEL_BYTES_MAX: usize = 255;
 
-/// The message or event that is handled, and the effects of handling it.
+/// The message or event being handled, and the effects of handling it.
 ///
 /// Effects are applied in their order when the call returns. If the handler returns an error, its effects are taken back and the client
 /// gets the error (that of an event becomes a log line); after a trap nothing of the whole call is applied.
 ///
-/// Whoever is gone is skipped: sending to a connection that has ended, or to a uid that is offline, is not an error.
+/// A target that no longer exists is skipped: sending to a connection that has ended, or to a uid that is offline, is not an error.
 #[derive(Debug)]
 pub struct Ctx {
     effects: Effects,
@@ -55,7 +55,7 @@ impl Ctx {
         (self.uid != 0).then_some(self.uid)
     }
 
-    /// The route, as the client sent it; of no meaning in an event.
+    /// The route, as the client sent it; without meaning in an event.
     pub fn route(&self) -> i32 {
         self.route
     }
@@ -187,13 +187,13 @@ impl Ctx {
         self.reply_with(|out| C::encode(value, out))
     }
 
-    /// The list of effects as it is, to break it on purpose.
+    /// The list of effects as it is; for tests that break it on purpose.
     pub fn __raw_effects(&mut self) -> &mut Vec<u8> {
         self.effects.bytes_mut()
     }
 }
 
-/// The name of a channel, if the host takes it.
+/// The name of a channel, if the host would accept it.
 fn channel_name(channel: &str) -> Result<&str> {
     match channel.len() {
         1..=CHANNEL_BYTES_MAX => Ok(channel),

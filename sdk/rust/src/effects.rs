@@ -47,7 +47,7 @@ impl Effect {
         Self { route, ..Self::on(to, kind::PUSH) }
     }
 
-    /// Sends to so many connections or uids; the body begins with them.
+    /// Sends to this many connections or uids; the body begins with them.
     pub(crate) fn multicast(targets: u64, uids: bool, route: i32) -> Self {
         Self { kind: kind::MULTICAST, flags: flag(uids, FLAG_UID), route, target: targets }
     }
@@ -104,7 +104,7 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Goes on behind what `bytes` already holds.
+    /// Appends to what `bytes` already holds.
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self { bytes }
     }
@@ -139,7 +139,7 @@ impl Effects {
         written
     }
 
-    // Inlined, as most of it is known where it is called: worth 10 ns a message in a guest.
+    // Inlined because most of it is constant at each call: that saves 10 ns per message in a guest.
     #[inline]
     fn write_header(&mut self, start: usize, request: u32, effect: Effect) -> Result<()> {
         let size = u32::try_from(self.bytes.len() - start).map_err(|_| Error::handler("an effect of 4 GiB"))?;

@@ -13,7 +13,7 @@ pub enum EventKind {
     Connect = 1,
     /// `bind`: it was bound to the uid of the context.
     Bind = 2,
-    /// `disconnect`: it has ended, and its last message was handled. The uid is the one it was bound to.
+    /// `disconnect`: it has ended, and its last message has been handled. The uid is the one it was bound to.
     Disconnect = 3,
     /// `suspend`: it was lost, and may be resumed.
     Suspend = 4,
@@ -33,7 +33,7 @@ impl EventKind {
         }
     }
 
-    /// The kind of a packed request; None if it is a message, or of a later host.
+    /// The kind of a packed request; None if it is a message, or a kind that only a later host knows.
     pub(crate) fn of(kind: u8) -> Option<Self> {
         [Self::Connect, Self::Bind, Self::Disconnect, Self::Suspend, Self::Resume].into_iter().find(|known| *known as u8 == kind)
     }
@@ -45,7 +45,7 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// One event. Whose it is, is in the context: `ctx.conn()` and `ctx.uid()`.
+/// One event. The context says whose it is: `ctx.conn()` and `ctx.uid()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
     /// What happened.
@@ -78,7 +78,7 @@ pub trait EventHandler {
     fn call(ctx: &mut Ctx, event: Event<'_>) -> Result<()>;
 }
 
-/// True if handler `index` has an event that an earlier one has too. `plugin!` asks at compile time.
+/// True if handler `index` has an event that an earlier one also has. `plugin!` checks this at compile time.
 #[doc(hidden)]
 pub const fn is_taken(handlers: &[&[EventKind]], index: usize) -> bool {
     let (mut before, rest) = handlers.split_at(index);

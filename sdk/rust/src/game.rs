@@ -79,7 +79,7 @@ pub fn manifest<G: Game>() -> String {
     let events = G::EVENTS.iter().copied().flatten().map(|kind| kind.name());
     let manifest = Manifest { name: G::NAME, version: G::VERSION, packed: 1, routes: routes.collect(), events: events.collect() };
     let mut text = Vec::new();
-    // Numbers, booleans and strings always have a json form; the host refuses an empty manifest and says so.
+    // Cannot fail: numbers, booleans and strings always have a json form. The host would refuse an empty manifest and say so.
     duet_json::to_vec(&manifest, &mut text).ok().and_then(|()| String::from_utf8(text).ok()).unwrap_or_default()
 }
 
@@ -108,7 +108,7 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// True if the number of route `index` is also that of an earlier one. `plugin!` asks at compile time.
+/// True if an earlier route has the same number as route `index`. `plugin!` checks this at compile time.
 #[doc(hidden)]
 pub const fn is_repeated(numbers: &[i32], index: usize) -> bool {
     let (before, rest) = numbers.split_at(index);

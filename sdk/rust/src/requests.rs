@@ -51,7 +51,7 @@ impl Head {
         (head.header >= HEADER_BYTES_MIN && head.size >= head.header && head.size <= list.len()).then_some(head)
     }
 
-    /// Writes a request of version 1 behind `list`: what a host does.
+    /// Appends a request of version 1 to `list`, as a host does.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn append(&self, body: &[u8], list: &mut Vec<u8>) {
         let size = u32::try_from(HEADER_BYTES_MIN + body.len()).unwrap_or(u32::MAX);

@@ -1,7 +1,7 @@
 //! Testing a plugin without a host.
 //!
-//! A [`Harness`] packs messages and events as the host does, hands them to the plugin's `handle_batch` and reads the effects. Clock,
-//! random numbers, configuration and what [`sessions`](crate::sessions) answers are what the test says.
+//! A [`Harness`] packs messages and events as the host does, hands them to the plugin's `handle_batch` and reads the effects. The test sets
+//! the clock, the random numbers, the configuration and what [`sessions`](crate::sessions) answers.
 
 mod effect;
 mod outcome;
@@ -22,7 +22,7 @@ use crate::log::Level;
 use crate::requests::{Head, MESSAGE};
 use crate::{Ctx, Event, EventKind, Game, Result, handle_batch};
 
-/// A plugin, and a host that does what the test says.
+/// A plugin, and a host under the test's control.
 ///
 /// It sends as connection 1 without uid, from the address `192.0.2.1:1000`. The clock stands at 1,000,000 seconds after 1970, and random
 /// numbers are the same in each run.
@@ -83,14 +83,14 @@ impl<G: Game> Harness<G> {
         self
     }
 
-    /// Starts the random numbers anew.
+    /// Restarts the random numbers from this seed.
     pub fn seed(&mut self, seed: u64) -> &mut Self {
         self.stand_in(|host| host.random = seed);
         self
     }
 
-    /// Adds a connection to those that `sessions` knows, or changes it. Who sends is known anyway; its binds and subscriptions are not
-    /// carried out.
+    /// Adds a connection to those that `sessions` knows, or changes it. The sender is known anyway; binds and subscriptions are not carried
+    /// out.
     pub fn session(&mut self, conn: u64, uid: Option<i64>, address: &str) -> &mut Self {
         let session = Session { uid: uid.unwrap_or(0), address: address.to_owned(), suspended: false };
         self.stand_in(|host| host.sessions.connections.insert(conn, session));
@@ -149,8 +149,8 @@ impl<G: Game> Harness<G> {
         self.send(route, body)
     }
 
-    /// Tells of an event of the connection and returns what came of it. `detail` is the remote address or the cause. An event that the
-    /// plugin has no handler for does nothing: the host would not have told of it.
+    /// Delivers an event of the connection and returns what came of it. `detail` is the remote address or the cause. An event that the
+    /// plugin has no handler for does nothing: the host would not have delivered it.
     ///
     /// # Panics
     /// If the plugin makes effects the host would refuse.
@@ -175,7 +175,7 @@ impl<G: Game> Harness<G> {
         })
     }
 
-    /// The log lines so far, oldest first; they are taken out.
+    /// Takes the log lines so far, oldest first.
     pub fn take_log(&mut self) -> Vec<(Level, String)> {
         self.stand_in(|host| std::mem::take(&mut host.lines)).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! ASCII that was found to be ASCII, as text.
+//! Bytes that were found to be ASCII, as text.
 
 use crate::block::{self, Ascii};
 

@@ -1,20 +1,20 @@
 //! Where a run of plain bytes ends, 16 and 64 bytes at a time.
 //!
-//! Strings of messages are short: the first 16 bytes are looked at inline, without a loop. What is longer is called, not inlined: inlined
-//! into the code that serde generates, a loop keeps its registers in memory, and in a guest every round of a loop looks at its budget.
+//! Strings of messages are short: the first 16 bytes are checked inline, without a loop. Longer ones take a call: a loop inlined into the
+//! code that serde generates keeps its registers in memory, and in a guest every round of a loop checks the budget.
 
 use wide::u8x16;
 
-/// As many bytes as a mask of ends has bits.
+/// The bytes that one mask of ends covers: one per bit.
 pub(crate) const WINDOW: usize = 64;
 
-/// What else ends a run than a quote, a backslash or a control character.
+/// What ends a run besides a quote, a backslash or a control character.
 pub(crate) trait Run {
-    /// Sets the highest bit of the bytes that do; the other bits do not matter.
+    /// Sets the highest bit of each byte that does; the other bits do not matter.
     fn ends(bytes: u8x16) -> u8x16;
 }
 
-/// A run of ASCII: bytes above 0x7f end it, which have that bit.
+/// A run of ASCII: bytes above 0x7f end it, and those have that bit set.
 #[derive(Debug)]
 pub(crate) enum Ascii {}
 
@@ -36,7 +36,7 @@ impl Run for Any {
     }
 }
 
-/// Splits the run at the beginning off.
+/// Splits off the run at the beginning.
 #[inline(always)]
 pub(crate) fn split<R: Run>(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at_checked(length::<R>(bytes)).unwrap_or((b"", bytes))
@@ -67,7 +67,7 @@ fn long_length<R: Run>(bytes: &[u8]) -> usize {
         }
         rest = behind;
     }
-    // The last 16 bytes once more, of which the first are known.
+    // The last 16 bytes, of which the first were checked before and are shifted out.
     let last = bytes.last_chunk().map_or(0, |block| ends::<R>(block) >> (16 - rest.len()));
     bytes.len() - rest.len() + if last == 0 { rest.len() } else { last.trailing_zeros() as usize }
 }
@@ -102,7 +102,7 @@ fn quotes(bytes: u8x16) -> u8x16 {
     bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))
 }
 
-/// Whether a run ends in these 64 bytes. The lowest of four tells whether one is a control character.
+/// Whether a run ends in these 64 bytes. The lowest of four bytes tells whether any of them is a control character.
 #[inline(always)]
 pub(crate) fn ends_within<R: Run>(block: &[u8; 64]) -> bool {
     let [a, b, c, d] = quarters(block);
@@ -121,7 +121,7 @@ pub(crate) fn ends_of<R: Run>(bytes: &[u8]) -> u64 {
     for (block, shift) in blocks.iter().zip([0, 16, 32]) {
         found |= u64::from(ends::<R>(block)) << shift;
     }
-    // What is behind the bytes is zero, which ends a run.
+    // The padding after the bytes is zero, which would count as an end.
     let behind = u64::MAX << bytes.len();
     found | (u64::from(ends::<R>(&padded(rest))) << (blocks.len() * 16)) & !behind
 }
@@ -140,9 +140,9 @@ fn quarters(block: &[u8; 64]) -> [u8x16; 4] {
     }
 }
 
-/// Fewer than 16 bytes with zeros behind them, which end every run.
+/// Fewer than 16 bytes, followed by zeros, which end every run.
 ///
-/// Two words that overlap: copying a number of bytes that is not known costs a call.
+/// Reads two words that overlap: copying a number of bytes not known at compile time costs a call.
 #[inline(always)]
 pub(crate) fn padded(bytes: &[u8]) -> [u8; 16] {
     let (low, high) = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {

@@ -1,4 +1,5 @@
-//! Short copies: to append a number of bytes that is not known costs a guest a call of its engine, to append 16 an instruction.
+//! Short copies. Appending a number of bytes not known at compile time costs a guest a call into its engine; appending 16 costs an
+//! instruction.
 
 use crate::block::padded;
 
@@ -27,7 +28,7 @@ fn append_long(out: &mut Vec<u8>, bytes: &[u8]) {
     for block in blocks {
         out.extend_from_slice(block);
     }
-    // The last 16 bytes overlap what is there.
+    // The last 16 bytes overlap what was appended before.
     if let Some(last) = bytes.last_chunk::<16>().filter(|_| !rest.is_empty()) {
         out.truncate(out.len() + rest.len() - 16);
         out.extend_from_slice(last);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{de, ser};
 
-/// The quick way does not know. Why is not said: `serde_json` finds it out again, and says it in its own words.
+/// The quick way does not know. It does not say why: `serde_json` reads or writes the value again and says it in its own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Doubt;
 

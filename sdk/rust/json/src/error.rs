@@ -1,4 +1,4 @@
-//! What was wrong, for who sent it.
+//! What was wrong, for whoever sent it.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl Error {
     }
 }
 
-/// The parser's words. Where the text is json, but not that of the type, its line and column say nothing.
+/// The parser's words. Line and column are left out where the text is json but does not fit the type: there they say nothing.
 fn words(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {

@@ -1,9 +1,9 @@
 //! Json as `serde_json` reads and writes it, in less time.
 //!
-//! A guest has no processor of its own to be found out at run time: it has 128-bit vectors, and every loop costs a look at the clock of its
-//! budget. So this reads and writes what messages mostly are, with strings in blocks of 64 bytes, and leaves everything else to `serde_json`:
-//! whatever is in any doubt is read, or written, by it from the start. The quick way only has to be right where it says yes. Values,
-//! bytes and texts of errors are `serde_json`'s, which the tests and the fuzz targets compare.
+//! A guest cannot find out at run time what processor it is on: it has 128-bit vectors, and every round of a loop checks the budget of the
+//! call. So this reads and writes what messages mostly are, with strings in blocks of 64 bytes, and leaves everything else to `serde_json`:
+//! whatever is in doubt it reads or writes, from the start. The quick way only has to be right where it says yes. Values, bytes and texts
+//! of errors are `serde_json`'s, which the tests and the fuzz targets compare.
 
 mod ascii;
 mod block;

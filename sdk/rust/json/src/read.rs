@@ -18,18 +18,18 @@ use variant::{Unit, Variant};
 /// What is left of a text after giving up: nothing can be read from it, and it is not its end.
 const NOTHING: &[u8] = b"\0";
 
-/// How deep `serde_json` goes.
+/// How deeply nested a value `serde_json` reads.
 const DEPTH_MAX: u8 = 127;
 
-/// Types with this in front of their names are `serde_json`'s own, which it reads and writes in ways of its own.
+/// Types whose names begin with this are `serde_json`'s own; it reads and writes them in its own ways.
 pub(crate) const OWN_NAMES: &str = "$serde_json::private::";
 
-/// A text, of which a part has been read.
+/// A text, part of which has been read.
 #[derive(Debug)]
 pub(crate) struct Reader<'de> {
     rest: &'de [u8],
     depth: u8,
-    /// The last string with escapes, without them.
+    /// The last string that had escapes, with the escapes replaced.
     unescaped: Vec<u8>,
 }
 
@@ -52,7 +52,7 @@ impl<'de> Reader<'de> {
         Err(Doubt)
     }
 
-    /// The next byte that is not whitespace, which is not taken. 0 if there is none, or none that may be there.
+    /// The next byte that is not whitespace; it is not taken. 0 if there is none, or none that is allowed there.
     #[inline(always)]
     fn peek(&mut self) -> u8 {
         while let [byte, behind @ ..] = self.rest {

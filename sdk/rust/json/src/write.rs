@@ -12,7 +12,7 @@ use crate::doubt::{Doubt, Result};
 use crate::read::OWN_NAMES;
 use list::List;
 
-/// Appends to a list of bytes. What `serde_json` writes in a way of its own is left to it.
+/// Appends to a list of bytes. What `serde_json` writes in its own way is left to it.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     out: &'a mut Vec<u8>,
@@ -25,7 +25,7 @@ impl<'a> Writer<'a> {
         Self { out, sure: true }
     }
 
-    /// Whether it never gave up, even if the error was swallowed.
+    /// True if it never gave up. Asked at the end, because a type may have swallowed the error.
     #[inline]
     pub(crate) fn is_sure(&self) -> bool {
         self.sure
@@ -37,7 +37,7 @@ impl<'a> Writer<'a> {
         Err(Doubt)
     }
 
-    /// Appends what needs no escapes, and is short.
+    /// Appends short text that needs no escapes.
     #[inline(always)]
     fn text(&mut self, text: &str) -> Result<()> {
         append(self.out, text.as_bytes(), text.len());

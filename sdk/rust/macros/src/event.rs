@@ -38,7 +38,7 @@ fn expand_checked(arguments: TokenStream, function: &TokenStream) -> Result<Toke
         #[allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "every event handler has this signature")]
         #function
 
-        // A type beside the function, as for a route.
+        // A type next to the function, as for a route.
         #[doc(hidden)]
         #[allow(non_camel_case_types, missing_docs, missing_debug_implementations, reason = "generated")]
         #visibility enum #name {}

@@ -18,7 +18,7 @@ use proc_macro::TokenStream;
 /// may borrow from the body. It returns `Result<T>`, where `T` becomes the reply, or `Result<()>`, which sends no reply by itself: such a
 /// handler answers with `ctx.reply(..)`, or the route is one-way. Any error that converts into `duet_plugin::Error` will do.
 ///
-/// Behind the number, which may be a constant:
+/// After the number, which may be a constant:
 /// - `codec = "json" | "msgpack" | "protobuf" | "bytes"`: what bodies are written in; json if absent.
 /// - `authorized`: only for connections that are bound to a uid.
 /// - `internal`: not for clients.
@@ -37,7 +37,7 @@ pub fn route(arguments: TokenStream, function: TokenStream) -> TokenStream {
 /// The function stays as it is and can be called in a test. It takes the context, which knows connection and uid, and the event, unless it
 /// ignores it. Nobody waits for an answer: an error takes back what the handler did and becomes a log line. An event has one handler.
 ///
-/// `codec = ".."` behind the events says what messages it sends are written in; json if absent.
+/// `codec = ".."` after the events says what the messages it sends are written in; json if absent.
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, function: TokenStream) -> TokenStream {
     event::expand(arguments.into(), &function.into()).into()

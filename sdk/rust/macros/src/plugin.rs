@@ -76,7 +76,7 @@ impl Declaration {
                     ::duet_plugin::manifest::<Self>()
                 }
 
-                /// Handles a packed list of requests, which is changed by it, and appends the effects to `out`.
+                /// Handles a packed list of requests, which it may change, and appends the effects to `out`.
                 ///
                 /// # Errors
                 /// If the list does not fit the packed layout.
@@ -113,7 +113,7 @@ impl Declaration {
         let routes = &self.routes;
         let name = self.name.as_ref().map_or_else(|| quote! { ::core::env!("CARGO_PKG_NAME") }, ToTokens::into_token_stream);
         let start = self.start.as_ref().map(|start| {
-            // The types of both functions are checked where their names are.
+            // Spans make the compiler report a wrong type at the function's name.
             let call = quote_spanned! { start.span()=> { let start: fn() -> ::duet_plugin::Result<()> = #start; start() } };
             quote! { fn start() -> ::duet_plugin::Result<()> { #call } }
         });
@@ -150,7 +150,7 @@ impl Declaration {
         }
     }
 
-    /// Nothing if there are none: then the compiler drops all that deals with events.
+    /// Nothing if there are none: then the compiler drops everything that deals with events.
     fn events(&self) -> TokenStream {
         let events = &self.events;
         if events.is_empty() {

@@ -48,7 +48,7 @@ fn expand_checked(arguments: TokenStream, function: &TokenStream) -> Result<Toke
         #[allow(clippy::needless_pass_by_value, reason = "a request is handed over by value")]
         #function
 
-        // A type beside the function: values and types have their names apart, so `routes: [name]` finds both.
+        // A type next to the function: values and types have separate namespaces, so `routes: [name]` finds both.
         #[doc(hidden)]
         #[allow(non_camel_case_types, missing_docs, missing_debug_implementations, reason = "generated")]
         #visibility enum #name {}

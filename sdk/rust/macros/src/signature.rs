@@ -5,7 +5,7 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, GenericArgument, GenericParam, ItemFn, PathArguments, Result, ReturnType, Type};
 
-/// What a macro made of a function. On an error the function stays, so that the error is the only one.
+/// What a macro made of a function. On an error the function is kept, so that no further errors follow from its absence.
 pub(crate) fn or_error(expanded: Result<TokenStream>, function: &TokenStream) -> TokenStream {
     expanded.unwrap_or_else(|error| {
         let error = error.into_compile_error();
@@ -23,7 +23,7 @@ pub(crate) struct Role {
 
 /// What a macro needs to know of a function.
 pub(crate) struct Signature<'a> {
-    /// Type of the argument behind the context; None if the function takes the context only.
+    /// Type of the argument after the context; None if the function takes only the context.
     pub(crate) argument: Option<&'a Type>,
     /// False if it returns `Result<()>`.
     pub(crate) replies: bool,

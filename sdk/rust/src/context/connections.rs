@@ -10,7 +10,7 @@ impl Ctx {
     /// Makes this connection a member of a channel.
     ///
     /// # Errors
-    /// If the channel's name has not 1 to 255 bytes.
+    /// If the channel's name is not 1 to 255 bytes long.
     pub fn subscribe(&mut self, channel: &str) -> Result<()> {
         self.subscribe_for(self.conn, channel)
     }
@@ -18,7 +18,7 @@ impl Ctx {
     /// Makes another connection, or that of a uid, a member of a channel.
     ///
     /// # Errors
-    /// If the channel's name has not 1 to 255 bytes.
+    /// If the channel's name is not 1 to 255 bytes long.
     pub fn subscribe_for(&mut self, target: impl Into<Target>, channel: &str) -> Result<()> {
         let name = channel_name(channel)?;
         self.act(Effect::subscribe(target.into()), b"", Raw(name.as_bytes()))
@@ -27,7 +27,7 @@ impl Ctx {
     /// Ends the membership of this connection in a channel.
     ///
     /// # Errors
-    /// If the channel's name has not 1 to 255 bytes.
+    /// If the channel's name is not 1 to 255 bytes long.
     pub fn unsubscribe(&mut self, channel: &str) -> Result<()> {
         self.unsubscribe_for(self.conn, channel)
     }
@@ -35,7 +35,7 @@ impl Ctx {
     /// Ends the membership of another connection, or that of a uid, in a channel.
     ///
     /// # Errors
-    /// If the channel's name has not 1 to 255 bytes.
+    /// If the channel's name is not 1 to 255 bytes long.
     pub fn unsubscribe_for(&mut self, target: impl Into<Target>, channel: &str) -> Result<()> {
         let name = channel_name(channel)?;
         self.act(Effect::unsubscribe(target.into()), b"", Raw(name.as_bytes()))
@@ -44,7 +44,7 @@ impl Ctx {
     /// Ends all memberships of this connection.
     ///
     /// # Errors
-    /// None now; it is a `Result` because its siblings are.
+    /// None at present; it is a `Result` like its siblings.
     pub fn unsubscribe_all(&mut self) -> Result<()> {
         self.unsubscribe_all_for(self.conn)
     }
@@ -52,7 +52,7 @@ impl Ctx {
     /// Ends all memberships of another connection, or that of a uid.
     ///
     /// # Errors
-    /// None now; it is a `Result` because its siblings are.
+    /// None at present; it is a `Result` like its siblings.
     pub fn unsubscribe_all_for(&mut self, target: impl Into<Target>) -> Result<()> {
         self.act(Effect::unsubscribe(target.into()), b"", Raw(b""))
     }
@@ -64,8 +64,8 @@ impl Ctx {
     ///
     /// **Bind first, then reply.** If the uid is online elsewhere, the listener's `duplicate_login` decides: `kick-old` replaces the other
     /// connection, `reject` refuses the bind. A refused bind, also that of a connection that has ended, drops every later effect of this
-    /// handler, its reply too, and the client gets error 13 (`already online`) instead. The handler does not see this: it has
-    /// returned by then. State that must only change after a bind belongs into the event `bind`.
+    /// handler, its reply too, and the client gets error 13 (`already online`) instead. The handler does not see this: it has returned by
+    /// then. State that must only change after a bind belongs in the event `bind`.
     ///
     /// # Errors
     /// If the uid is not above 0, or the message was answered already.
@@ -90,7 +90,7 @@ impl Ctx {
     /// Takes the uid from this connection. Its `authorize_timeout` starts again.
     ///
     /// # Errors
-    /// None now; it is a `Result` because its siblings are.
+    /// None at present; it is a `Result` like its siblings.
     pub fn unbind(&mut self) -> Result<()> {
         self.unbind_for(self.conn)
     }
@@ -98,13 +98,13 @@ impl Ctx {
     /// Takes the uid from another connection, or from the one that is bound to it.
     ///
     /// # Errors
-    /// None now; it is a `Result` because its siblings are.
+    /// None at present; it is a `Result` like its siblings.
     pub fn unbind_for(&mut self, target: impl Into<Target>) -> Result<()> {
         self.act(Effect::unbind(target.into()), b"", Raw(b""))
     }
 
-    /// Closes a connection, behind what was sent to it before and an error packet on route 0 with this code and reason. Code 0 becomes
-    /// 12 (`kicked`); codes of your own begin at 1,000.
+    /// Closes a connection after what was sent to it before and an error packet on route 0 with this code and reason. Code 0 becomes 12
+    /// (`kicked`); codes of your own begin at 1,000.
     ///
     /// # Errors
     /// If the reason is larger than 4 GiB.

@@ -59,7 +59,7 @@ impl Ctx {
     }
 
     /// Sends a message to many connections or to many uids; it is encoded once. `to` is anything that yields them: `&players`, or
-    /// `party.iter().map(|member| Uid(member.uid))`. To nobody is fine.
+    /// `party.iter().map(|member| Uid(member.uid))`. An empty one is fine.
     ///
     /// # Errors
     /// If connections and uids are mixed, or the value cannot be encoded, as in [`Ctx::push`].
@@ -105,7 +105,7 @@ impl Ctx {
     /// Sends a message to all members of a channel.
     ///
     /// # Errors
-    /// If the channel's name has not 1 to 255 bytes, or the value cannot be encoded, as in [`Ctx::push`].
+    /// If the channel's name is not 1 to 255 bytes long, or the value cannot be encoded, as in [`Ctx::push`].
     pub fn publish(&mut self, channel: &str, route: i32, body: impl Body) -> Result<()> {
         let name = channel_name(channel)?;
         self.act(Effect::publish(name, route), name.as_bytes(), body)

@@ -28,7 +28,7 @@ pub(crate) struct StandIn {
 
 /// Runs `call` with this host instead of the system.
 pub(crate) fn with<T>(host: &mut Option<StandIn>, call: impl FnOnce() -> T) -> T {
-    /// Gives the host back also if `call` panics.
+    /// Gives the host back even if `call` panics.
     struct Guard<'a>(&'a mut Option<StandIn>);
     impl Drop for Guard<'_> {
         fn drop(&mut self) {

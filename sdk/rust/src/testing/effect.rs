@@ -99,7 +99,7 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Reads the first record; also returns what is behind it.
+    /// Reads the first record; also returns what follows it.
     pub(super) fn split(list: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let size = u32::from_le_bytes(field(list, 0)) as usize;
         let header = usize::from(u16::from_le_bytes(field(list, 4)));
@@ -116,7 +116,7 @@ impl<'a> Record<'a> {
         Some((record, rest))
     }
 
-    /// What it does; None if a host would refuse it. Answers are not read here.
+    /// What it does; None if a host would refuse it, or if it is an answer, which is not read here.
     pub(super) fn effect(&self) -> Option<Effect> {
         let flags = match self.kind {
             kind::PUSH | kind::MULTICAST | kind::SUBSCRIBE | kind::UNSUBSCRIBE | kind::UNBIND => FLAG_UID,

@@ -6,7 +6,7 @@ use serde::forward_to_deserialize_any;
 use super::Reader;
 use crate::doubt::{Doubt, Result};
 
-/// A key behind its opening quote. What is not text, such as a number in quotes, is left to `serde_json`.
+/// A key after its opening quote. What is not text, such as a number in quotes, is left to `serde_json`.
 #[derive(Debug)]
 pub(super) struct Key<'a, 'de> {
     reader: &'a mut Reader<'de>,

@@ -8,13 +8,13 @@ use crate::doubt::Result;
 /// With its feature `arbitrary_precision` a `serde_json` number is the text that was read, and a value of any type gets that.
 const NUMBERS_ARE_TEXT: bool = size_of::<serde_json::Number>() == size_of::<String>();
 
-/// So many digits fit into 64 bits whatever they are.
+/// This many digits fit into 64 bits, whatever they are.
 const DIGITS_MAX: usize = 18;
 
-/// Up to this, every integer is exactly a float.
+/// Up to this, a float holds every integer exactly.
 const EXACT_MAX: u64 = 1 << 53;
 
-/// By how much a number with so many decimals is to be divided. All are exact, so that one division is rounded once.
+/// What a number with this many decimals is divided by. All of them are exact, so the one division is also the only rounding.
 const POWERS: [f64; DIGITS_MAX + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
 
@@ -66,7 +66,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Has `serde_json` read this number alone: an exponent, or more digits than are exact.
+    /// Has `serde_json` read just this number: it has an exponent, or more digits than are exact.
     #[cold]
     #[inline(never)]
     fn visit_doubtful_number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
@@ -83,7 +83,7 @@ impl<'de> Reader<'de> {
     }
 }
 
-/// Takes the digits at the beginning behind those that `number` had. Too many overflow.
+/// Appends the digits at the beginning to those that `number` already has. Too many overflow.
 #[inline(always)]
 fn digits(mut text: &[u8], mut number: u64) -> (u64, &[u8]) {
     while let [digit @ b'0'..=b'9', behind @ ..] = text {

@@ -9,14 +9,14 @@ use crate::doubt::{Doubt, Result};
 /// The text of a string.
 #[derive(Debug)]
 pub(super) enum Text<'de, 's> {
-    /// As it stands in the body.
+    /// As it is in the body.
     Borrowed(&'de str),
-    /// Without its escapes.
+    /// With its escapes replaced.
     Copied(&'s str),
 }
 
 impl<'de> Reader<'de> {
-    /// A string behind its opening quote.
+    /// A string after its opening quote.
     #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Text<'de, '_>> {
         match ascii::split(self.rest) {
@@ -28,7 +28,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// A string that begins with so many bytes of ASCII, and then has others, or escapes.
+    /// A string that begins with this many bytes of ASCII, then has other characters, or escapes.
     #[inline(never)]
     fn rare_string(&mut self, ascii: usize) -> Result<Text<'de, '_>> {
         let (_, behind) = self.rest.split_at_checked(ascii).unwrap_or_default();
@@ -45,7 +45,8 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// A string with escapes. Between two of them it is valid UTF-8 if all of it is without them: each stands for whole characters.
+    /// A string with escapes. UTF-8 is checked once, after the escapes are replaced: each stands for whole characters, so the result is
+    /// valid only if every piece between them is.
     #[inline(never)]
     fn escaped_string(&mut self) -> Result<Text<'de, '_>> {
         self.unescaped.clear();
@@ -63,12 +64,12 @@ impl<'de> Reader<'de> {
     }
 }
 
-/// Appends what is before the closing quote to `out`, and returns what is behind it.
+/// Appends what is before the closing quote to `out`, and returns what follows it.
 fn unescape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
     let mut window = text;
     loop {
         let mut ends = ends_of::<Any>(window);
-        // How much of the window is done.
+        // How many bytes of the window are done.
         let mut done = 0;
         while ends != 0 {
             let end = ends.trailing_zeros() as usize;
@@ -82,14 +83,14 @@ fn unescape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
             }
             ends &= u64::MAX.checked_shl(done as u32).unwrap_or(0);
         }
-        // There is no quote in the window, so there has to be something behind it.
+        // There is no quote in the window, so something has to follow it.
         let behind = window.get(done.max(WINDOW)..)?;
         append(out, window.get(done..)?, WINDOW.saturating_sub(done));
         window = behind;
     }
 }
 
-/// Appends the character of an escape, and returns how many bytes it had behind the backslash.
+/// Appends the character of an escape, and returns how many bytes it had after the backslash.
 #[inline(always)]
 fn unescape_one(escape: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let (first, behind) = escape.split_first()?;

@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visito
 use super::Reader;
 use crate::doubt::{Doubt, Result};
 
-/// A variant with a value, `{"name": value}`, behind the bracket.
+/// A variant with a value, `{"name": value}`, after the bracket.
 #[derive(Debug)]
 pub(super) struct Variant<'a, 'de> {
     reader: &'a mut Reader<'de>,

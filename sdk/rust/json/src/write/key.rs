@@ -5,7 +5,7 @@ use serde::ser::{Impossible, Serialize, Serializer};
 use super::Writer;
 use crate::doubt::{Doubt, Result};
 
-/// Writes text and integers; other keys are left to `serde_json`, or are none.
+/// Writes text and integers; other keys are left to `serde_json`, or refused by it.
 #[derive(Debug)]
 pub(super) struct Key<'b, 'a> {
     writer: &'b mut Writer<'a>,

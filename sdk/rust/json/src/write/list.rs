@@ -9,7 +9,7 @@ use super::Writer;
 use super::key::Key;
 use crate::doubt::{Doubt, Result};
 
-/// A list or an object whose opening bracket is written.
+/// A list or an object whose opening bracket has been written.
 #[derive(Debug)]
 pub(crate) struct List<'b, 'a> {
     writer: &'b mut Writer<'a>,

@@ -6,7 +6,8 @@ use crate::doubt::Result;
 /// Decimals of the quick way.
 const SCALE: u32 = 1000;
 
-/// Below this, a float with 3 decimals has at most 12 digits. No two decimals of up to 15 are the same `f64`, so none is shorter.
+/// Below this, a float with 3 decimals has at most 12 digits. No two decimals of up to 15 digits are the same `f64`, so there is no shorter
+/// text for it.
 const LIMIT_64: f64 = 1e9;
 
 /// The same for `f32` and 6 digits.
@@ -36,7 +37,7 @@ impl Writer<'_> {
         self.thousandths(i64::from(integer))
     }
 
-    /// A number of thousandths, without the zeros at its end but for one.
+    /// A number of thousandths, without its trailing zeros except for one right after the point.
     fn thousandths(&mut self, number: i64) -> Result<()> {
         if number < 0 {
             self.out.push(b'-');

@@ -29,7 +29,7 @@ impl Writer<'_> {
 /// Appends at least 16 bytes.
 #[inline(never)]
 fn write_long(bytes: &[u8], out: &mut Vec<u8>) {
-    // With the quote behind it.
+    // With the closing quote.
     out.reserve(bytes.len() + 1);
     let mut rest = bytes;
     while let Some((block, behind)) = rest.split_first_chunk::<WINDOW>() {
@@ -49,7 +49,7 @@ fn write_long(bytes: &[u8], out: &mut Vec<u8>) {
         rest = behind;
     }
     if let Some(last) = bytes.last_chunk::<16>().filter(|_| !rest.is_empty()) {
-        // The last 16 bytes overlap what is there, which has no end.
+        // The last 16 bytes overlap what was appended before, which needed no escape.
         let known = 16 - rest.len();
         out.truncate(out.len() - known);
         out.extend_from_slice(last);
@@ -61,7 +61,7 @@ fn write_long(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends bytes of which some need an escape: a bit for each in 64.
+/// Appends bytes of which some need an escape, with a mask of those in each 64 bytes.
 #[inline(never)]
 fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     let mut window = bytes;

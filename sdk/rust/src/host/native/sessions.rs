@@ -1,4 +1,4 @@
-//! The connections of a stand-in: those that a test says there are.
+//! The connections of a stand-in: those that a test declares.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,12 +27,12 @@ impl Default for Session {
 }
 
 impl Sessions {
-    /// Who sends is there.
+    /// Notes the sender: whoever sends is connected.
     pub(crate) fn sends(&mut self, conn: u64, uid: i64) {
         self.connections.entry(conn).or_default().uid = uid;
     }
 
-    /// The same for an event, and what it changes.
+    /// The same for an event, with what the event changes.
     pub(crate) fn happens(&mut self, conn: u64, uid: i64, event: Event<'_>) {
         if event.kind == EventKind::Disconnect {
             self.connections.remove(&conn);
