@@ -54,6 +54,8 @@ mod lobby {
 const MIB: f64 = (1 << 20) as f64;
 /// How long a baseline is measured.
 const BASELINE: Duration = Duration::from_millis(1500);
+/// A line of `[gateway]` for clients that are silent for as long as an attack on others takes.
+const PATIENT: &str = "heartbeat_interval = \"5m\"\n";
 /// Longer than anything takes that has no deadline of its own.
 const SOON: Duration = Duration::from_secs(20);
 

@@ -7,7 +7,7 @@ use duet_testkit::suite::sized;
 use duet_testkit::{Dial, Honest, Message, Peer, Server, Waits, Wire, report};
 use serde_json::Value;
 
-use super::{MIB, SOON, ask, baseline, beside, connections, counted, lobby, lobby_server};
+use super::{MIB, PATIENT, SOON, ask, baseline, beside, connections, counted, lobby, lobby_server};
 
 /// Clients that read nothing.
 const READERS: usize = 100;
@@ -114,7 +114,8 @@ fn a_hundred_clients_that_do_not_read_broadcasts_are_closed_at_the_limit_of_thei
 #[test]
 fn a_hundred_clients_that_do_not_read_broadcasts_are_closed_at_the_write_deadline() {
     let deadline = Duration::from_secs(sized(1, 10) as u64);
-    let settings = format!("[gateway]\nwrite_timeout = \"{deadline:?}\"\nwrite_queue_bytes = \"64MiB\"\n");
+    // Whoever does not read does not write either: only the write deadline may end them.
+    let settings = format!("[gateway]\nwrite_timeout = \"{deadline:?}\"\nwrite_queue_bytes = \"64MiB\"\n{PATIENT}");
     let server = lobby_server().settings(&settings).start();
     // Much more than their sockets take.
     let Outcome { waits, broadcasts, grown, took } = attack(&server, 200);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use duet_testkit::suite::{raise_file_limit, sized};
 use duet_testkit::{Dial, Honest, Message, Peer, Server, Wire, report};
 
-use super::{address, baseline, beside, counted, lobby, lobby_server, takes_mib};
+use super::{PATIENT, address, baseline, beside, counted, lobby, lobby_server, takes_mib};
 
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// Nobody is exempt, or nothing on this machine has a limit.
@@ -153,9 +153,10 @@ fn bytes_above_the_rate_are_read_later_and_hold_up_nobody_else() {
 #[test]
 fn a_flood_from_many_addresses_takes_no_more_than_the_table() {
     let count = sized(3_000, 100_000);
-    let server = lobby_server().settings(&format!("{LIMITS}addresses_max = 500\n")).start();
+    let server = lobby_server().settings(&format!("{LIMITS}addresses_max = 500\n[gateway]\n{PATIENT}")).start();
     raise_file_limit();
     let mut observer = Peer::connect(server.tcp(), Wire::TCP);
+    super::wait_for_connections(&mut observer, 1, super::SOON);
     let honest = honest(&server);
     // The table remembers no more than that; what a connection costs the kernel and the allocator is part of the warm-up.
     once(server.tcp(), 0..1_000);

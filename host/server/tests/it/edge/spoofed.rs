@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use duet_testkit::suite::sized;
 use duet_testkit::{Dial, Honest, Peer, Wire, report};
 
-use super::{address, baseline, beside, connections, grown_mib, lobby, lobby_server};
+use super::{PATIENT, address, baseline, beside, connections, grown_mib, lobby, lobby_server};
 
 const PUSH: u8 = 81;
 const ACK: u8 = 82;
@@ -46,7 +46,8 @@ fn kinds() -> Vec<Vec<u8>> {
 #[test]
 fn datagrams_from_addresses_that_were_never_proved_cost_nothing() {
     let count = sized(10_000, 100_000);
-    let server = lobby_server().listener("protocol = \"kcp\"\n").listener("protocol = \"tcp\"\n").start();
+    let settings = format!("[gateway]\n{PATIENT}");
+    let server = lobby_server().settings(&settings).listener("protocol = \"kcp\"\n").listener("protocol = \"tcp\"\n").start();
     let kcp = server.kcp();
     let established = || {
         Honest::start(HONEST, || {
