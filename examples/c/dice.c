@@ -15,7 +15,7 @@ IMPORT("config", "get") void config_get(const char *key, uint32_t key_bytes, uin
 IMPORT("gateway", "push") void push(uint64_t conn, int32_t route, const char *body, uint32_t body_bytes, uint32_t *answer);
 IMPORT("gateway", "error-code") void error_code(uint32_t code, uint32_t *answer);
 
-/* What imports return. The first number of a result is one byte; the three behind it are whatever they were. */
+/* What imports return. The first number of a result is one byte; the three after it are whatever they were. */
 static uint32_t answer[3];
 static int failed(void) { return *(uint8_t *)answer; }
 

@@ -16,11 +16,11 @@ static uint32_t *returned(uint32_t first, uint32_t second, uint32_t third) {
     return area;
 }
 
-/* The linker puts this symbol behind the last static variable. */
+/* The linker puts this symbol after the last static variable. */
 extern uint8_t __heap_base;
 static uint32_t heap_used;
 
-/* Room on the heap, one piece behind the other. All of it is free again once `heap_used` is 0. */
+/* Room on the heap, one piece after the other. All of it is free again once `heap_used` is 0. */
 static void *room(uint32_t align, uint32_t bytes) {
     uint32_t begin = ((uint32_t)&__heap_base + heap_used + align - 1) / align * align;
     uint64_t end = (uint64_t)begin + bytes, there = __builtin_wasm_memory_size(0) * 65536ull;

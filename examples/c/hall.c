@@ -28,7 +28,7 @@ struct effect {
     uint64_t target;
 } __attribute__((packed));
 
-/* A body in two parts, for a message to a channel begins with the channel's name. */
+/* A body in two parts, because a message to a channel begins with the channel's name. */
 struct part {
     const void *at;
     uint32_t bytes;
@@ -49,7 +49,7 @@ EXPORT("lifecycle", "start") uint32_t *start(void) { return returned(0, 0, 0); }
 
 EXPORT("lifecycle", "stop") void stop(void) {}
 
-/* Writes one record behind the last: with an alignment of 1 the heap leaves no gaps. An import that returns a list would make one. */
+/* Writes one record after the last: with an alignment of 1 the heap leaves no gaps. An import that returns a list would make one. */
 static void put(uint8_t kind, uint32_t request, int32_t route, uint64_t target, struct part first, struct part second) {
     struct effect head = { sizeof head + first.bytes + second.bytes, sizeof head, kind, 0, request, route, target };
     __builtin_memcpy(room(1, sizeof head), &head, sizeof head);

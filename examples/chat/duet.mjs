@@ -13,8 +13,8 @@ export function findDuet() {
 }
 
 /**
- * Runs it in a folder with a `duet.toml` of these settings, and waits until it is ready: on any free port, for others may run a server on the
- * default one, and with the plugin compiled, however long that takes. Passes on what it prints, unless it is told not to.
+ * Runs it in a folder with a `duet.toml` of these settings, and waits until it is ready: on any free port, because others may run a server
+ * on the default one, and with the plugin compiled, however long that takes. Passes on what it prints, unless told not to.
  */
 export async function runDuet(duet, folder, { settings = "", quiet = false } = {}) {
   writeFileSync(join(folder, "duet.toml"), `${settings}

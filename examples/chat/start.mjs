@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { findDuet, runDuet } from "./duet.mjs";
 import { serve } from "./web/serve.mjs";
 
-/** The port of the page, if nobody has it. */
+/** The port of the page, if it is free. */
 const PORT = 8080;
 
 try {
@@ -21,7 +21,7 @@ try {
   process.exitCode = 1;
 }
 
-/** On the port that was asked for; if none was, on any, if need be. */
+/** On the port that was asked for; if none was, on the default one, or on any if that is taken. */
 function servePage(chatPort) {
   if (process.env.PORT !== undefined) return serve(Number(process.env.PORT), chatPort);
   return serve(PORT, chatPort).catch((error) => (error.code === "EADDRINUSE" ? serve(0, chatPort) : Promise.reject(error)));

@@ -1,7 +1,7 @@
 // A chat with rooms: who is logged in, who is in which room, and what they say.
 //
 // The memory of the instance is the state. The host does the rest: it knows which connections are members of a channel, keeps what a lost
-// client misses, and tells by events who came and went.
+// client misses, and reports by events who came and went.
 import { type Context, definePlugin, type EventContext, PluginError } from "@duet/plugin";
 import { check, NAME_MAX, ROOM_MAX, TEXT_MAX } from "./checks";
 import { JOIN, LEAVE, LOGIN, type Member, MEMBERS, type News, PRESENCE, SAID, SAY } from "./protocol";
@@ -37,7 +37,7 @@ export default definePlugin({
         const before = players.get(context.conn);
         if (before !== undefined) leave(context, before);
         const player = { uid: uidOf(name), name, away: false };
-        // Nothing but this makes the connection that of the uid. If the uid is online elsewhere, the other connection is closed.
+        // Only this makes the connection that of the uid. If the uid is online elsewhere, the other connection is closed.
         context.bind(player.uid);
         players.set(context.conn, player);
         return { uid: player.uid, name };
@@ -126,7 +126,7 @@ function enter(context: Context, player: Player, room: string): void {
   player.room = room;
   if (before === undefined) tell(context, player, "joined");
   else if (before.away) tell(context, player, "back");
-  // Behind the news, which is for the others.
+  // After the news, which is for the others.
   context.subscribe(channel(room));
 }
 

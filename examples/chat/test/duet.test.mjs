@@ -1,4 +1,4 @@
-// The client against a server that is not there.
+// The client against a fake server.
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { WebSocket } from "ws";

@@ -31,7 +31,7 @@ export class FakeServer {
     return `ws://127.0.0.1:${this.#server.address().port}/`;
   }
 
-  /** A push, or a reply with its seq. It is kept if the client is not there. */
+  /** A push, or a reply with its seq. It is kept if the client is not connected. */
   send(route, body, seq = 0) {
     const packet = encode(0, route, seq, Buffer.from(JSON.stringify(body)));
     this.#session?.kept.push(packet);
@@ -45,7 +45,7 @@ export class FakeServer {
     this.#socket?.send(packet);
   }
 
-  /** The connection is lost, without a word. */
+  /** The connection is lost, without a goodbye. */
   cut() {
     this.#socket?.terminate();
     this.#socket = undefined;

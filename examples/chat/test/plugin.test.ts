@@ -1,4 +1,4 @@
-// The chat plugin on a host that is not there. The memory of the plugin is one for all tests, so each has its own room and names.
+// The chat plugin on a fake host. The memory of the plugin is one for all tests, so each has its own room and names.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Effect, testHost } from "@duet/plugin/testing";

@@ -58,7 +58,7 @@ async function run() {
   await a.hears("Ann: hello Bob", "Bob: Grüße, Ann 🎲");
   checked.push("both hear what is said");
 
-  // Every packet shows in the log: the last before the loss, the first and the last that were missed, and those behind.
+  // Every packet shows in the log: the last before the loss, the first and the last that were missed, and those after it.
   await a.say("the last before");
   await b.hears("Ann: the last before");
   const told = await b.log();
@@ -176,7 +176,7 @@ async function openTab(browser, url) {
   };
 }
 
-/** Asks until it is as it should be. */
+/** Asks until the answer is as it should be. */
 async function until(ask, isRight, what, timeout = 15_000) {
   const end = Date.now() + timeout;
   let got = await ask();

@@ -8,7 +8,7 @@ export type State =
   | { is: "connecting" }
   /** Logged in, or resumed. */
   | { is: "open" }
-  /** Lost; the next attempt is in so many milliseconds. */
+  /** Lost; the next attempt is in this many milliseconds. */
   | { is: "waiting"; ms: number }
   /** Ended for good: left, kicked, replaced, or not logged in. */
   | { is: "closed"; error: DuetError };
@@ -22,7 +22,7 @@ export interface Options {
   login: () => Promise<unknown>;
   onState?: (state: State) => void;
   store?: Store;
-  /** Milliseconds between heartbeats; twice as long a silence is a loss, which the next beat notices. */
+  /** Milliseconds between heartbeats; twice as long a silence counts as a loss, which the next beat notices. */
   heartbeat?: number;
   /** Milliseconds that a request may take while there is a connection. */
   timeout?: number;
@@ -39,7 +39,7 @@ const SESSION_GONE = 11;
 /** Reasons to try again later: no answer, busy, fault, timeout, unavailable, going away. */
 const LATER = [0, 5, 6, 7, 8, GOING_AWAY];
 
-/** The route on which sessions are spoken about. */
+/** The route for messages about sessions. */
 const SESSION = -1;
 const STORE_KEY = "duet.session";
 const BACKOFF_MAX = 15_000;
@@ -91,7 +91,7 @@ export class Duet {
   #held = false;
   /** Whether messages are counted: from the moment on that a session is asked for. */
   #counting = false;
-  /** Messages that the server may not have taken yet, and how many it has taken before them. A page that was loaded again does not know. */
+  /** Messages that the server may not have taken yet, and how many it has taken before them. A page that was reloaded does not know. */
   #untaken: { seq: number; packet: Uint8Array<ArrayBuffer> }[] = [];
   #taken?: number;
   #attempts = 0;
@@ -115,7 +115,7 @@ export class Duet {
     return this.#state;
   }
 
-  /** Whether there is a session to resume, for instance of the page before it was loaded again. */
+  /** Whether there is a session to resume, for instance of the page before it was reloaded. */
   get hasSession(): boolean {
     return this.#session !== undefined;
   }
@@ -180,7 +180,7 @@ export class Duet {
     let last = Date.now();
     this.#beat = setInterval(() => {
       const now = Date.now();
-      // Of a page in the background, or a machine that slept. What came meanwhile is heard first.
+      // The page was in the background, or the machine asleep. What came meanwhile is handled first.
       const late = now - last >= 2 * interval;
       last = now;
       const isOpen = socket.readyState === OPEN;
@@ -189,7 +189,7 @@ export class Duet {
     }, interval);
   }
 
-  /** What comes first on a connection: the session of before, or a new one. */
+  /** What comes first on a connection: the old session, or a new one. */
   async #begin(): Promise<void> {
     const socket = this.#socket;
     try {
@@ -200,7 +200,7 @@ export class Duet {
       this.#attempts = 0;
       this.#become({ is: "open" });
     } catch (thrown) {
-      // If the connection was lost meanwhile, the next one begins anew.
+      // If the connection was lost meanwhile, the next one starts over.
       if (socket !== this.#socket) return;
       const error = thrown instanceof DuetError ? thrown : new DuetError(1, String(thrown));
       if (LATER.includes(error.code)) this.#lost();
@@ -224,14 +224,14 @@ export class Duet {
     }
   }
 
-  /** Goes on where the lost connection ended; false if the server knows nothing of it any more. */
+  /** Goes on where the lost connection ended; false if the server no longer knows of it. */
   async #resume(session: Session): Promise<boolean> {
     try {
       await this.#ask({ token: session.token, received: session.received }, ({ token, ttl_ms, received }) => {
         clearTimeout(this.#expiry);
         session.token = token;
         session.ttl = ttl_ms;
-        // What the server missed of ours. What we missed follows by itself.
+        // Sends what the server missed. What we missed follows by itself.
         this.#untaken.splice(0, received - (this.#taken ?? received));
         this.#taken = received;
         this.#held = false;
@@ -247,14 +247,14 @@ export class Duet {
     }
   }
 
-  /** A request about the session itself: not counted, and never sent again. The reply is taken before the packet behind it. */
+  /** A request about the session itself: not counted, and never sent again. The reply is handled before the packet after it. */
   #ask(body: object, taken: (opened: Opened) => void): Promise<void> {
     return new Promise<void>((done, reject) => {
       const resolve = (opened: unknown) => {
         taken(opened as Opened);
         done();
       };
-      // Found by the route: there is never more than one under way.
+      // Found by its route: there is never more than one under way.
       this.#pending.set(SESSION, { resolve, reject });
       this.#startTimer(SESSION);
       this.#socket?.send(encode(SESSION, this.#nextSeq(), toBytes(body)));
@@ -284,7 +284,7 @@ export class Duet {
   }
 
   #settle(seq: number, { error, body }: Packet): void {
-    // Whoever answers a message has taken those before it.
+    // An answer to a message means that those before it were taken.
     const place = this.#untaken.findIndex((message) => message.seq === seq);
     this.#untaken.splice(0, place + 1);
     if (this.#taken !== undefined) this.#taken += place + 1;
@@ -307,14 +307,14 @@ export class Duet {
     if (this.#session === undefined) this.#forget(lost);
     else this.#pause(this.#session, lost);
     const limit = Math.min((this.#options.backoff ?? 500) * 2 ** this.#attempts++, BACKOFF_MAX);
-    // Not all clients of a server that went down at the same moment.
+    // Spread out, so that the clients of a server that went down do not all come at the same moment.
     const ms = (this.#retryAfter ?? 0) + limit * (0.5 + Math.random() / 2);
     this.#retryAfter = undefined;
     this.#retry = setTimeout(() => this.#connect(), ms);
     this.#become({ is: "waiting", ms });
   }
 
-  /** Stops the clocks of requests until the session is resumed, or cannot be any more. */
+  /** Stops the clocks of requests until the session is resumed, or no longer can be. */
   #pause(session: Session, lost: DuetError): void {
     this.#held = true;
     this.#pending.get(SESSION)?.reject(lost);

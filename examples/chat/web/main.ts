@@ -3,7 +3,7 @@ import { JOIN, LOGIN, type Member, MEMBERS, type News, PRESENCE, type Room, SAID
 import { Duet, type DuetError, type State } from "./duet.js";
 import * as view from "./view.js";
 
-/** What outlives the page when it is loaded again. */
+/** What survives a reload of the page. */
 interface Me {
   name: string;
   room: string;
@@ -49,7 +49,7 @@ function start(entered: Me): void {
   client.start();
 }
 
-/** On a connection without a session: the first one, or when the server kept the old one no longer. */
+/** On a connection without a session: the first one, or when the server no longer kept the old one. */
 async function login(client: Duet, me: Me): Promise<void> {
   const { uid } = await client.request<{ uid: number }>(LOGIN, { name: me.name });
   me.uid = uid;
@@ -74,7 +74,7 @@ function hear({ uid, name, text, at }: Said): void {
 }
 
 function learn({ uid, name, what }: News): void {
-  // Of oneself it is always old: heard after having come back.
+  // News about oneself is always old: it was missed, and comes after the resume.
   if (uid === me?.uid) {
     add({ text: `You ${NEWS_OF_ME[what]}`, at: Date.now() });
     return;
@@ -111,7 +111,7 @@ function show(client: Duet, state: State): void {
     case "open":
       view.showStatus("Online");
       save();
-      // A page that was loaded again goes on with its session, but does not know who is here.
+      // A reloaded page goes on with its session, but does not know who is here.
       if (members.size === 0) client.request<Room>(MEMBERS, {}).then(enter, complain);
       break;
     case "waiting":

@@ -1,6 +1,6 @@
 // Packets of the profile due2: size:u32 header:u8 route:i16 seq:i16 body, big endian. One in each WebSocket message.
 
-/** A message of the server. */
+/** A message from the server. */
 export interface Packet {
   route: number;
   /** That of the request; 0 in a push. */
@@ -10,7 +10,7 @@ export interface Packet {
   body: Uint8Array;
 }
 
-/** An error packet, or what the client itself gave up (code 0). Codes below 1,000 are the server's, the others the game's. */
+/** An error packet, or something the client itself gave up on (code 0). Codes below 1,000 are the server's, the others the game's. */
 export class DuetError extends Error {
   readonly code: number;
 
@@ -41,7 +41,7 @@ export function encode(route: number, seq: number, body: Uint8Array): Uint8Array
   return packet;
 }
 
-/** A packet of the server; undefined if it is a heartbeat or too short for anything. */
+/** A packet from the server; undefined if it is a heartbeat or too short to be one. */
 export function decode(data: ArrayBuffer): Packet | undefined {
   const view = new DataView(data);
   if (data.byteLength < HEAD_BYTES) return undefined;

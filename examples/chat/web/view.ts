@@ -1,4 +1,4 @@
-// What the page shows. Everything of others goes in as text, never as HTML.
+// What the page shows. Everything from others goes in as text, never as HTML.
 import type { Member } from "../plugin/protocol.js";
 
 /** A line of the log: something said, or news. */
@@ -19,7 +19,7 @@ export interface Sending {
 
 /** Lines that are kept. */
 const LINES_MAX = 200;
-/** Lines of one person within this many milliseconds stand together. */
+/** Lines of one person within this many milliseconds are grouped. */
 const TOGETHER_MS = 180_000;
 
 function find<E extends HTMLElement>(id: string): E {
@@ -115,7 +115,7 @@ export function addLine(line: Line): void {
     item.append(face(uid, name), make("span", "name", name), make("span", "text", line.text), time);
     if (document.hidden && !line.mine) showTitle(unread + 1);
   }
-  // What is on its way stays the last.
+  // What is on its way stays last.
   insert(item, log.querySelector(".sending, .failed"));
   while (log.childElementCount > LINES_MAX) log.firstElementChild?.remove();
 }
@@ -143,7 +143,7 @@ export function addSending(said: string): Sending {
   };
 }
 
-/** Puts a line into the log. Whoever reads further up is left there. */
+/** Puts a line into the log. The scroll position is kept if the reader is further up. */
 function insert(item: HTMLElement, before: Element | null): void {
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 20;
   log.insertBefore(item, before);

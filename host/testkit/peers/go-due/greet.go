@@ -99,7 +99,7 @@ func (r *run) survive() error {
 	return nil
 }
 
-// unknown asks a route nobody serves. due's own gate says nothing; an error packet is a plain one to due's client.
+// unknown asks a route nobody serves. due's own gate says nothing; to due's client an error packet looks like a plain one.
 func (r *run) unknown() error {
 	seq := r.seq(2)
 	if err := r.send(unknownRoute, seq, greetRequest{Name: "due"}); err != nil {

@@ -13,7 +13,7 @@ type echoed struct {
 	Message string `json:"message"`
 }
 
-// load is due's own load test: every connection pushes as fast as its queue of 1,024 takes, without a window, until so many replies came.
+// load is due's own load test: every connection pushes as fast as its queue of 1,024 takes, without a window, until this many replies came.
 type load struct {
 	set             settings
 	pushed, replies atomic.Int64

@@ -22,7 +22,7 @@ func NewLocator() *Locator {
 // Name of the locator.
 func (l *Locator) Name() string { return "memory" }
 
-// Watch tells nothing: there is one gate and one node.
+// Watch reports nothing: there is one gate and one node.
 func (l *Locator) Watch(context.Context, ...string) (locate.Watcher, error) {
 	return &silence{end: make(chan struct{})}, nil
 }
@@ -58,7 +58,7 @@ func (l *Locator) UnbindGate(_ context.Context, uid int64, _ string) error {
 	return nil
 }
 
-// LocateGate says it.
+// LocateGate returns it.
 func (l *Locator) LocateGate(_ context.Context, uid int64) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,14 +84,14 @@ func (l *Locator) UnbindNode(_ context.Context, uid int64, name, _ string) error
 	return nil
 }
 
-// LocateNode says it.
+// LocateNode returns it.
 func (l *Locator) LocateNode(_ context.Context, uid int64, name string) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.nodes[uid][name], nil
 }
 
-// LocateNodes says all of them.
+// LocateNodes returns all of them.
 func (l *Locator) LocateNodes(_ context.Context, uid int64) (map[string]string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

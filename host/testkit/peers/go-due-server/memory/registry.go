@@ -111,7 +111,7 @@ func (r *Registry) Services(_ context.Context, name string) ([]*registry.Service
 	return r.services(name), nil
 }
 
-// Watch tells of changes.
+// Watch reports changes.
 func (r *Registry) Watch(_ context.Context, name string) (registry.Watcher, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,7 +120,7 @@ func (r *Registry) Watch(_ context.Context, name string) (registry.Watcher, erro
 	return w, nil
 }
 
-// Next waits for a change. Who asks has taken in what was given before.
+// Next waits for a change. Asking again means that the previous answer was taken in.
 func (w *watcher) Next() ([]*registry.ServiceInstance, error) {
 	r := w.registry
 	r.mu.Lock()

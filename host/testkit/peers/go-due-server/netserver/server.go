@@ -1,6 +1,6 @@
 // Package netserver is due's network.Server over tcp, ws and kcp. due's own servers are modules of their own that a module proxy may not
 // have; this one has their shape: a reading and a writing goroutine for each connection, a bounded write queue, one write for each packet,
-// heartbeats that are answered, and a ticker that looks for silence.
+// heartbeats that are answered, and a ticker that checks for silence.
 package netserver
 
 import (
@@ -70,7 +70,7 @@ func (s *Server) Start() error {
 	return nil
 }
 
-// Stop takes no more connections.
+// Stop accepts no more connections.
 func (s *Server) Stop() error {
 	if s.stop != nil {
 		s.stop()
