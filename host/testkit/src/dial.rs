@@ -11,7 +11,7 @@ use crate::peer::{PATIENCE, Peer, upgrade_request_with};
 use crate::pki::Trust;
 use crate::wire::{Carrier, Wire};
 
-/// A connection that is to be made.
+/// A connection to be made.
 #[derive(Clone, Debug)]
 pub struct Dial {
     server: SocketAddr,
@@ -41,7 +41,7 @@ impl Dial {
         Self { source: Some(source), ..self }
     }
 
-    /// With a receive buffer of so many bytes, or what the kernel makes of it.
+    /// With a receive buffer of this many bytes, or what the kernel makes of that.
     #[must_use]
     pub fn receive_bytes(self, bytes: usize) -> Self {
         Self { receive_bytes: Some(bytes), ..self }

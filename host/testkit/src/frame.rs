@@ -1,4 +1,4 @@
-//! WebSocket frames built by hand, also those that must not be.
+//! WebSocket frames built by hand, including those that are not allowed.
 
 /// Opcodes of frames.
 pub mod opcode {
@@ -50,7 +50,7 @@ pub fn raw_frame(first: u8, masked: bool, claimed: u64, payload: &[u8]) -> Vec<u
 /// Opcode, payload and length of the first frame of a server, once it is there as a whole.
 ///
 /// # Panics
-/// If it is masked, in parts, or has a reserved bit: a server sends nothing of that.
+/// If it is masked, fragmented, or has a reserved bit: a server sends no such frame.
 pub(crate) fn read_frame(stream: &[u8]) -> Option<(u8, &[u8], usize)> {
     let (&first, &second) = (stream.first()?, stream.get(1)?);
     assert_eq!((first & 0xf0, second & 0x80), (0x80, 0), "a frame that no server sends: {first:#04x} {second:#04x}");

@@ -20,13 +20,13 @@ pub struct Honest {
 pub struct Waits(Vec<Duration>);
 
 impl Honest {
-    /// Starts so many clients. `client` makes the step of each; a step that goes wrong panics.
+    /// Starts this many clients. `client` makes the step of each; a step that goes wrong panics.
     pub fn start(count: usize, client: impl FnMut() -> Step) -> Self {
         // One step a millisecond is load enough, and leaves room for what is tested.
         Self::start_every(Duration::from_millis(1), count, client)
     }
 
-    /// The same with a pause of one's own between the steps of each client.
+    /// The same with this pause between the steps of each client.
     pub fn start_every(pause: Duration, count: usize, mut client: impl FnMut() -> Step) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let threads = (0..count)

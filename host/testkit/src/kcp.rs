@@ -29,7 +29,7 @@ struct Output(Arc<UdpSocket>);
 
 impl Write for Output {
     fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
-        // One that is lost is sent again.
+        // A lost datagram is sent again.
         let _ = self.0.send(datagram);
         Ok(datagram.len())
     }
@@ -67,7 +67,7 @@ impl KcpStream {
         Err(io::Error::new(ErrorKind::ConnectionRefused, "the server does not greet"))
     }
 
-    /// Takes what comes until a datagram has come or the time is up. Whether one has.
+    /// Receives until a datagram has come or the time is up; true if one has.
     fn pump(&mut self, deadline: Instant) -> io::Result<bool> {
         let now = self.now();
         let next = Duration::from_millis(u64::from(self.core.check(now)));
@@ -75,7 +75,7 @@ impl KcpStream {
         let mut datagram = [0; DATAGRAM_BYTES_MAX];
         self.socket.set_read_timeout(Some(left.min(next).max(Duration::from_millis(1))))?;
         let came = match self.socket.recv(&mut datagram) {
-            // What is no segment of this session was for the one that had the port before.
+            // Anything that is not a segment of this session was meant for the one that had the port before.
             Ok(length) => self.core.input(&datagram[..length]).is_ok(),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionRefused) => false,
             Err(e) => return Err(e),

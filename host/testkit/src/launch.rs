@@ -15,7 +15,7 @@ use crate::server::{Listening, Server};
 /// A plugin that is not in the cache yet is compiled before the server is ready.
 const START: Duration = Duration::from_secs(90);
 
-/// A server that is to be started.
+/// A server to be started.
 #[derive(Debug)]
 pub struct ServerBuilder {
     program: PathBuf,
@@ -25,7 +25,7 @@ pub struct ServerBuilder {
     whole: Option<String>,
 }
 
-/// How a server ended that did not start.
+/// The end of a server that did not start.
 #[derive(Debug)]
 pub struct Refusal {
     /// Its exit status.
@@ -73,7 +73,7 @@ impl ServerBuilder {
         self
     }
 
-    /// The whole settings file, instead of everything else that was said about settings and listeners.
+    /// The whole settings file; all other settings and listeners given here are ignored.
     #[must_use]
     pub fn whole_config(mut self, toml: &str) -> Self {
         self.whole = Some(toml.to_owned());
@@ -146,7 +146,7 @@ impl ServerBuilder {
         self.folder.path().join("plugins")
     }
 
-    /// The folder for compiled plugins that all tests share, beside the program.
+    /// The folder for compiled plugins that all tests share, next to the program.
     fn cache(&self) -> PathBuf {
         let target = self.program.ancestors().nth(2).expect("a target folder above the program");
         let cache = target.join("tmp").join("duet-cache");

@@ -46,12 +46,12 @@ impl Lines {
         self.0.text.lock().so_far.clone()
     }
 
-    /// Waits for something in the text. `None` if it did not come in time or cannot come any more.
+    /// Waits for something in the text. `None` if it did not come in time or can no longer come.
     pub(crate) fn wait<T>(&self, timeout: Duration, find: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.wait_or_end(timeout, |text, _| find(text))
     }
 
-    /// Waits until the pipe was closed. False if it was not in time.
+    /// Waits until the pipe is closed. False if it is not closed in time.
     pub(crate) fn wait_for_end(&self, timeout: Duration) -> bool {
         self.wait_or_end(timeout, |_, ended| ended.then_some(())).is_some()
     }

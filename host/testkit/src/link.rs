@@ -54,7 +54,7 @@ impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => tcp.read(buffer),
-            // An end without a goodbye and one by an alert are ends as well.
+            // An end without a goodbye, or with an alert, is an end as well.
             Self::Tls(tls) => tls.read(buffer).or_else(|e| match e.kind() {
                 ErrorKind::UnexpectedEof | ErrorKind::InvalidData => Ok(0),
                 _ => Err(e),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use duet_core::{ConnId, Counts, Directory, Presence, Uid};
 
-/// Nobody is there, for plugins that ask for nobody.
+/// Nobody is there: for tests whose plugins ask about nobody.
 #[derive(Debug)]
 pub struct Nobody;
 

@@ -46,7 +46,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Connects the socket and sends nothing, also not the upgrade.
+    /// Connects the socket and sends nothing, not even the upgrade.
     pub fn bare(address: SocketAddr, wire: Wire) -> Self {
         Dial::new(address, wire).bare()
     }
@@ -55,7 +55,7 @@ impl Peer {
         Self { link, wire, received: Vec::new(), last_seq: 0 }
     }
 
-    /// The same connection once more, to write from another thread.
+    /// The same connection again, to write from another thread.
     pub fn second(&self) -> Self {
         Self::over(Link::Tcp(self.stream().try_clone().expect("a descriptor")), self.wire)
     }
@@ -79,7 +79,7 @@ impl Peer {
         kcp.prove(&self.wire.heartbeat()).expect("a greeting");
     }
 
-    /// Writes bytes as they are. The server may have closed the connection already: what it says is to be read.
+    /// Writes bytes as they are. The server may have closed the connection already: what it said can still be read.
     pub fn write(&mut self, bytes: &[u8]) {
         let _closed = self.try_write(bytes);
     }
@@ -136,7 +136,7 @@ impl Peer {
         }
     }
 
-    /// The next bytes as they came, so many of them.
+    /// The next bytes as they came, this many of them.
     ///
     /// # Panics
     /// If there are fewer.
@@ -168,7 +168,7 @@ impl Peer {
         }
     }
 
-    /// Sends a request with a seq of its own and waits for its answer. Pushes and heartbeats before it are passed over.
+    /// Sends a request with a seq of its own and waits for its answer. Pushes and heartbeats before it are skipped.
     ///
     /// # Errors
     /// What came instead of a reply: an error packet or the end of the connection.
@@ -203,7 +203,7 @@ impl Peer {
         }
     }
 
-    /// The next message, if it was received as a whole. Pongs are passed over.
+    /// The next message, if it was received as a whole. Pongs are skipped.
     fn take(&mut self) -> Option<Message> {
         while let Carrier::Ws = self.wire.carrier
             && let Some((opcode::PONG, _, bytes)) = read_frame(&self.received)

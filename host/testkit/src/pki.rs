@@ -59,7 +59,7 @@ impl Pki {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions of TLS");
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
-        // A session that is resumed does not ask for the certificate again.
+        // A resumed session does not ask for the certificate again.
         config.resumption = Resumption::disabled();
         Trust(Arc::new(config))
     }

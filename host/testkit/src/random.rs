@@ -23,7 +23,7 @@ impl Random {
         usize::try_from(self.next_u64() % (limit.max(1) as u64)).expect("below a usize")
     }
 
-    /// So many bytes.
+    /// This many bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         std::iter::repeat_with(|| self.next_u64().to_le_bytes()).flatten().take(count).collect()
     }

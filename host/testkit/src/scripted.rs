@@ -43,10 +43,10 @@ pub const MISROUTED: i32 = 8;
 pub const OVERSIZE: i32 = 9;
 /// Answered with itself after a ws ping.
 pub const PINGING: i32 = 10;
-/// Answered with the error packet of one who is kicked, and nothing else happens.
+/// Answered with the error packet of a kick, and nothing else happens.
 pub const KICKING: i32 = 11;
 
-/// All transports that it speaks.
+/// All transports it speaks.
 pub const SCHEMES: [&str; 5] = ["tcp", "tls", "ws", "wss", "kcp"];
 
 /// A format with routes of 2 bytes and bodies of up to 4 KiB.
@@ -69,7 +69,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Options that take the certificate of this server for good.
+    /// Options that trust the certificate of this server.
     pub fn options(&self) -> ClientOptions {
         let trust = self.authority.as_ref().map_or_else(Trust::default, |file| Trust::Authorities(file.path().to_owned()));
         ClientOptions { trust, ..ClientOptions::default() }
@@ -112,7 +112,7 @@ pub async fn scripted(scheme: &str, format: Format) -> Scripted {
     Scripted { endpoint: format!("{scheme}://{host}:{port}").parse().unwrap(), authority, _tasks: tasks }
 }
 
-/// A certificate for `localhost` that signed itself, and the file to trust.
+/// A self-signed certificate for `localhost`, and the file to trust.
 fn certified() -> (TlsAcceptor, NamedTempFile) {
     let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let file = NamedTempFile::new().unwrap();

@@ -103,7 +103,7 @@ impl Server {
         self.stderr.text()
     }
 
-    /// Waits for a line of the log with this text in it, also one from before, and returns the first.
+    /// Waits for a line of the log with this text in it, which may be an old one, and returns the first.
     ///
     /// # Panics
     /// If there is none in time.
@@ -161,7 +161,7 @@ impl Server {
     }
 
     fn send(&self, signal: Signal) {
-        // It is our child and not waited for, so the number cannot be another process's.
+        // It is our child and has not been waited for, so the number cannot be another process's.
         let mut child = self.child.lock();
         assert!(child.try_wait().expect("its state").is_none(), "the server has ended already:\n{}", self.log());
         let pid = Pid::from_raw(i32::try_from(self.pid).expect("a process id")).expect("a process id");

@@ -34,7 +34,7 @@ pub fn write_report(line: &str) {
     }
 }
 
-/// Files that are enough for every test.
+/// Enough open files for every test.
 const FILES: u64 = 100_000;
 
 /// Lets this process, and the servers it starts, have as many sockets as it can get. Returns how many.

@@ -1,4 +1,4 @@
-//! Packets built and read by hand, apart from the codec that is tested with them. Route and seq have two bytes.
+//! Packets built and read by hand, independently of the codec that is tested with them. Route and seq have two bytes.
 
 /// What carries the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Wire {
         self.carrier == Carrier::Tcp || !self.seed
     }
 
-    /// The size field of a packet with so many bytes after it.
+    /// The size field of a packet with this many bytes after it.
     pub fn size(self, bytes: u32) -> [u8; 4] {
         if self.little && !self.seed { bytes.to_le_bytes() } else { bytes.to_be_bytes() }
     }
@@ -124,7 +124,7 @@ impl Wire {
     /// Reads a whole packet.
     ///
     /// # Panics
-    /// If it is none.
+    /// If it is not one.
     pub fn read(self, packet: &[u8]) -> Message {
         let content = if self.has_size() {
             let (size, content) = packet.split_first_chunk::<4>().expect("a size field");

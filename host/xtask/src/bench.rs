@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the server beside a bare echo and beside due, in one run on one machine.
+//! `cargo xtask bench`: the server next to a bare echo and due, in one run on one machine.
 
 mod due;
 mod idle;
@@ -20,7 +20,7 @@ use peers::Bench;
 use sample::{LOADS, Load};
 use table::Table;
 
-/// Names of what is not a load.
+/// Names of the figures that are not loads.
 const START_UP: &str = "start-up";
 const CALLS: &str = "plugin calls";
 
@@ -35,7 +35,7 @@ pub(crate) struct Plan<'a> {
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
-    /// Each figure is the median of so many.
+    /// Each figure is the median of this many.
     rounds: usize,
     /// Measured time of one figure, after a fifth of it to warm up.
     seconds: u32,

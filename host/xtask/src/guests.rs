@@ -35,7 +35,7 @@ pub(crate) fn build(place: &Place, parents: &[PathBuf]) -> anyhow::Result<Vec<Gu
     Ok(guests)
 }
 
-/// Copies a component to `folder/NAME.wasm`, at once and only if it differs: a server that looks on sees the old file or the new one.
+/// Copies a component to `folder/NAME.wasm`, at once and only if it differs: a running server sees either the old file or the new one.
 pub(crate) fn put(place: &Place, component: &Path, folder: &Path, name: &str) -> anyhow::Result<()> {
     let new = fs::read(component).with_context(|| format!("reading {}", component.display()))?;
     let goal = folder.join(format!("{name}.wasm"));

@@ -44,7 +44,7 @@ pub(crate) fn modules(folder: &Path, install: bool) -> anyhow::Result<()> {
     run(npm(folder).args(["ci", "--no-audit", "--no-fund"]))
 }
 
-/// Builds the SDK as its sources are now; plugins see its types as they were built.
+/// Builds the SDK from its present sources; plugins see its types only as built.
 pub(crate) fn sdk(place: &Place) -> anyhow::Result<()> {
     modules(&place.sdk_js(), true)?;
     run(npm(&place.sdk_js()).args(["run", "--silent", "build"]))

@@ -15,7 +15,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// From the place of this crate.
+    /// Found from the location of this crate.
     pub(crate) fn find() -> anyhow::Result<Self> {
         let own = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = own.ancestors().nth(2).context("this crate is not two folders deep")?.to_owned();
@@ -43,7 +43,7 @@ impl Place {
         self.root.join("sdk/js")
     }
 
-    /// Clients that are not ours: `go-due` and `npm-ws`.
+    /// Clients by others: `go-due` and `npm-ws`.
     pub(crate) fn peer(&self, name: &str) -> PathBuf {
         self.root.join("host/testkit/peers").join(name)
     }

@@ -1,4 +1,4 @@
-//! Programs that are started: told to the reader first, without input, and their failure is an error.
+//! Programs that are started: announced first, run without input, and their failure is an error.
 
 use std::env;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     if status.success() { Ok(()) } else { bail!("`{}` ended with {status}", shown(command)) }
 }
 
-/// Runs to the end in silence and returns what the program printed; the error has its last line of complaint.
+/// Runs to the end silently and returns what the program printed; the error has its last line on standard error.
 pub(crate) fn read(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("starting {}", shown(command)))?;
     if output.status.success() {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::place::Place;
 use crate::process::{cargo, run};
 
-/// Says to the test that compares these files to write them instead.
+/// Tells the test that compares these files to write them instead.
 const WRITE: &str = "DUET_WRITE_SETTINGS";
 
 /// Writes `duet.example.toml` and the tables of the manual.

@@ -16,9 +16,9 @@ struct Suite {
     name: &'static str,
     /// How the names of its tests begin.
     filter: &'static str,
-    /// What the filter matches besides, for it matches anywhere in a name.
+    /// What the filter would also match, because it matches anywhere in a name.
     skip: Option<&'static str>,
-    /// With full optimisation, because its rates are of interest.
+    /// With full optimisation, because its rates matter.
     release: bool,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn suite(place: &Place, name: &str, quick: bool) -> anyhow::Result<Ex
     let skipped = if name == "edge" { tools::install(place, quick) } else { Vec::new() };
 
     let mut tests = cargo(&place.root);
-    // One at a time: each has the machine for itself, and its figures are its own.
+    // One at a time, so that each has the machine to itself and its figures are its own.
     tests.args(["test", "--package", "duet", "--test", "it", "--no-fail-fast"]);
     tests.args(release.then_some("--release")).args(["--", filter, "--test-threads=1", "--nocapture"]);
     tests.args(skip.iter().flat_map(|skip| ["--skip", skip]));

@@ -66,7 +66,7 @@ pub(crate) fn test(place: &Place, install: bool) -> anyhow::Result<ExitCode> {
     Ok(steps.report())
 }
 
-/// What a part cannot do without, or why it is not to be had.
+/// What a part cannot do without, or why it is not available.
 type Tool = Result<(), String>;
 
 fn check_node(place: &Place, install: bool) -> Tool {
@@ -119,7 +119,7 @@ pub(crate) fn build_guests(place: &Place, install: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All Rust tests but tidy, which has run.
+/// All Rust tests except tidy, which has run already.
 fn workspace_tests(place: &Place, tools: &[(&str, &Tool)]) -> Command {
     let mut command = cargo(&place.root);
     command.args(["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"]).env("DUET_GUESTS", place.guests());

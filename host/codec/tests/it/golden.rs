@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use duet_codec::{ByteOrder, Carrier, Cut, EXTCODE_ERROR, Format, Packet, Profile};
 
-/// One line of the file with the settings it is under.
+/// One line of the file, with the settings that apply to it.
 struct Vector {
     name: String,
     format: Format,

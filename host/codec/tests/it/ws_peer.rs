@@ -1,4 +1,4 @@
-//! Our frame layer against tungstenite: it as the client, we as the server.
+//! Our frame layer against tungstenite, which is the client; ours is the server.
 
 use std::io::{self, Read, Write};
 

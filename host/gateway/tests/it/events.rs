@@ -1,4 +1,4 @@
-//! Events do not breed, and a bounded number of them waits.
+//! Events do not breed, and only a bounded number of them waits.
 
 use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, Origin, RequestKind, Route, Seq, Source, Target, Uid};
 use duet_gateway::Refusal;
@@ -25,7 +25,7 @@ fn a_request_binds_once_and_what_follows_a_second_bind_is_dropped() {
     let gate = Gate::open();
     let (mut client, conn) = gate.client();
     let (_other, second) = gate.client();
-    // The same uid again is no other bind.
+    // The same uid again is not another bind.
     let all = [Action::Bind(conn, Uid(9)), Action::Bind(conn, Uid(9)), Action::Subscribe(Target::Conn(conn), "first")];
     let more = [Action::Bind(second, Uid(10)), Action::Subscribe(Target::Conn(conn), "second"), Action::Reply(b"in")];
     apply(&gate, RequestKind::Message, conn, all.into_iter().chain(more));
@@ -47,7 +47,7 @@ fn a_handler_of_events_cannot_feed_itself_binds() {
     for kind in [RequestKind::Connect, RequestKind::Bind, RequestKind::Suspend, RequestKind::Resume, RequestKind::Disconnect] {
         many(kind);
     }
-    // All that was noted is handed on before what is read later.
+    // Everything that was noted is handed on before what is read later.
     send(&mut client, 1, 1, b"x");
     receive(&mut client);
     assert_eq!(binds(&gate, conn).len(), 4, "one for each event, and none for that of a bind");
@@ -70,7 +70,7 @@ fn events_that_wait_for_a_plugin_are_bounded_and_none_is_lost() {
     let bound = refused.expect("there is a limit") - 1;
     assert_eq!(gate.echo.sessions.uid_of(conn), Some(Uid(100 + bound)), "the last that was noted");
     assert_eq!(gate.echo.sessions.stats().refused(Refusal::Bind), 1_000 - bound as u64);
-    // A loss that could not be told is the end, which always can.
+    // A loss that cannot be reported ends the session: that event always has room.
     gate.act(conn, &[Action::Reply(b"")]);
     drop(client);
     gate.echo.set_full(false);

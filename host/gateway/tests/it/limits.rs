@@ -98,7 +98,7 @@ fn a_slow_reader_keeps_its_connection_if_the_route_says_so() {
                 }
             }
         });
-        // The mark of the end is dropped, too, until there is room.
+        // The mark of the end may be dropped too, as long as there is no room.
         while !reader.is_finished() {
             gate.act(conn, &[Action::Push { to: Target::Conn(conn), route: Route(8), body: &u32::MAX.to_le_bytes() }]);
             std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! What a connection leaves that no plugin has room for: it is lost, and somebody is told.
+//! What a connection leaves behind and no plugin has room for: it is lost, logged and counted.
 
 use std::fmt::Debug;
 use std::io::Write;
@@ -58,7 +58,7 @@ fn requests_and_events_that_find_no_room_after_the_end_are_counted_and_logged() 
     let (mut client, conn) = gate.client();
     gate.act(conn, &[Action::Bind(conn, Uid(4711)), Action::Reply(b"in")]);
     receive(&mut client);
-    // The event that tells of the login.
+    // The event of the login.
     gate.echo.wait_for(&format!("bind {conn}"));
     gate.echo.set_full(true);
     let mut packets = Vec::new();

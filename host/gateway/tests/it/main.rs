@@ -161,7 +161,7 @@ impl Dispatch for Echo {
     }
 }
 
-/// Serves route 1 to everybody, route 2 to those who are bound, route 3 to nobody outside. Panics when it is asked, so many times.
+/// Serves route 1 to everybody, route 2 to those who are bound, route 3 to nobody outside. Panics when it is asked, this many times.
 #[derive(Default)]
 struct Routes {
     panics: AtomicUsize,
@@ -206,7 +206,7 @@ fn timeouts() -> Timeouts {
     }
 }
 
-/// The usual options without what limits clients.
+/// The usual options without the limits on clients.
 fn generous() -> GatewayOptions {
     let plenty = Rate { per_second: 1e9, burst: 1e9 };
     let guard = GuardOptions {
@@ -219,7 +219,7 @@ fn generous() -> GatewayOptions {
     GatewayOptions { guard, rates: Rates { messages: plenty, bytes: plenty }, ..GatewayOptions::default() }
 }
 
-/// Waits until a number that no event tells is as wanted.
+/// Waits until a number that no event announces is as wanted.
 fn wait_until(what: &str, mut wanted: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !wanted() {

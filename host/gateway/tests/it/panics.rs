@@ -79,7 +79,7 @@ fn a_panic_while_a_connection_begins_does_not_end_the_listener() {
     gate.client();
 }
 
-/// Panics at the line that tells of a message that is too large for its listener.
+/// Panics at the log line about a message that is too large for its listener.
 struct Faulty;
 
 impl Visit for Faulty {

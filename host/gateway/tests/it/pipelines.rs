@@ -21,7 +21,7 @@ fn push(to: ConnId, body: &[u8]) -> Action<'_> {
     Action::Push { to: Target::Conn(to), route: Route(9), body }
 }
 
-/// So many requests with bodies of this size, as one piece of bytes.
+/// This many requests with bodies of this size, in one piece.
 fn burst(count: i32, body_bytes: usize) -> Vec<u8> {
     let mut packets = Vec::new();
     for seq in 1..=count {
@@ -30,7 +30,7 @@ fn burst(count: i32, body_bytes: usize) -> Vec<u8> {
     packets
 }
 
-/// Sends on a thread of its own, as a client does that reads all the time.
+/// Sends on a thread of its own, so that the client can read all the time.
 fn sending(socket: &TcpStream, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
     let mut socket = socket.try_clone().expect("socket");
     std::thread::spawn(move || socket.write_all(&bytes).expect("all of it is taken"))
@@ -100,9 +100,9 @@ fn only_so_many_requests_of_a_client_are_in_flight_and_none_is_forgotten() {
     for _ in 0..3 {
         gate.echo.state.lock().expect("state").keeps = true;
         client.write_all(&burst(100, 8)).expect("write");
-        // As many as may wait in its queue of 16 packets; the next are parked or not read.
+        // As many as may wait in its queue of 16 packets; later ones are parked or not read.
         wait_until("requests", || gate.echo.kept() == 16);
-        // Another client is not concerned.
+        // Another client is not affected.
         let (mut other, _) = gate_client_while_kept(&gate);
         gate.echo.release();
         for seq in 1..=100 {
@@ -300,7 +300,7 @@ fn a_gate_that_stood_still_while_it_drained_still_answers_what_it_has_taken() {
             gate.runtime.block_on(async {
                 let mut drain = pin!(gateway.drain(Duration::from_millis(100)));
                 assert!(tokio::time::timeout(Duration::from_millis(10), drain.as_mut()).await.is_err(), "it waits");
-                // As a process does that is stopped.
+                // As a stopped process does.
                 std::thread::park_timeout(Duration::from_millis(700));
                 assert!(tokio::time::timeout(Duration::from_millis(50), drain.as_mut()).await.is_err(), "it waits once more");
                 gate.echo.release();

@@ -1,4 +1,4 @@
-//! What suspended sessions take of what there is.
+//! What suspended sessions use up.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use duet_transport::GuardOptions;
 use crate::sessions::{logged_in, resume};
 use crate::{Gate, GatewayOptions, ended, generous, receive_error, wait_until};
 
-/// So many lost clients, by their tokens.
+/// This many lost clients, by their tokens.
 fn lost(gate: &Gate, uids: std::ops::Range<i64>) -> Vec<String> {
     let all: Vec<_> = uids.map(|uid| logged_in(gate, uid)).collect();
     let lose = |(client, conn, token)| {

@@ -97,7 +97,7 @@ fn addresses_memory_and_handshakes_that_are_full_are_told_as_well() {
     for (gate, refusal) in [(&address, Refusal::AddressConnections), (&rate, Refusal::AddressRate), (&memory, Refusal::Memory)] {
         let stats = gate.echo.sessions.stats();
         if refusal == Refusal::Memory {
-            // Memory is looked at from time to time.
+            // Memory is checked from time to time.
             wait_until("the first refusal", || {
                 let mut client = gate.connect();
                 send(&mut client, 1, 1, b"who");

@@ -31,7 +31,7 @@ pub(crate) fn resume(gate: &Gate, token: &str, received: u64) -> Result<(TcpStre
     resume_on(gate.connect(), token, received).map_err(|(code, _)| code)
 }
 
-/// The same on a connection that is there, with the text of the refusal.
+/// The same on an open connection, with the text of the refusal.
 pub(crate) fn resume_on(mut client: TcpStream, token: &str, received: u64) -> Result<(TcpStream, String, u64), (u16, String)> {
     send(&mut client, SESSION, 6, format!(r#"{{"token":"{token}","received":{received}}}"#).as_bytes());
     let (extcode, route, seq, body) = receive(&mut client);
@@ -69,7 +69,7 @@ fn a_lost_client_gets_what_it_missed_and_nothing_twice() {
     (0..10).for_each(|n| push(&gate, conn, n));
     assert_eq!(numbers(&mut client, 4), [0, 1, 2, 3]);
     send(&mut client, 1, 8, b"one");
-    // Six pushes and the echo are on their way and never looked at.
+    // Six pushes and the echo are on their way and never read.
     gate.echo.wait("the message", |state| (state.log.last()? == &format!("message {conn} uid 9")).then_some(()));
     drop(client);
     gate.echo.wait_for(&format!("suspend {conn} uid 9"));
@@ -336,7 +336,7 @@ fn what_found_no_room_before_a_resume_is_handed_on_before_what_came_after_it() {
         waits(1, &mut client);
         let kept = (!lost).then_some(client);
         if lost {
-            // A client that is not read is found lost when it is written to.
+            // The loss of a client that is not read is noticed when it is written to.
             crate::wait_until("the loss", || {
                 push(&gate, conn, 7);
                 gate.echo.log().contains(&format!("suspend {conn}"))

@@ -25,7 +25,7 @@ fn a_client_whose_requests_find_no_room_keeps_its_connection() {
     let gate = impatient(generous());
     let mut client = gate.connect();
     gate.echo.set_full(true);
-    // The first packet of one is half there when it is no longer read, the other has sent nothing but what waits.
+    // Most of these are not read, and one perhaps only in part, for longer than any of the client's deadlines.
     let mut packets = Vec::new();
     for seq in 1..=100 {
         format().encode(Carrier::Stream, 1, seq, &[7; 1_000], &mut packets).expect("encode");

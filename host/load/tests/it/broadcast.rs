@@ -25,7 +25,7 @@ enum Fault {
     NoJoin,
     /// Everything arrives twice.
     Twice,
-    /// The third broadcast changes places with the second.
+    /// The third broadcast swaps places with the second.
     Swapped,
 }
 

@@ -114,7 +114,7 @@ fn many_requests_at_once_whose_effects_are_legal_alone_do_not_put_a_plugin_out_o
         }
         let list: Vec<(u64, i32, i32, &[u8])> = (0..many).map(|seq| (5, 17, 100 + seq, blob)).collect();
         rig.send(requests(&list));
-        // Each a push and a reply.
+        // For each a push and a reply.
         seen += 2 * list.len();
         let sent = rig.seen.wait_for(seen);
         let refused: Vec<_> = sent.iter().filter_map(Sent::code).collect();

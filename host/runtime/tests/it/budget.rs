@@ -14,7 +14,7 @@ fn thread_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
-/// The hand-written plugin, whose route 213 goes round so often and then replies `pushed`.
+/// The hand-written plugin, whose route 213 loops this often and then replies `pushed`.
 pub(crate) fn working(rounds: u64) -> Vec<u8> {
     let text = include_str!("../../../testkit/fixtures/single/single.wat");
     let work = format!(
@@ -39,7 +39,7 @@ pub(crate) fn budget(milliseconds: u64) -> PluginOptions {
     PluginOptions { call_budget: Duration::from_millis(milliseconds), ..PluginOptions::default() }
 }
 
-/// Threads that want each processor, all of the time.
+/// Threads that keep every processor busy.
 struct Hogs {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,

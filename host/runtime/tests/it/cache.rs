@@ -13,7 +13,7 @@ fn loader(cache: &Path) -> Loader {
     Loader::new(Arc::new(options), Arc::<Seen>::default()).unwrap()
 }
 
-/// The hand-written plugin under another name of as many letters.
+/// The hand-written plugin under another name of the same length.
 fn named(name: &str) -> Vec<u8> {
     replaced(single(), br#""name":"single""#, format!(r#""name":"{name}""#).as_bytes())
 }

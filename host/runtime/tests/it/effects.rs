@@ -92,7 +92,7 @@ fn as_many_pushes_as_a_call_may_make_leave_room_for_its_reply() {
     eprintln!("effects: 4,096 pushes and their reply");
 }
 
-/// Publishes so often to the crowd of 100,000, then replies.
+/// Publishes this often to the crowd of 100,000, then replies.
 fn crier<const TIMES: usize>(list: &mut [u8], effects: &mut Vec<u8>) {
     for (request, asked) in RequestIter::new(list).enumerate() {
         for _ in 0..TIMES {
@@ -130,7 +130,7 @@ fn an_import_refuses_what_reaches_too_many() {
     let file = rig.file("crier.wasm", wat::parse_str(text.replacen(publish, &publish.repeat(5), 1)).unwrap());
     rig.serve(&file, wanting(&[])).unwrap();
     let sent = rig.call(305, &body(0, 7, "crowd", b""));
-    // The guest fails with what the import said, which takes the four that were taken with it.
+    // The guest fails with the error of the import, which takes back the four effects made before.
     let [Sent::Error { text, .. }] = &sent[..] else { panic!("{sent:?}") };
     assert!(text.contains("400000 receivers"), "{text}");
     eprintln!("effects: the import took 4 messages to 100,000 and refused the fifth with its reason");

@@ -48,7 +48,7 @@ fn what_a_full_plugin_does_not_take_is_given_back_for_it_alone() {
     assert_eq!(woken.raised(), 0);
     OPEN.raise();
     woken.wait_for(1);
-    // Four offers waited for room that only one of them takes.
+    // Four offers waited for room that only one of them can take.
     let mut turns = 1;
     while !left.is_empty() {
         left = back(rig.runtime.dispatch(left, &waker));

@@ -33,7 +33,7 @@ impl Count {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many are in flight.
+    /// Waits until this many are in flight.
     fn becomes(&self, wanted: i64, after: &str) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.now() != wanted {
@@ -42,7 +42,7 @@ impl Count {
         }
     }
 
-    /// Waits until nothing is in flight, and no less.
+    /// Waits until nothing is in flight; the count must not be below 0.
     fn returns_to_zero(&self, rig: &Rig, after: &str) {
         rig.idle();
         self.becomes(0, after);

@@ -1,4 +1,4 @@
-//! Json in a guest: the same sources find ends of strings in other vectors there than here.
+//! Json in a guest: the same sources find the ends of strings with other vector instructions there than here.
 
 use duet_core::{Request, RequestKind, Requests, Route, Seq};
 use duet_runtime::PluginOptions;

@@ -12,7 +12,7 @@ fn patched(from: &[u8], to: &[u8]) -> Vec<u8> {
     replaced(single(), from, to)
 }
 
-/// Replaces bytes by as many others wherever they occur.
+/// Replaces bytes with as many others wherever they occur.
 pub(crate) fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
@@ -249,7 +249,7 @@ fn files_and_functions_above_their_limits_are_refused_unread_and_uncompiled() {
     let rig = Rig::with(RuntimeOptions { file_bytes_max: 64 << 10, function_bytes_max: 200, ..RuntimeOptions::default() });
     let large = rig.file("large.wasm", b"");
     std::fs::File::options().write(true).open(&large).unwrap().set_len(1 << 40).unwrap();
-    // To read it would take this machine longer than anybody waits, and more memory than it has.
+    // Reading it would take longer than anybody waits, and more memory than this machine has.
     let refused = rig.serve(&large, PluginOptions::default()).expect_err("1 TiB");
     assert!(refused.contains("1099511627776 bytes, the limit is 65536"), "{refused}");
     let refused = rig.serve(&rig.file("function.wasm", single()), PluginOptions::default()).expect_err("a large function");

@@ -1,4 +1,4 @@
-//! A runtime with a folder of its own, and a gate that keeps what it is told to do.
+//! A runtime with a folder of its own, and a gate that records what it is told to do.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -232,7 +232,7 @@ impl Seen {
         sent.clone()
     }
 
-    /// Waits for so many effects and returns all of them.
+    /// Waits for this many effects and returns all of them.
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Sent> {
         self.wait(|sent| sent.len() >= count)
     }
@@ -313,7 +313,7 @@ impl Flag {
         Self { count: AtomicUsize::new(0), lock: Mutex::new(()), changed: Condvar::new() }
     }
 
-    /// Makes it true once more.
+    /// Makes it true again.
     pub(crate) fn raise(&self) {
         let _held = self.lock.lock().unwrap();
         self.count.fetch_add(1, Ordering::SeqCst);
@@ -325,7 +325,7 @@ impl Flag {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Waits until it was made true so often.
+    /// Waits until it was made true this often.
     pub(crate) fn wait_for(&self, count: usize) {
         let deadline = Instant::now() + PATIENCE;
         let mut held = self.lock.lock().unwrap();

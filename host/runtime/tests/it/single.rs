@@ -50,7 +50,7 @@ fn an_error_of_a_plain_handler_takes_the_effects_of_its_message_with_it() {
     let rig = Rig::with_single(PluginOptions::default());
     assert_eq!(rig.refusal(216, b"never seen"), (ErrorCode::HANDLER, "no".to_owned()));
     assert_eq!(rig.call(206, b"seen").len(), 2, "a push and its reply");
-    // Of a batch only what belongs to the one that failed is gone.
+    // Of a batch only what belongs to the failed one is gone.
     let list: Vec<(u64, i32, i32, &[u8])> =
         (1..61).map(|seq| (CONN.0, if seq % 3 == 0 { 216 } else { 206 }, seq, b"x".as_slice())).collect();
     let before = rig.seen.count();
@@ -97,7 +97,7 @@ fn a_trap_takes_the_memory_of_its_instance_with_it() {
     eprintln!("trap: the counter began anew after each of 3");
 }
 
-/// The server's tests use the component without this crate's encoder. Run with `DUET_BLESS=1` to write it anew.
+/// The server's tests use the component without this crate's encoder. Run with `DUET_BLESS=1` to write it again.
 #[test]
 fn the_component_beside_the_text_is_up_to_date() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures/single/single.component");

@@ -9,7 +9,7 @@ use crate::rig::{Rig, Sent};
 /// One request as a handler had it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
-    /// The kind, the uid and the body; of a message the seq instead of the body.
+    /// The kind, the uid and the body; for a message the seq instead of the body.
     pub(crate) what: String,
     /// The thread it was handled on.
     pub(crate) thread: String,
@@ -43,7 +43,7 @@ fn what(asked: &Request<'_>) -> String {
     let uid = asked.uid.map_or(0, |uid| uid.0);
     let detail = String::from_utf8_lossy(asked.body);
     match asked.kind.is_event() {
-        // The gate writes both as 0, and so a handler must have them.
+        // The gate writes both as 0, so a handler must see 0.
         true if asked.route.0 != 0 || asked.seq.0 != 0 => format!("an event with route {} and seq {}", asked.route, asked.seq),
         true => format!("{} {uid} {detail}", asked.kind.name()),
         false => format!("{} {uid} {}", asked.kind.name(), asked.seq),

@@ -1,7 +1,7 @@
 //! Real clients against the running server: due for Go, kcp-go, npm `ws` as browsers use it, a page in Chromium, and our own; and the
 //! plugins in TypeScript.
 //!
-//! They need Go, Node and Chromium. `cargo xtask test` sets `DUET_SKIP_CLIENTS` to what is not to be had (`go`, `node`, `chromium`) and
+//! They need Go, Node and Chromium. `cargo xtask test` sets `DUET_SKIP_CLIENTS` to what is not available (`go`, `node`, `chromium`) and
 //! reports it as skipped; without that a missing tool fails the test.
 
 mod due;

@@ -13,7 +13,7 @@ use crate::{ECHO, echo_server};
 
 #[test]
 fn all_five_mistakes_of_a_file_are_named_and_no_port_is_opened() {
-    // If the server tried to open the port, it would say that somebody holds it.
+    // If the server tried to open the port, it would say that it is in use.
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = format!(
         r#"plugins = "plugins"
@@ -86,7 +86,7 @@ fn certificates_are_read_again_on_sighup_and_when_they_change_and_broken_ones_ar
     assert!(!server.log().contains("without TLS"), "{}", server.log());
     let wait = |text| server.wait_for_log(text, Duration::from_secs(60));
 
-    // The files are what they were: nothing but the signal can be the reason.
+    // The files have not changed: only the signal can be the reason.
     assert!(Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap().success());
     assert!(wait("the certificate was read again").contains("days_left=0"));
     fs::write(&certificate, "-----BEGIN CERTIFICATE-----\n").unwrap();
@@ -100,7 +100,7 @@ fn certificates_are_read_again_on_sighup_and_when_they_change_and_broken_ones_ar
 
 #[test]
 fn a_certificate_that_cannot_be_used_is_named_and_no_port_is_opened() {
-    // If the server tried to open the port, it would say that somebody holds it.
+    // If the server tried to open the port, it would say that it is in use.
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap();
     let listener = format!("protocol = \"tcp\"\naddress = \"{address}\"\ntls_cert = \"lost.pem\"\ntls_key = \"lost.key\"\n");

@@ -45,9 +45,9 @@ mod lobby {
     pub(super) const COUNTS: i16 = 12;
     pub(super) const BLOB: i16 = 17;
     pub(super) const ECHO: i16 = 18;
-    /// On which a broadcast arrives.
+    /// The route of a broadcast.
     pub(super) const BROADCASTED: i16 = 102;
-    /// On which what was published arrives.
+    /// The route of what was published.
     pub(super) const PUBLISHED: i16 = 103;
 }
 
@@ -77,7 +77,7 @@ fn connections(peer: &mut Peer) -> u64 {
     ask(peer, lobby::COUNTS, "{}")["connections"].as_u64().expect("a number")
 }
 
-/// Waits until there are so many connections, and says how long that took.
+/// Waits until there are this many connections, and returns how long that took.
 fn wait_for_connections(peer: &mut Peer, wanted: u64, patience: Duration) -> Duration {
     let begun = Instant::now();
     loop {
@@ -102,7 +102,7 @@ fn address(number: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(0x7f01_0000 + u32::try_from(number).expect("few addresses"))
 }
 
-/// Two waits side by side.
+/// Runs two waits side by side.
 fn beside(before: &Waits, during: &Waits) -> String {
     format!("{} calls, 0 failed, p99 {:.1} ms (before: {:.1} ms)", during.count(), during.p99_ms(), before.p99_ms())
 }

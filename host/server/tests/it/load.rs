@@ -81,7 +81,7 @@ fn dues_load_test_is_answered_to_the_last_reply_with_nobody_closed() {
 struct Due {
     process: Child,
     address: String,
-    /// What it says later would end it if nobody could read it.
+    /// What it prints later would end it if nobody could read it.
     _said: BufReader<ChildStdout>,
 }
 
@@ -130,7 +130,7 @@ fn clients_of_each_carrier_that_ask_without_a_window_are_all_answered() {
     let clients = sized(10, 100);
     for (protocol, address) in ["tcp", "ws", "kcp", "tls", "wss"].into_iter().zip(server.addresses()) {
         for (each, letters) in [(sized(60, 300), 10_000), (sized(500, 10_000), 8)] {
-            // KCP has a window of its own; so many bytes through it take long.
+            // KCP has a window of its own; this many bytes take long to get through it.
             let each = if protocol == "kcp" { each.min(1_000) } else { each };
             let mut command = load(protocol, &address.to_string(), clients, letters, clients * each);
             let said = succeed(command.env("SSL_CERT_FILE", pki.certificate()));

@@ -1,4 +1,4 @@
-//! What lies in the drop folder and is of no use, names that would steer a terminal, and the links of a Kubernetes volume.
+//! What is in the drop folder and of no use, names that would control a terminal, and the links of a Kubernetes volume.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -57,7 +57,7 @@ fn a_plugin_folder_that_is_empty_or_missing_is_warned_of_with_its_whole_path() {
     assert_eq!(count(&missing.log(), &[]), 1, "{}", missing.log());
 }
 
-/// Colours the terminal, in two ways, begins a line of its own, and goes back to the begin of one.
+/// Colours the terminal, in two ways, begins a line of its own, and goes back to the start of one.
 const STEERING: &str = "a\u{1b}[31mb\u{9b}31mc\n2026-01-01 ERROR forged\rd";
 
 fn steers(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Standard output and standard error that are closed, full or never read: a server goes on, and a command ends without a word.
+//! Standard output and standard error that are closed, full or never read: a server goes on, and a command ends silently.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

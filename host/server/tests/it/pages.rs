@@ -1,4 +1,4 @@
-//! The commands of the pages, run as they stand there, in an empty folder beside a checkout; they print what the pages say.
+//! The commands of the pages, run as they are written there, in an empty folder next to a checkout; they print what the pages say.
 
 mod page;
 mod shell;

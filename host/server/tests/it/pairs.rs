@@ -1,4 +1,4 @@
-//! Settings that are each allowed and do not go together: told at start, and by `duet check`.
+//! Settings that are each allowed but do not go together: reported at start, and by `duet check`.
 
 use std::process::Stdio;
 use std::time::Duration;

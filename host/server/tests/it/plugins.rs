@@ -1,4 +1,4 @@
-//! Plugins in a running server: what they may do, what becomes of those that misbehave, and of files that are none.
+//! Plugins in a running server: what they may do, what becomes of those that misbehave, and of files that are not plugins.
 
 mod check;
 mod faults;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Longer than anything here takes, also on a machine that is busy.
+/// Longer than anything here takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A folder with a settings file and plugins.
@@ -19,7 +19,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Its cache is empty. The settings come behind the top-level keys.
+    /// Its cache is empty. The settings come after the top-level keys.
     pub(crate) fn cold(settings: &str) -> Self {
         Self::new("cache", settings)
     }
@@ -53,7 +53,7 @@ impl Place {
         self.address
     }
 
-    /// `duet` with these arguments, silent unless it is told otherwise.
+    /// `duet` with these arguments, silent unless told otherwise.
     pub(crate) fn duet<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_duet"));
         command.args(arguments).current_dir(self.folder.path());
@@ -70,7 +70,7 @@ impl Place {
         running.wait_until("it does not open its port", || TcpStream::connect(self.address).is_ok());
     }
 
-    /// What lies in its own cache.
+    /// What is in its own cache.
     pub(crate) fn cached(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("cache")) else { return Vec::new() };
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()

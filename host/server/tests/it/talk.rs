@@ -37,7 +37,7 @@ fn a_body_is_an_argument_and_not_a_line() {
         ("", ""),
     ] {
         let (code, out, error) = talk(&[&endpoint, "--wait", "5000", "--send", &route, "--body", body], "");
-        // The reply is there at once, and then the time for pushes is waited for.
+        // The reply is there at once; then the client waits as long as pushes may take.
         assert_eq!((code, out.as_str(), error.as_str()), (Some(0), format!("< reply {ECHO} 1 {shown}\n").as_str(), ""), "{body:?}");
     }
 }

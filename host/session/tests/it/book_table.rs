@@ -26,7 +26,7 @@ enum Before {
     Unknown,
     Anonymous,
     Bound,
-    /// Bound, and its token is out.
+    /// Bound, with a token given out.
     Promised,
     Suspended,
     Draining,
@@ -219,7 +219,7 @@ fn book(before: Before) -> Book {
     book
 }
 
-/// The columns in which a session of this state stands. A new state does not compile before it has one.
+/// The columns of a session in this state. A new state does not compile before it has one.
 fn columns(state: Option<SessionState>) -> &'static [Before] {
     match state {
         None => &[Unknown],

@@ -101,7 +101,7 @@ fn token(number: u8) -> Token {
 }
 
 impl History<'_> {
-    /// Turns a step to where it can do something. Blind ones would rarely meet a token that is good.
+    /// Redirects a step to where it can do something: a blind one would rarely meet a token that is good.
     fn aim(&self, step: Step) -> Step {
         let among = |conn: ConnId, wanted: fn(Option<SessionState>) -> bool| {
             let found: Vec<_> = (0..CONNS).map(ConnId).filter(|conn| wanted(self.book.state(*conn))).collect();
@@ -130,7 +130,7 @@ impl History<'_> {
         *self.seen.borrow_mut().entry(what).or_default() += usize::from(yes);
     }
 
-    /// A session is not bound any more.
+    /// A session is no longer bound.
     fn revoke(&mut self, conn: ConnId) {
         self.granted.remove(&conn);
         self.given.retain(|_, of| *of != conn);

@@ -12,11 +12,11 @@ use super::usual;
 
 /// Where it takes questions about sessions.
 const SESSION: i32 = -1;
-/// Logs in; before it there are no tokens.
+/// Logs in; before that there are no tokens.
 pub const LOGIN: i32 = 2;
-/// Answered with a push on route 30 and with itself, but the connection is lost before.
+/// Answered with a push on route 30 and with itself, but the connection is lost first.
 pub const TAKEN_THEN_LOST: i32 = 3;
-/// The connection is lost before it is taken; the second time it is answered with itself.
+/// The connection is lost before the request is taken; the second time it is answered with itself.
 pub const LOST: i32 = 4;
 /// The client is thrown out: the body is the code and the text.
 pub const KICK: i32 = 5;
@@ -39,7 +39,7 @@ struct State {
     lost: bool,
 }
 
-/// Starts one in this process. Other routes than those of this module are answered with their requests.
+/// Starts one in this process. Requests on other routes than those of this module are answered with themselves.
 pub async fn resumable() -> Resumable {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();

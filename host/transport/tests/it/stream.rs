@@ -67,7 +67,7 @@ pub(crate) async fn write_all(writer: &Writer, mut data: &[u8]) -> io::Result<us
     Ok(blocked)
 }
 
-/// A megabyte that is nowhere like elsewhere.
+/// A megabyte whose parts all differ.
 fn megabyte(seed: u32) -> Vec<u8> {
     (0..1_u32 << 18).flat_map(|n| (n ^ seed).wrapping_mul(0x9e37_79b1).to_le_bytes()).collect()
 }
@@ -269,7 +269,7 @@ async fn what_is_insisted_on_goes_out_although_nobody_was_told_that_there_is_roo
         let data = megabyte(3);
         let fill = || while server.writer.try_write(&data).is_ok() {};
         fill();
-        // The client takes all of it while the runtime, which would tell of the room, has no turn.
+        // The client takes all of it while the runtime, which would notice the room, has no turn.
         let mut part = [std::mem::MaybeUninit::uninit(); 65_536];
         while socket2::SockRef::from(client).recv(&mut part).is_ok_and(|bytes| bytes > 0) {}
         assert_eq!(server.writer.try_write(&data).unwrap_err().kind(), ErrorKind::WouldBlock);

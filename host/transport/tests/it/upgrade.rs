@@ -13,7 +13,7 @@ use crate::stream::{read, read_to_end, write_all};
 const START: &str = "GET /game HTTP/1.1\r\nHost: game.example:3553\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
                      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// What came of a request on the server's side: for whom it was, and what came behind it.
+/// What came of a request on the server's side: for whom it was, and what came after it.
 type Asked = Result<(Option<IpAddr>, Vec<u8>), UpgradeError>;
 
 fn game(origins: &Origins) -> WsOptions {
@@ -72,7 +72,7 @@ async fn what_is_asked_wrongly_is_refused_with_a_reason() {
         (format!("{START}\r\n").replace("Sec-WebSocket-Version: 13\r\n", ""), 426),
         (format!("{START}\r\n").replace("Upgrade\r\nUpgrade: websocket", "Upgrade\r\nUpgrade: h2c"), 426),
         (format!("{START}\r\n").replace("keep-alive, Upgrade", "keep-alive"), 426),
-        // What nginx sends that was not told about WebSockets.
+        // What an nginx sends that is not configured for WebSockets.
         ("GET /game HTTP/1.0\r\nHost: game\r\nConnection: close\r\n\r\n".to_owned(), 426),
         ("GET /game HTTP/1.1\r\nHost: game.example\r\n\r\n".to_owned(), 426),
         (format!("{START}\r\n").replace("GET", "POST"), 405),

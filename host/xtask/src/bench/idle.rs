@@ -1,4 +1,4 @@
-//! Connections that do nothing but live: their memory, and the processor time of their heartbeats.
+//! Connections that do nothing but exist: their memory, and the processor time of their heartbeats.
 
 use super::Effort;
 use super::peers::{Bench, Peer, Stage};
@@ -6,7 +6,7 @@ use super::sample::run;
 use super::server;
 use super::table::Table;
 
-/// So many connections over one transport.
+/// This many connections over one transport.
 #[derive(Debug)]
 pub(super) struct Idle {
     pub(super) name: &'static str,

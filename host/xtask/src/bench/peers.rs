@@ -188,7 +188,7 @@ impl<'a> Bench<'a> {
         self.start(peer, stage, "tcp")?.need_no_refusal()
     }
 
-    /// Those of a list that are there, in the order of the table.
+    /// Those of a list that are available, in the order of the table.
     pub(super) fn those_of(&self, wanted: &'static [Peer]) -> impl Iterator<Item = Peer> {
         Peer::ALL.into_iter().filter(|peer| wanted.contains(peer) && self.peers.contains(peer))
     }

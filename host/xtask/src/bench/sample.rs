@@ -46,8 +46,8 @@ const BROADCAST: Load =
 const CONNECT: Load = Load { peers: BARE_DUE_WASM, connections: 64, arguments: &["--connect"], figures: &[RATE, P50_MS, P99_MS], ..ECHO };
 const KCP: Load = Load { scheme: "kcp", peers: BARE_DUE_WASM, connections: 10, ..ECHO };
 
-/// All loads: pipelined, many connections, closed loop, alone, over ws, with every limit; broadcasts; connecting; pings over kcp.
-/// A pipelined latency only tells how long the queue is.
+/// All loads: pipelined, many connections, closed loop, alone, over ws, with every limit; broadcasts; connecting; pings over kcp. The
+/// latency of a pipelined load only tells how long the queue is.
 pub(super) const LOADS: [Load; 13] = [
     Load { name: "tcp 50 x 1024", connections: 50, arguments: &["--window", "1024"], figures: &[RATE], ..ECHO },
     Load { name: "tcp 1000 x 64", connections: 1_000, arguments: &["--window", "64"], figures: &[RATE], ..ECHO },
@@ -79,7 +79,7 @@ pub(super) const LOADS: [Load; 13] = [
 impl Load {
     /// Puts the load on a server.
     pub(super) fn run(&self, bench: &Bench<'_>, server: &Server, peer: Peer, effort: Effort) -> anyhow::Result<Sample> {
-        // Fewer than hundreds are no strain on anybody.
+        // Fewer than a few hundred put no load on anybody.
         let connections = if self.connections >= 1_000 { self.connections / effort.fewer } else { self.connections };
         let (connections, seconds) = (connections.to_string(), effort.seconds.to_string());
         let own = ["--connections", &connections, "--seconds", &seconds, "--route", peer.route()];
@@ -91,7 +91,7 @@ impl Load {
 pub(super) fn run(bench: &Bench<'_>, arguments: &[&str], url: &str, need: &str) -> anyhow::Result<Sample> {
     let mut command = program(&bench.program().to_string_lossy(), &bench.folder(Peer::Wasm, Stage::Echo));
     command.args(["bench", "--line", "--route-bytes", "4", "--seq-bytes", "4"]).args(arguments).arg(url);
-    // It ends with 1 if something was wrong with the answers, and says it in its line.
+    // It exits with 1 if something was wrong with the answers, and says so in its line.
     let output = command.output().context("starting the load")?;
     let sample = Sample::parse(&String::from_utf8_lossy(&output.stdout));
     sample.number(need).with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())?;
@@ -112,7 +112,7 @@ impl Sample {
         self.0.get(key).and_then(|v| v.parse().ok()).with_context(|| format!("the load did not say {key}"))
     }
 
-    /// What makes its figures worth nothing.
+    /// What makes its figures worthless.
     pub(super) fn trouble(&self) -> Option<String> {
         let wrong = |key: &&str| self.number(key).is_ok_and(|count| count > 0.0);
         let said: Vec<String> = ["errors", "bad", "unanswered", "ended"]

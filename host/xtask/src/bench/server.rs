@@ -83,7 +83,7 @@ impl Server {
         Some(if unit == "s" { number * 1e3 } else { number })
     }
 
-    /// A plugin that does not load would make every figure that of an unknown route.
+    /// If the plugin did not load, every figure would be that of an unknown route.
     pub(super) fn need_no_refusal(&self) -> anyhow::Result<()> {
         match self.banner.iter().find(|l| l.starts_with("refused") || l.starts_with("compiling")) {
             Some(line) => bail!("the plugin does not serve: {line}"),
@@ -126,12 +126,12 @@ impl Process {
     }
 }
 
-/// A reader of its own, since a pipe cannot be read with a deadline. It ends with the process.
+/// A thread of its own, since a pipe cannot be read with a deadline. It ends with the process.
 fn read_lines(output: ChildStdout) -> Receiver<String> {
     let (send, lines) = sync_channel(64);
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // Nobody listens any more after the banner; the pipe is emptied all the same.
+            // Nobody listens after the banner, but the pipe has to be emptied all the same.
             drop(send.send(line));
         }
     });

@@ -34,7 +34,7 @@ impl Table {
         self.troubles.push(what);
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     pub(super) fn is_clean(&self) -> bool {
         self.troubles.is_empty()
     }

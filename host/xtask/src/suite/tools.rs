@@ -13,7 +13,7 @@ const AUTOBAHN: &str = "autobahntestsuite==0.8.2";
 /// The last version of virtualenv for it.
 const VIRTUALENV: &str = "virtualenv==20.15.1";
 
-/// Installs what is missing and can be had. Returns what the tests have to do without, and why.
+/// Installs what is missing and available. Returns what the tests have to do without, and why.
 pub(super) fn install(place: &Place, quick: bool) -> Vec<String> {
     let mut skipped = Vec::new();
     if let Err(why) = autobahn(place) {

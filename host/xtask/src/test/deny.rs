@@ -1,4 +1,4 @@
-//! `cargo deny`: what dependencies may come in (`.deny.toml`), and what is known against those that have.
+//! `cargo deny`: which dependencies are allowed (`.deny.toml`), and what is known against those in use.
 
 use std::env;
 use std::fs;
@@ -32,7 +32,7 @@ pub(super) fn test_dependencies(place: &Place, install: bool, steps: &mut Steps)
     steps.step(DEPENDENCIES, || check(&[], &["bans", "licenses", "sources"]));
     match read(command(&deny, place).args(["fetch", "db"])) {
         Ok(_) => drop(steps.step(ADVISORIES, || check(&[], &["advisories"]))),
-        // Without a network an older copy has to do; how old it may be, the settings say.
+        // Without a network an older copy has to do; the settings say how old it may be.
         Err(_) if has_database() => drop(steps.step(ADVISORIES, || check(&["--offline"], &["advisories"]))),
         Err(why) => steps.skip(ADVISORIES, &format!("the database cannot be fetched, and there is no copy of it in CARGO_HOME: {why:#}")),
     }

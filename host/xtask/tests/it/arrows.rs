@@ -22,7 +22,7 @@ const LAYERS: [(&str, u32); 12] = [
     ("xtask", 9),
 ];
 
-/// Only for tests: nobody may need it to run.
+/// Only for tests: nothing else may depend on it.
 const TESTKIT: &str = "duet-testkit";
 
 /// The host's only arrow into the world of plugins: the echo that `duet run --native-echo` has linked in.

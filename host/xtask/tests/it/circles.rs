@@ -21,7 +21,7 @@ const LEFT: [&str; 10] = [
     "sdk/rust/json",
 ];
 
-/// How often a name is passed on at most. A file may pass on a name that it also gives to something of another crate.
+/// How often a name may be passed on at most. A file may pass on a name that it also gives to something of another crate.
 const RENAMES_MAX: usize = 8;
 
 /// A module by its path from the root of its crate.

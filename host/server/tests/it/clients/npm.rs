@@ -1,4 +1,4 @@
-//! npm `ws`, in the way of a browser client, and with frames that break the rules.
+//! npm `ws`, as a browser client, and with frames that break the rules.
 
 use std::process::Command;
 

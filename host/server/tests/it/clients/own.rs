@@ -103,7 +103,7 @@ impl Peer {
         self.ask(WHOAMI, json!({})).await["conn"].as_u64().unwrap()
     }
 
-    /// Wants these pushes since the last time, and no others. A round trip makes sure that there are no more.
+    /// Demands these pushes since the last time, and no others. A round trip makes sure that there are no more.
     async fn heard(&mut self, want: &[(i32, &str)]) {
         self.conn().await;
         let mut heard = Vec::new();

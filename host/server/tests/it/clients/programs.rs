@@ -56,7 +56,7 @@ pub(crate) fn succeed(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Runs peers side by side, each to its end, and tells of all that did not pass.
+/// Runs peers side by side, each to its end, and reports all that did not pass.
 pub(super) fn all_pass(peers: Vec<Command>) {
     assert!(!peers.is_empty());
     let failed: Vec<String> = std::thread::scope(|scope| {

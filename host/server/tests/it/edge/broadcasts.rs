@@ -59,7 +59,7 @@ fn number(body: &[u8]) -> usize {
     message["text"].as_str().and_then(|text| text.get(..8)?.parse().ok()).expect("a number")
 }
 
-/// What an attack came to.
+/// What came of an attack.
 struct Outcome {
     waits: (Waits, Waits),
     broadcasts: usize,

@@ -34,7 +34,7 @@ fn without_error_packets_an_unknown_route_is_met_with_silence() {
     for (wire, address) in Wire::ALL.into_iter().zip(server.addresses()) {
         let mut peer = Peer::connect(address, wire);
         peer.send_data(9_999, 7, b"body");
-        // The answer to the second is the first that comes, and the next is nothing.
+        // The answer to the second comes first, and nothing comes after it.
         assert!(peer.call(ECHO, b"it goes on").is_ok(), "{}", wire.name());
         assert_eq!(peer.next_within(Duration::from_millis(50)), None, "{}", wire.name());
     }

@@ -31,7 +31,7 @@ fn every_client_of_a_stopping_server_is_asked_to_come_back_at_a_time_of_its_own(
         .collect();
     for peer in peers.iter_mut().take(IN_FLIGHT) {
         peer.send_data(BUSY, 77, b"");
-        // Read behind it, so the other is with its plugin now.
+        // This one was read after the other, so the other is with its plugin now.
         assert!(peer.call(lobby::ECHO, b"behind it").is_ok());
     }
     let begun = Instant::now();

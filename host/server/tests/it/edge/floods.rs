@@ -1,4 +1,4 @@
-//! Addresses that do too much, and those beside them.
+//! Addresses that do too much, and others that do not.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use duet_testkit::{Dial, Honest, Message, Peer, Server, Wire, report};
 use super::{PATIENT, address, baseline, beside, counted, lobby, lobby_server, takes_mib};
 
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// Nobody is exempt, or nothing on this machine has a limit.
+/// Nobody is exempt: otherwise nothing on this machine would be limited.
 const LIMITS: &str = "[limits]\nexempt = []\n";
 const HONEST: usize = 8;
 const BUSY: u16 = 5;
@@ -31,7 +31,7 @@ fn honest(server: &Server) -> Honest {
     })
 }
 
-/// Does something so many times a second until told to stop. Returns how many times it was done.
+/// Does something this many times a second until told to stop. Returns how many times it was done.
 fn steadily(per_second: f64, stop: Arc<AtomicBool>, mut work: impl FnMut() + Send + 'static) -> std::thread::JoinHandle<usize> {
     std::thread::spawn(move || {
         let (begun, mut done) = (Instant::now(), 0);

@@ -1,4 +1,4 @@
-//! Bytes that are no packets: random ones, and packets that stop in the middle.
+//! Bytes that are not packets: random ones, and packets that stop in the middle.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn throw(wire: Wire, address: SocketAddr) -> usize {
         let input = if before_upgrade { no_upgrade(&mut random) } else { no_packets(&mut random, wire) };
         peer.write(&input);
         peer.finish();
-        // What the server answers to a whole packet in between is not looked at: only that it comes to an end.
+        // What the server answers to a whole packet in between does not matter, only that the connection ends.
         let mut rest = Vec::new();
         peer.stream().set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         match std::io::Read::read_to_end(&mut peer.stream(), &mut rest) {

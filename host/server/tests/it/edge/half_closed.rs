@@ -1,4 +1,4 @@
-//! Clients that end their side right behind a request.
+//! Clients that end their side right after a request.
 
 use std::net::Shutdown;
 use std::time::Duration;

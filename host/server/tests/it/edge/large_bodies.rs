@@ -1,4 +1,4 @@
-//! A body as large as may be, at the rate that every client has.
+//! A body of the largest size, at the rate that every client has.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use duet_testkit::{Peer, Server, Wire, report};
 
 use crate::plugins::SINGLE;
 
-/// Says how often it was called.
+/// Replies how often it was called.
 const COUNT: i16 = 212;
 
 #[test]

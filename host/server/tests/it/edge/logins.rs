@@ -10,7 +10,7 @@ const DEADLINE: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_secs(1);
 const NOT_AUTHORIZED: u16 = 4;
 
-/// Goes on calling until the server ends it. Returns how long that took.
+/// Keeps calling until the server ends the connection. Returns how long that took.
 fn call_until_the_end(peer: &mut Peer, since: Instant) -> Duration {
     loop {
         match peer.call(lobby::ECHO, b"busy") {
@@ -49,7 +49,7 @@ fn whoever_does_not_log_in_by_the_deadline_is_ended_however_busy_it_is() {
         }
         bound.push(player);
     }
-    // Players have outlived the deadline; a logout begins it anew.
+    // Players have outlived the deadline; a logout starts it again.
     for player in &mut bound {
         assert_ne!(ask(player, lobby::WHOAMI, "{}")["uid"], 0);
     }

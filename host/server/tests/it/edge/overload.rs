@@ -7,7 +7,7 @@ use duet_testkit::{Dial, Message, Peer, Server, Wire, report};
 use super::{MIB, SOON, counted, lobby, lobby_server, try_ask};
 
 const BUSY: u16 = 5;
-/// Marks above what a server without clients has, by so many bytes. Far apart, so that what happens between them can be seen.
+/// Marks this many bytes above what a server without clients uses. Far apart, so that what happens between them can be seen.
 const HIGH: u64 = 48 << 20;
 const CRITICAL: u64 = 160 << 20;
 

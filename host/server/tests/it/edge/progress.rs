@@ -10,7 +10,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 const BODY_BYTES: usize = 60_000;
 /// More than the buffers of both sides of a socket take.
 const BODIES: usize = 300;
-/// Reads slowly for so long, with a pause behind each packet.
+/// Reads slowly for this long, with a pause after each packet.
 const SLOW: Duration = Duration::from_secs(7);
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -56,7 +56,7 @@ fn is_closed_by_the_write_timeout_only_if_nothing_is_read(name: &str, listener: 
     assert!(slow.call(lobby::ECHO, b"still here").is_ok());
     let mut still = connect(&server);
     ask_for_much(&mut still);
-    // It does not read, and neither does it end its side.
+    // It neither reads nor ends its side.
     let line = server.wait_for_log("closed as write_timeout", Duration::from_secs(30));
     assert!(line.contains("gateway.write_timeout"), "{line}");
     drop((slow, still));

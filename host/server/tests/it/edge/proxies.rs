@@ -29,7 +29,7 @@ fn v1(client: &str) -> Vec<u8> {
     format!("PROXY {family} {client} {here} 5000 3554\r\n").into_bytes()
 }
 
-/// A header of version 2 for an IPv4 client, with an extension behind the addresses.
+/// A header of version 2 for an IPv4 client, with an extension after the addresses.
 fn v2(client: Ipv4Addr) -> Vec<u8> {
     let addresses = [client.octets().as_slice(), &[127, 0, 0, 1], &5000_u16.to_be_bytes(), &3554_u16.to_be_bytes(), &[4, 0, 1, 9]].concat();
     [TWO, &[0x21, 0x11], &(addresses.len() as u16).to_be_bytes(), &addresses].concat()
@@ -67,7 +67,7 @@ fn a_trusted_proxy_is_believed_and_nobody_else() {
     check("no header", &Dial::new(server.ws(), Wire::WS).from(PROXY), "127.0.0.9");
     check("a stranger on tcp", &Dial::new(server.tcp(), Wire::TCP).from(STRANGER), "127.0.0.2");
     check("a stranger who forwards", &forwarded(&server, STRANGER, "192.0.2.7"), "127.0.0.2");
-    // To a stranger the header is no packet.
+    // From a stranger the header counts as a packet, and a broken one.
     for header in [v1("192.0.2.7"), v2(Ipv4Addr::new(192, 0, 2, 7))] {
         assert_eq!(Dial::new(server.tcp(), Wire::TCP).from(STRANGER).preface(&header).bare().closed(), None);
     }
@@ -100,12 +100,12 @@ fn limits_count_for_the_client_behind_a_trusted_proxy_and_cannot_be_charged_to_o
     assert_eq!(admitted(&|_| proxied(&server, &v2(Ipv4Addr::new(192, 0, 2, 7))), 5), 0, "the same client");
     assert_eq!(admitted(&|_| forwarded(&server, PROXY, "192.0.2.7"), 5), 0, "the same client");
     assert_eq!(admitted(&|_| forwarded(&server, PROXY, "192.0.2.8"), 10), MOST);
-    // One that writes the header by itself does not get more, and takes nothing from whom it names.
+    // One that writes the header itself does not get more, and takes nothing from the client it names.
     assert_eq!(admitted(&|number| forwarded(&server, STRANGER, &format!("203.0.113.{number}")), 10), MOST);
     assert_eq!(admitted(&|_| forwarded(&server, PROXY, "203.0.113.0"), 10), MOST);
     // Nor does one behind the proxy that writes something into it: the proxy's own entry is the last.
     assert_eq!(admitted(&|number| forwarded(&server, PROXY, &format!("203.0.113.{number}, 192.0.2.9")), 10), MOST);
-    // Of a whole network of IPv6 only one is a client.
+    // A whole IPv6 network counts as one client.
     assert_eq!(admitted(&|number| proxied(&server, &v1(&format!("2001:db8::{number:x}"))), 10), MOST);
     let mut other = Dial::new(server.tcp(), Wire::TCP).from(Ipv4Addr::new(127, 0, 0, 3)).connect();
     ask(&mut other, lobby::WHOAMI, "{}");

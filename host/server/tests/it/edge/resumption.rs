@@ -28,7 +28,7 @@ fn token(answer: &Value) -> String {
     answer["token"].as_str().expect("a token").to_owned()
 }
 
-/// What asks for a session of which so many packets were received.
+/// The request for a session of which this many packets were received.
 fn question(token: &str, received: usize) -> String {
     format!(r#"{{"token":"{token}","received":{received}}}"#)
 }
@@ -81,7 +81,7 @@ fn of_a_thousand_who_resume_with_one_token_exactly_one_wins_and_no_log_knows_a_t
         let [(mut winner, answer)] = won.try_into().unwrap_or_else(|all: Vec<_>| panic!("{} have won", all.len()));
         assert_eq!(ask(&mut winner, lobby::WHOAMI, "{}")["uid"], uid);
         assert!(lost || matches!(peer.next(), Message::Closed(_)), "it was taken over");
-        // The token that won is used up, the new one is good once more.
+        // The token that won is used up; the new one works once.
         let second = token(&answer);
         assert_ne!(first, second);
         let mut again = Peer::connect(server.tcp(), Wire::TCP);
@@ -110,7 +110,7 @@ fn of_a_thousand_who_resume_with_one_token_exactly_one_wins_and_no_log_knows_a_t
 fn tokens_that_were_guessed_never_open_a_session() {
     let count = sized(10_000, 1_000_000);
     let server = lobby_server().start();
-    // Somebody to be found: some lost, some connected.
+    // Sessions to be found: some lost, some connected.
     let mut online: Vec<(Peer, String)> = (1..=50).map(|uid| logged_in(&server, uid)).collect();
     online.truncate(25);
     let mut random = Random::new(42);

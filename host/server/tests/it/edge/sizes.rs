@@ -85,7 +85,7 @@ fn impossible_sizes_end_a_kcp_session_and_take_no_memory() {
     let mut observer = Peer::connect(server.tcp(), Wire::TCP);
     let cases = impossible(Wire::TCP);
     let mut attack = |repetitions: usize| {
-        // So many at once that the queue of proved sessions takes them all.
+        // Only as many at once as the queue of proved sessions takes.
         for batch in (0..repetitions).collect::<Vec<_>>().chunks(100) {
             for number in batch {
                 // A first datagram that is shorter than the greeting is not answered, so something harmless comes first.
@@ -168,7 +168,7 @@ fn impossible(wire: Wire) -> Vec<Case> {
     let above = [CONTENT_BYTES_MAX + 1, i32::MAX.cast_unsigned(), 1 << 31, u32::MAX];
     if wire.carrier == Carrier::Tcp {
         let mut cases: Vec<Case> = above.iter().map(|size| (wire.size(*size).to_vec(), None)).collect();
-        // A header and nothing behind it; a route and half a seq.
+        // A header and nothing after it; a route and half a seq.
         cases.extend([wire.packet(&[0]), wire.packet(&[0, 0, ECHO as u8, 0])].map(|packet| (packet, None)));
         return cases;
     }

@@ -22,7 +22,7 @@ fn clients_that_ask_and_do_not_read_are_not_read_any_more_and_nobody_notices() {
     // Each may have half of its queue of 1 MiB and what was in flight; the rest is what the plugin's queues and batches take. They would ask
     // for about 2 GiB.
     assert!(grown < SLOW as f64 + 64.0, "{grown} MiB");
-    // What ends them is named with the key that says when.
+    // The log names what ended them, with the key that sets the limit.
     let line = server.wait_for_log("closed as write_timeout", Duration::ZERO);
     assert!(line.contains("gateway.write_timeout"), "{line}");
     let stopped = server.stop();

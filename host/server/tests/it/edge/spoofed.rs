@@ -79,7 +79,7 @@ fn datagrams_from_addresses_that_were_never_proved_cost_nothing() {
     assert!(bytes_out >= count * 5 / 9 * 29 * 9 / 10, "{bytes_out} bytes came back");
 }
 
-/// Sends so many datagrams, each from an address of its own, and returns how many bytes were sent and how many came back.
+/// Sends this many datagrams, each from an address of its own, and returns how many bytes were sent and how many came back.
 fn throw(count: usize, server: SocketAddr, known: &mut Peer) -> (usize, usize) {
     let kinds = kinds();
     let (mut bytes_in, mut bytes_out) = (0, 0);
@@ -93,7 +93,7 @@ fn throw(count: usize, server: SocketAddr, known: &mut Peer) -> (usize, usize) {
                 socket
             })
             .collect();
-        // Datagrams are handled in their order: what is answered at all is answered before this.
+        // Datagrams are handled in order: whatever is answered at all is answered before this.
         assert!(known.call(lobby::ECHO, b"are you there").is_ok());
         for socket in &sockets {
             socket.set_nonblocking(true).expect("a udp socket");

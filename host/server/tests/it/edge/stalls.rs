@@ -142,7 +142,7 @@ fn stages(server: &Server, short: Duration, first: Duration) -> Vec<Stage> {
     ]
 }
 
-/// Opens so many sockets of each stage and waits until the server has closed them all.
+/// Opens this many sockets of each stage and waits until the server has closed them all.
 fn stall(stages: &[Stage], count: usize, first: usize) {
     let begun = Instant::now();
     let mut sockets = Vec::new();

@@ -126,7 +126,7 @@ fn a_renewed_certificate_is_shown_after_sighup_and_nobody_is_dropped() {
     assert_eq!(counted(&stopped, "handshake"), 2 * rounds as u64, "{stopped}");
 }
 
-/// Sends SIGHUP and waits until both listeners have said this about it. Returns what the last one has said.
+/// Sends SIGHUP and waits until both listeners have logged this. Returns the last line.
 fn hang_up(server: &Server, said: &str) -> String {
     let lines = || server.log().lines().filter(|line| line.contains(said)).map(str::to_owned).collect::<Vec<_>>();
     let before = lines().len();

@@ -4,14 +4,14 @@ use std::fs;
 
 use crate::clients::programs::folder;
 
-/// A block between two fences. What a block is, the words behind the first fence say.
+/// A block between two fences. The words after the first fence say what a block is.
 #[derive(Clone, Debug)]
 pub(super) enum Block {
     /// `LANGUAGE FILE`: what is in this file.
     File { name: String, text: String },
     /// `sh`: commands; what they print does not matter.
     Commands(String),
-    /// `console`: commands behind `$ `, each with what it prints.
+    /// `console`: commands after `$ `, each with what it prints.
     Console(Vec<(String, Vec<String>)>),
 }
 

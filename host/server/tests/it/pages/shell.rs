@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use super::page::Block;
 use crate::clients::programs::folder;
 
-/// The server without settings, but on free ports, for others may run one on those of the page; and with time to compile on a busy machine.
+/// The server without settings, but on free ports, because others may run one on those of the page; and with time to compile on a busy
+/// machine.
 const SETTINGS: &str = r#"
 [runtime]
 start_wait = "5m"

@@ -245,7 +245,7 @@ fn a_cache_that_others_may_write_to_is_not_used() {
 #[test]
 fn a_full_disk_costs_the_cache_and_no_plugin() {
     let desk = Desk::new();
-    // No file may be larger than 4 KiB, as if the disk were full behind it.
+    // No file may be larger than 4 KiB, as if the disk were full after that.
     let script = format!("trap '' XFSZ; ulimit -f 8; exec {} check --config duet.toml {SINGLE}", env!("CARGO_BIN_EXE_duet"));
     for _ in 0..2 {
         let output = Command::new("sh").args(["-c", &script]).current_dir(desk.0.path()).output().unwrap();

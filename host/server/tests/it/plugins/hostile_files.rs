@@ -1,4 +1,4 @@
-//! A drop folder full of files that are no plugins: each is refused with its reason, and the good ones serve all the while.
+//! A drop folder full of files that are not plugins: each is refused with its reason, and the good ones serve all the while.
 
 use std::collections::BTreeMap;
 use std::fs;

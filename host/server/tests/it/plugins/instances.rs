@@ -34,7 +34,7 @@ fn answer(message: Message, expected: usize) -> usize {
     }
 }
 
-/// How many instances said so often that this was their first call.
+/// How many instances said this often that it was their first call.
 fn instances(counts: &[Vec<usize>]) -> usize {
     let mut said: HashMap<usize, usize> = HashMap::new();
     for count in counts.iter().flatten() {

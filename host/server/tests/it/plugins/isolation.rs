@@ -42,7 +42,7 @@ const QUICK: [Offence; 10] = [
     fault("push flood", 109, b"", &[PLUGIN_FAULT]),
 ];
 
-/// Each is committed so often, and for so long.
+/// Each is committed this often, and for this long.
 const FAULTS: usize = 20;
 const TIME: Duration = Duration::from_millis(400);
 /// How often an offence may be measured until the victim's waits are what they have to be: others use this machine, too.

@@ -31,7 +31,7 @@ fn flip(bytes: &mut [u8], count: usize, random: &mut Random) {
     }
 }
 
-/// Replaces bytes by as many others wherever they occur.
+/// Replaces bytes with as many others wherever they occur.
 pub(super) fn patched(good: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = good.to_vec();
@@ -54,7 +54,7 @@ pub(super) enum Bomb {
     Straight,
 }
 
-/// A plugin with one more module in it: so many functions of about so many bytes each.
+/// A plugin with one more module in it: this many functions of about this many bytes each.
 pub(super) fn bomb(plugin: &[u8], kind: Bomb, functions: usize, bytes: usize) -> Vec<u8> {
     let body = body(kind, bytes);
     let mut module = b"\0asm\x01\0\0\0".to_vec();

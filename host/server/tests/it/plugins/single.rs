@@ -1,4 +1,4 @@
-//! The hand-written plugin, whose handler takes one message a call, in a running server.
+//! The hand-written plugin, whose handler takes one message per call, in a running server.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use duet_testkit::{Message, Peer, Server, Wire};
 
 use super::PLUGIN_FAULT;
 
-/// The component of the world `game-single`; its text is beside it.
+/// The component of the world `game-single`; its text is next to it.
 pub(crate) const SINGLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures/single/single.component");
 
 #[test]

@@ -1,4 +1,4 @@
-//! The time in which plugins still compile.
+//! The time in which plugins are still being compiled.
 
 use std::fs;
 use std::process::Command;
@@ -51,7 +51,7 @@ fn a_route_of_a_plugin_that_still_compiles_is_unavailable_and_only_later_unknown
 #[test]
 fn limits_that_an_operator_has_set_for_the_server_are_kept_and_no_plugin_is_blamed() {
     let place = Place::cold("").plugin("single", SINGLE);
-    // Only without the privileges of root does a limit that was lowered stay so.
+    // A lowered limit only stays lowered without the privileges of root.
     let script = r#"ulimit -t 1000; [ "$(id -u)" = 0 ] && exec setpriv --bounding-set -all --inh-caps -all "$0" "$@"; exec "$0" "$@""#;
     let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_duet"), "check", "plugins/single.wasm", "--config", "duet.toml"]);

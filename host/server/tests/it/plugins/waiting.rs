@@ -1,4 +1,4 @@
-//! Plugins that wait: nobody waits with them.
+//! Plugins that wait: nobody else waits with them.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ fn two_instances_sleep_at_the_same_time_and_one_sleeps_in_order() {
     let woken = loop {
         let awoke = waiting.len();
         waiting.retain_mut(|p| !p.next_within(Duration::from_millis(1)).is_some_and(|message| awake(&message)));
-        // Whoever answers behind the long sleep is not counted: its answer is there by then.
+        // Answers that come with the long one, or after it, are not counted.
         if let Some(woken) = first.next_within(Duration::from_millis(1)) {
             break woken;
         }

@@ -7,7 +7,7 @@ use super::{ONLINE, PUSH, ask, lobby, logged_in, resume, token};
 
 const ROUNDS: usize = 30;
 const MESSAGES: u64 = 300;
-/// All that a client may miss in these tests.
+/// The most that a client may miss in these tests.
 const KEEPS_ALL: &str = "resume_packets = 65536\nresume_bytes = \"16MiB\"";
 
 /// Packets that have numbers pushed to a connection.
@@ -34,14 +34,14 @@ fn numbers(peer: &mut Peer, last: u64) -> Vec<u64> {
     got
 }
 
-/// Reads the replies to so many pushes.
+/// Reads the replies to this many pushes.
 fn done(peer: &mut Peer, count: u64) {
     for _ in 0..count {
         assert_eq!(peer.next(), Message::Data { route: PUSH, seq: 1, body: b"{}".to_vec() });
     }
 }
 
-/// Ann asks for a token amid pushes of which she gets each once, with a loss at any place behind it.
+/// Ann asks for a token amid pushes of which she gets each once, with a loss at any place after it.
 fn token_amid_pushes(server: &Server, round: usize) {
     let (mut bob, _) = logged_in(server, Wire::TCP, 8);
     let (mut ann, conn) = logged_in(server, Wire::TCP, 7);
@@ -57,7 +57,7 @@ fn token_amid_pushes(server: &Server, round: usize) {
             message => all.extend(number(&message)),
         }
     };
-    // Some of the packets behind the token are received before the loss.
+    // Some of the packets after the token are received before the loss.
     let keep = (round as u64 * 7) % 50;
     for _ in 0..keep {
         if all.last() == Some(&(MESSAGES - 1)) {

@@ -10,7 +10,7 @@ use super::{COUNTS, SESSION, SESSION_GONE, ask, logged_in, token};
 /// How long a session waits for its client.
 const WAITS: Duration = Duration::from_secs(2);
 
-/// Waits until so many sessions are suspended.
+/// Waits until this many sessions are suspended.
 fn suspended(peer: &mut Peer, wanted: u64) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while ask(peer, COUNTS, &json!({})).unwrap()["suspended"] != wanted {
@@ -24,7 +24,7 @@ fn a_resume_that_waits_to_be_accepted_while_the_server_is_stopped_is_in_time() {
         .plugin("lobby", guest("lobby"))
         .listener(&format!("protocol = \"tcp\"\nresume_timeout = \"{WAITS:?}\"\n"))
         .start();
-    // Its own deadlines are looked at late, too.
+    // Its own deadlines are checked late, too.
     let (mut bob, _) = logged_in(&server, Wire::TCP, 100);
     let clients: Vec<(Peer, String)> = (1..=11)
         .map(|uid| {
@@ -52,7 +52,7 @@ fn a_resume_that_waits_to_be_accepted_while_the_server_is_stopped_is_in_time() {
         let answer = ann.next();
         assert!(matches!(answer, Message::Data { route: SESSION, seq: 1, .. }), "{answer:?}");
     }
-    // Who did not come has a little longer, as every deadline that is looked at late, and then it is over.
+    // Whoever did not come has a little longer, as with every deadline that is checked late; then it is over.
     suspended(&mut bob, 0);
     let mut late = Peer::connect(server.tcp(), Wire::TCP);
     let refused = ask(&mut late, SESSION, &json!({"token": last, "received": 0})).unwrap_err();

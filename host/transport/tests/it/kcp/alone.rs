@@ -1,4 +1,4 @@
-//! Tests that measure their process: each runs again as the only one of a process.
+//! Tests that measure their process: each runs again alone in a process of its own.
 
 use std::env;
 use std::process::Command;
@@ -24,7 +24,7 @@ pub(super) fn memory() -> i64 {
     pages * 4096
 }
 
-/// Time that this process has worked, in clock ticks of 10 ms.
+/// Processor time of this process, in clock ticks of 10 ms.
 pub(super) fn ticks() -> i64 {
     field("/proc/self/stat", 13) + field("/proc/self/stat", 14)
 }

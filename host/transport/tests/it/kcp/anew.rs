@@ -28,7 +28,7 @@ async fn session(is_settled: bool) -> (KcpListener<()>, Arc<KcpStats>, RawClient
         let pushed = client.receive().await;
         let timestamp = u32::from_le_bytes(pushed[8..12].try_into().unwrap());
         client.send(&Segment { conv: 7, command: ACK, timestamp, number: 1, expected: 2, data: b"" }.bytes()).await;
-        // What comes behind it was taken later.
+        // What comes after it was taken later.
         client.send(&push(7, 1, 2, b"settled")).await;
         assert_eq!(soon(read_exact(&mut reader, 7)).await, b"settled");
         client.receive().await;
@@ -111,7 +111,7 @@ async fn datagrams_of_a_session_that_come_late_or_twice_do_not_end_it() {
     client.receive().await;
     client.send(&push(7, 1, 2, b"taken")).await;
     assert_eq!(soon(read_exact(&mut reader, 5)).await, b"taken");
-    // Now it has received more, and old datagrams say less.
+    // By now it has received more than old datagrams say.
     client.send(&proof(7, cookie)).await;
     client.send(&proof(7, other_cookie)).await;
     client.send(&push(7, 0, 1, b"hello")).await;

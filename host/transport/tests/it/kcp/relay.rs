@@ -18,7 +18,7 @@ pub(super) struct Weather {
     pub(super) late: u64,
 }
 
-/// The address behind which the server is, in this weather.
+/// The address at which the server is reached through this network.
 pub(super) async fn relay(server: SocketAddr, weather: Weather) -> SocketAddr {
     let front = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
     let address = front.local_addr().unwrap();

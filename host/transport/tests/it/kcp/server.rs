@@ -24,7 +24,7 @@ pub(super) fn listen(options: KcpOptions) -> KcpListener<()> {
     KcpListener::bind((Ipv4Addr::LOCALHOST, 0).into(), false, options, everybody()).unwrap()
 }
 
-/// The halves of the next session, and whose it is.
+/// The halves of the next session, and its address.
 pub(super) async fn accept<T: Send + 'static>(listener: &mut KcpListener<T>) -> (KcpReader, KcpWriter, SocketAddr) {
     let KcpConnection { reader, writer, peer, .. } = soon(listener.accept()).await;
     (reader, writer, peer)
@@ -81,7 +81,7 @@ pub(super) async fn write(writer: &KcpWriter, mut data: &[u8]) -> io::Result<()>
     Ok(())
 }
 
-/// Lets others work until something holds.
+/// Lets others work until a condition holds.
 pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while !holds() {
@@ -95,7 +95,7 @@ pub(super) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work).await.expect("takes too long")
 }
 
-/// So many bytes, the same in every run.
+/// This many bytes, the same in every run.
 pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut numbers = Random(seed);
     std::iter::repeat_with(|| numbers.next().to_le_bytes()).flatten().take(length).collect()
