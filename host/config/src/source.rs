@@ -11,8 +11,8 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Reads a settings file. `None` if it cannot be read; the report then has the reason.
 ///
-/// Anything but a regular file of at most [`FILE_BYTES_MAX`] bytes of UTF-8 is refused, so that a pipe or a device that
-/// was dropped beside a plugin neither blocks the caller nor fills its memory.
+/// Anything but a regular file of at most [`FILE_BYTES_MAX`] bytes of UTF-8 is refused, so that a pipe or a device that was dropped next to
+/// a plugin neither blocks the caller nor fills its memory.
 pub fn read(path: &Path, report: &Report) -> Option<String> {
     noted(path, report, read_checked(path))
 }

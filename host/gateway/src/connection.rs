@@ -84,7 +84,7 @@ struct Connection {
 
 impl Connection {
     fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, clock: Pin<&mut Sleep>) -> Poll<CloseReason> {
-        // Writing comes first: a connection that is to end must not be read any more.
+        // Writing comes first: a connection that is to end must no longer be read.
         if let Poll::Ready(reason) = self.poll_write(cx) {
             return Poll::Ready(reason);
         }

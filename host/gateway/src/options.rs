@@ -220,7 +220,7 @@ impl SessionOptions {
 }
 
 duet_config::settings! {
-    /// What clients of a listener are told beside answers.
+    /// What clients of a listener are told besides answers.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Notices {
         /// Whether heartbeats to clients carry the time. A `seed` listener sends it unless it says false itself: its clients expect it.

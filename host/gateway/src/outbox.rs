@@ -61,7 +61,7 @@ pub(crate) enum Sending {
     Open,
     /// Nothing more is taken; what waits is still written.
     Closing(CloseReason),
-    /// What waits is of no use any more.
+    /// What waits is no longer of use.
     Closed(CloseReason),
 }
 
@@ -197,7 +197,7 @@ impl Outbox {
     ///
     /// A call is judged by what waited before it, and all of what it pushes is let in: up to 4 MiB. So a client that reads can be sent as
     /// much as a call may make, and what others send it meanwhile has the room that it always has. Only one such call may wait at a time.
-    /// Before it is decided that a client does not read, its socket is tried once more.
+    /// Before it is decided that a client does not read, its socket is tried again.
     fn admit(&mut self, cause: Cause, packets: usize, bytes: usize, limits: &OutboxLimits) -> Result<(), Taken> {
         let limit = match cause {
             Cause::Asked if self.asked.cost() + bytes <= limits.asked_bytes => return Ok(()),

@@ -106,7 +106,7 @@ impl Session {
         self.retains.store(retains, Ordering::Release);
     }
 
-    /// Keeps nothing for a resume any more. Called with the book locked, in which the token is void.
+    /// Stops keeping packets for a resume. Called with the book locked, in which the token is void.
     pub(crate) fn release(&self) {
         let mut outbox = self.outbox();
         self.set_retains(false);

@@ -60,7 +60,7 @@ impl Outstanding {
         self.waiting
     }
 
-    /// Requests that were given up, because so many later ones were answered that their seq was needed again.
+    /// Requests given up because their seq was needed again: that many later ones had been answered.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }

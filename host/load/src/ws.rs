@@ -60,7 +60,7 @@ pub(super) fn cut(input: &[u8], payload_bytes_max: usize) -> Result<Option<Frame
         b if *b == FIN | PING => Kind::Ping,
         b if *b == FIN | PONG => Kind::Pong,
         b if *b == FIN | CLOSE => Kind::Close,
-        _ => return Err("a ws frame that is no whole binary message"),
+        _ => return Err("a ws frame that is not a whole binary message"),
     };
     let (payload_bytes, header_bytes) = match second {
         126 => match input.get(2..).and_then(<[u8]>::first_chunk) {

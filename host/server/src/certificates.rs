@@ -16,7 +16,7 @@ const STEP: Duration = Duration::from_secs(10);
 pub(crate) async fn watch(listeners: &[ListenerOptions], mut hangups: watch::Receiver<u32>) -> Infallible {
     loop {
         let asked = tokio::select! {
-            // Without a sender, nobody asks any more.
+            // Without a sender, nobody will ask again.
             Ok(()) = hangups.changed() => true,
             () = tokio::time::sleep(STEP) => false,
         };

@@ -196,10 +196,10 @@ pub(crate) fn warnings(settings: &Settings, own: &PluginSettings, loaded: &Loade
     warnings
 }
 
-/// The settings of a plugin: its table in the host's file, overridden by the file beside it.
+/// The settings of a plugin: its table in the host's file, overridden by the file next to it.
 ///
 /// # Errors
-/// Every mistake in the file beside it.
+/// Every mistake in the file next to the plugin.
 pub(crate) fn own_settings(settings: &Settings, file: &Path) -> Result<PluginSettings, Mistakes> {
     let own = settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy());
     let beside = file.with_extension("toml");

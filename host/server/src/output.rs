@@ -16,7 +16,7 @@ const CLOSED: u8 = 141;
 pub(crate) struct OutputError(io::Error);
 
 impl OutputError {
-    /// Reports it, unless it is only that nobody reads any more. Returns how the process ends.
+    /// Reports it, unless it only means that the reader is gone. Returns how the process ends.
     pub(crate) fn end(&self) -> ExitCode {
         if self.0.kind() == io::ErrorKind::BrokenPipe {
             return ExitCode::from(CLOSED);

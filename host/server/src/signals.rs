@@ -48,7 +48,7 @@ impl Signals {
     /// Waits until the process was asked to stop this often since its start.
     pub(crate) async fn stopped(&self, times: u32) {
         if self.stops.clone().wait_for(|stops| *stops >= times).await.is_err() {
-            // Nobody handles signals any more. That is not a signal.
+            // Signals are no longer handled. That is not a signal.
             pending().await
         }
     }

@@ -175,8 +175,8 @@ impl Writer {
         }
     }
 
-    /// Passes on what was taken and is still held here. True if nothing is held any more. False: somebody has to call this again
-    /// after [`Writer::poll_write_ready`].
+    /// Passes on what was taken and is still held here. True if nothing is held after it. False: somebody has to call this again after
+    /// [`Writer::poll_write_ready`].
     ///
     /// # Errors
     /// The connection is lost.

@@ -222,7 +222,7 @@ impl WsDecoder {
         Ok(None)
     }
 
-    /// Fails as soon as a text cannot become UTF-8 any more; looks at each byte once, except for a character that is not complete.
+    /// Fails as soon as a text can no longer become UTF-8; checks each byte once, except those of an incomplete character.
     fn check_text(&mut self) -> Result<(), WsError> {
         if self.collecting != Some(Kind::Text) {
             return Ok(());

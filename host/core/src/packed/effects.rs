@@ -43,7 +43,7 @@ pub enum EffectError {
         /// The kind.
         kind: u8,
     },
-    /// A record carries a number that is no error code.
+    /// A record carries a number that is not an error code.
     #[error("effect record at byte {at} has error code {code}; allowed: 1 to 65,535 (0 in a kick)")]
     BadCode {
         /// Where the record begins.

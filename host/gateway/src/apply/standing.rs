@@ -33,7 +33,7 @@ impl Application<'_> {
         session.set_uid(None);
         session.release();
         if book.state(session.id).is_none() {
-            // It was suspended: nobody can come back to it any more.
+            // It was suspended: nobody can come back to it now.
             session.cut(CloseReason::Expired);
         }
     }

@@ -13,7 +13,7 @@ use crate::{CloseReason, Overflow};
 pub(crate) enum Stuck {
     /// The server ends it.
     Ending,
-    /// Nothing is kept for its client any more.
+    /// Nothing is kept for its client from now on.
     Released,
     /// What its client missed is not there.
     Gap(Gap),

@@ -68,7 +68,7 @@ impl Session {
         }
     }
 
-    /// Whether one more event may wait, besides the one that tells of the end.
+    /// Whether one more event may wait, besides the one that announces the end.
     pub(crate) fn has_room_for_event(&self) -> bool {
         self.waiting.events() < EVENTS_MAX
     }

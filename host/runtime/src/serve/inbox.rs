@@ -55,8 +55,8 @@ impl Waiting {
     }
 }
 
-/// More entries than there can be connections: a task that is woken for another reason offers again, and then stands in the list twice. At
-/// this length, all are woken.
+/// More entries than there can be connections: a task that is woken for another reason offers again, and is then in the list twice. At this
+/// length, all are woken.
 const WAITING_MAX: usize = 1 << 17;
 
 impl Inbox {

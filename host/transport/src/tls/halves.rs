@@ -166,7 +166,7 @@ impl Write for Socket<'_> {
     }
 }
 
-/// Moves what is decrypted. True if there was something, or if nothing will come any more.
+/// Moves what is decrypted. True if there was something, or if nothing more will come.
 fn take_plaintext(keys: &mut ServerConnection, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
     if buf.remaining() == 0 {
         return Ok(true);

@@ -63,7 +63,7 @@ impl fmt::Display for Table {
         write!(f, "\n\nx: ratio to the first figure of the row: the bare echo of this run, or due where there is none.")?;
         write!(
             f,
-            "\nThe bare echo is tokio for tcp, tokio-tungstenite for ws, tokio_kcp for kcp. It is no floor of memory: it keeps a read"
+            "\nThe bare echo is tokio for tcp, tokio-tungstenite for ws, tokio_kcp for kcp. It is not a floor for memory: it keeps a read"
         )?;
         write!(
             f,

@@ -19,7 +19,7 @@ impl Error {
         Self { words: error.to_string() }
     }
 
-    /// Reads the value once more, this time noting where it is: the parser's own errors do not name the field.
+    /// Reads the value again, this time noting where it is: the parser's own errors do not name the field.
     pub(crate) fn located<'de, T: Deserialize<'de>>(text: &'de str, error: &serde_json::Error) -> Self {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let words = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
