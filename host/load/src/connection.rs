@@ -6,11 +6,12 @@ use std::time::Duration;
 use duet_codec::{Format, Packet};
 use mio::{Registry, Token};
 
-use super::LoadOptions;
 use super::dial::Dialled;
+use super::end::End;
 use super::frames::Frames;
-use super::inlet::{Buffer, End, Event, Inlet};
+use super::inlet::{Buffer, Event, Inlet};
 use super::line::{Line, write};
+use super::options::LoadOptions;
 use super::outstanding::{Matched, Outstanding};
 use super::tally::{Clock, Tally};
 use super::ws;

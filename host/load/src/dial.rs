@@ -9,9 +9,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::error::LoadError;
 use super::kcp::{KcpConnection, Loss};
-use duet_client::KcpOptions;
-use duet_client::{Endpoint, Transport};
+use duet_client::{Endpoint, KcpOptions, Transport};
 
 /// Any 16 bytes do: the key guards caches against mistakes, nothing else.
 const WS_KEY: &str = "ZHVldC1sb2FkLWJlbmNoIQ==";
@@ -133,6 +133,22 @@ impl Dial for Dialler {
         stream.set_nonblocking(true)?;
         Ok(Dialled { line: mio::net::TcpStream::from_std(stream), received })
     }
+}
+
+/// TLS costs what its library costs, which says nothing about the server. So the generator has none.
+pub(super) fn need_plain(transport: Transport) -> Result<(), LoadError> {
+    if transport.is_secure() {
+        return Err(LoadError::Options("the load generator has no TLS; measure behind tcp, ws or kcp"));
+    }
+    Ok(())
+}
+
+/// What broadcasts and connecting over and over need.
+pub(super) fn need_stream(transport: Transport) -> Result<(), LoadError> {
+    if transport == Transport::Kcp {
+        return Err(LoadError::Options("this load is for tcp and ws only"));
+    }
+    need_plain(transport)
 }
 
 /// The first address of the host.

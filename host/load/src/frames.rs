@@ -2,7 +2,8 @@
 
 use duet_codec::{ByteOrder, Carrier, EncodeError};
 
-use super::{LoadOptions, ws};
+use super::options::LoadOptions;
+use super::ws;
 
 /// Bytes handed to the system in one write. More gains nothing and no longer fits the cache.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -99,7 +100,7 @@ mod tests {
     use duet_codec::{Carrier, Format, Packet, Profile};
 
     use super::*;
-    use crate::LoadBody;
+    use crate::options::LoadBody;
 
     fn options(endpoint: &str, order: ByteOrder, seq_bytes: u8) -> LoadOptions {
         let format = Format::new(Profile::Due2, order, 2, seq_bytes, 4_096).unwrap();

@@ -3,18 +3,19 @@
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
+use duet_client::{Endpoint, Transport};
 use duet_codec::{Carrier, Format};
-use mio::{Events, Poll, Token};
+use mio::Token;
 
-use super::dial::{Dial, Dialler, KcpDialler};
-use super::inlet::End;
+use super::dial::{Dial, Dialler, KcpDialler, need_plain};
+use super::end::End;
+use super::error::LoadError;
 use super::kcp::Loss;
 use super::line::{Line, write};
 use super::process::Process;
-use super::{LoadError, need_plain, ws};
-use duet_client::{Endpoint, Transport};
+use super::readiness::Readiness;
+use super::ws;
 
-const EVENTS: usize = 1_024;
 const READ_BYTES: usize = 64 * 1024;
 /// Heartbeats are spread over their interval in steps of this length.
 const STEP: Duration = Duration::from_millis(10);
@@ -161,8 +162,7 @@ fn hold<L: Line>(
 }
 
 struct Idle<L> {
-    poll: Poll,
-    events: Events,
+    readiness: Readiness,
     seats: Vec<Seat<L>>,
     buffer: Vec<u8>,
     heartbeat: Vec<u8>,
@@ -190,8 +190,7 @@ impl<L: Line> Idle<L> {
         }
         heartbeat.extend_from_slice(&packet);
         Ok(Self {
-            poll: Poll::new().map_err(LoadError::Poll)?,
-            events: Events::with_capacity(EVENTS),
+            readiness: Readiness::new()?,
             seats: Vec::with_capacity(options.connections),
             buffer: vec![0; READ_BYTES],
             heartbeat,
@@ -205,7 +204,7 @@ impl<L: Line> Idle<L> {
 
     /// Takes in a connection, and lets it say that it is there.
     fn add(&mut self, mut line: L) -> io::Result<()> {
-        line.register(self.poll.registry(), Token(self.seats.len()))?;
+        line.register(self.readiness.registry(), Token(self.seats.len()))?;
         self.seats.push(Seat { line: Some(line), heard: false });
         if self.interval.is_some() {
             self.beat_one(self.seats.len() - 1);
@@ -226,11 +225,8 @@ impl<L: Line> Idle<L> {
         if L::HAS_TIMERS {
             self.tend();
         }
-        match self.poll.poll(&mut self.events, Some(wait)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(LoadError::Poll(error)),
-            _ => {}
-        }
-        for event in &self.events {
+        self.readiness.wait(wait)?;
+        for event in self.readiness.events() {
             let Some(seat) = self.seats.get_mut(event.token().0) else { continue };
             let Some(line) = &mut seat.line else { continue };
             match read_all(line, &mut self.buffer) {

@@ -1,30 +1,16 @@
 //! What a connection has to read, cut into packets.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 
 use duet_codec::{Carrier, Cut, Format, Packet};
 
+use super::end::End;
 use super::line::Line;
 use super::ws;
 use duet_client::Endpoint;
 
 /// Bytes taken from the system in one read.
 const READ_BYTES: usize = 256 * 1024;
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum End {
-    #[error("the server ended the stream")]
-    Stream,
-    #[error("the server closed with ws code {0}")]
-    CloseFrame(u16),
-    #[error("the server broke the format: {0}")]
-    Format(String),
-    #[error("the server stopped acknowledging")]
-    DeadLink,
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
 
 /// What all connections read into, one after the other.
 pub(super) struct Buffer {

@@ -9,7 +9,7 @@ use kcp::Kcp;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
-use super::inlet::End;
+use super::end::End;
 use super::line::Line;
 
 /// More than the longest datagram that a server of ours sends, or one with the usual settings.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::inlet::End;
+use super::end::End;
 
 /// One connection, ready or not.
 pub(super) trait Line: Read + Write {

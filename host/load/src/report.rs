@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::measure::Measured;
 use super::tally::Tally;
-use super::{LoadBody, LoadOptions};
 use duet_client::Endpoint;
 
 /// The result of a run. `Display` writes it as one line of `key=value`.
@@ -70,29 +70,21 @@ pub(super) struct Subject<'a> {
     pub(super) body_bytes: usize,
 }
 
-impl<'a> Subject<'a> {
-    pub(super) fn of(options: &'a LoadOptions) -> Self {
-        let LoadOptions { endpoint, connections, window, .. } = options;
-        let body_bytes = LoadBody::bytes(&options.body);
-        Self { counted: "replies", endpoint, connections: *connections, window: *window, body_bytes }
-    }
-}
-
 /// A [`LoadReport`] for people: a few lines.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadTable<'a>(&'a LoadReport);
 
 impl LoadReport {
-    pub(super) fn new(subject: Subject<'_>, tally: &Tally, measured: Duration, cpu: Duration) -> Self {
+    pub(super) fn new(subject: Subject<'_>, tally: &Tally, measured: Measured) -> Self {
         Self {
             counted: subject.counted,
             endpoint: subject.endpoint.to_string(),
             connections: subject.connections,
             window: subject.window,
             body_bytes: subject.body_bytes,
-            measured,
+            measured: measured.time,
             replies: tally.replies,
-            rate: tally.replies as f64 / measured.as_secs_f64(),
+            rate: tally.replies as f64 / measured.time.as_secs_f64(),
             p50: tally.latency(0.5),
             p90: tally.latency(0.9),
             p99: tally.latency(0.99),
@@ -107,7 +99,7 @@ impl LoadReport {
             reordered: 0,
             unanswered: 0,
             ended: 0,
-            cpu,
+            cpu: measured.cpu,
         }
     }
 

@@ -3,11 +3,13 @@
 use std::io;
 
 use duet_codec::Packet;
+use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use super::{Flights, TcpStream};
+use super::flights::Flights;
 use crate::dial::Dialled;
-use crate::inlet::{Buffer, End, Event, Inlet};
+use crate::end::End;
+use crate::inlet::{Buffer, Event, Inlet};
 use crate::line::{Line, write};
 use crate::tally::{Clock, Tally};
 

@@ -9,7 +9,8 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use crate::dial::{Sources, upgraded};
-use crate::inlet::{Buffer, End, Event, Inlet};
+use crate::end::End;
+use crate::inlet::{Buffer, Event, Inlet};
 use crate::line::{Line, write};
 use crate::tally::Tally;
 
