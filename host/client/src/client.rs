@@ -1,18 +1,21 @@
 //! A connection to a Duet or due server: send, request, receive, heartbeats, and a session that outlives it.
 
+mod incoming;
 mod ledger;
 mod pending;
+mod resume;
 mod session;
+mod shared;
 mod tasks;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use duet_codec::{Carrier, Format};
-use tokio::sync::{mpsc, watch};
+use duet_codec::Format;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time;
 
@@ -20,62 +23,11 @@ use crate::endpoint::Endpoint;
 use crate::error::{ClientError, CloseReason};
 use crate::link;
 use crate::options::ClientOptions;
-use ledger::Ledger;
-use pending::{Pending, Refusal, Ticket};
+use pending::{Refusal, Ticket};
+use shared::Shared;
 
+pub use incoming::{Incoming, Reply};
 pub use session::Session;
-
-/// An answer: a packet with the route and the seq of what was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// The route of the request.
-    pub route: i32,
-    /// The seq of the request.
-    pub seq: i32,
-    /// What the handler answered.
-    pub body: Bytes,
-}
-
-/// What a server sent that no [`Client::request`] was waiting for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Incoming {
-    /// A packet with seq 0.
-    Push {
-        /// The route it is for.
-        route: i32,
-        /// Its content.
-        body: Bytes,
-    },
-    /// An answer to [`Client::send`], or one that came after its request timed out.
-    Reply(Reply),
-    /// An error packet.
-    Error {
-        /// The route that failed.
-        route: i32,
-        /// The seq of what failed.
-        seq: i32,
-        /// The error code.
-        code: u16,
-        /// The text, may be empty.
-        message: String,
-    },
-    /// A heartbeat of the server.
-    Heartbeat {
-        /// The server's clock since the Unix epoch, if it sends it.
-        time: Option<Duration>,
-    },
-    /// A packet with an extcode that has no meaning yet.
-    Unknown {
-        /// The low seven bits of the header.
-        extcode: u8,
-        /// Its route.
-        route: i32,
-        /// Its seq.
-        seq: i32,
-        /// Its content.
-        body: Bytes,
-    },
-}
 
 /// One connection to a server. Dropping it closes the connection at once; [`close`](Self::close) does so politely.
 #[derive(Debug)]
@@ -91,17 +43,6 @@ pub struct Client {
     tasks: JoinSet<()>,
 }
 
-/// What the handle and the two tasks of a connection share.
-#[derive(Debug)]
-struct Shared {
-    format: Format,
-    carrier: Carrier,
-    pending: Pending,
-    ledger: Mutex<Ledger>,
-    end: watch::Sender<Option<CloseReason>>,
-    dropped: AtomicU64,
-}
-
 impl Client {
     /// Connects and starts the two tasks of the connection on the current tokio runtime.
     ///
@@ -111,14 +52,7 @@ impl Client {
     pub async fn connect(endpoint: &Endpoint, format: Format, options: ClientOptions) -> Result<Self, ClientError> {
         let dialled = time::timeout(options.dial_timeout, link::dial(endpoint, &format, &options)).await;
         let (reader, writer) = dialled.map_err(|_| ClientError::DialTimeout { endpoint: endpoint.clone() })??;
-        let shared = Arc::new(Shared {
-            format,
-            carrier: endpoint.transport().carrier(),
-            pending: Pending::new(format.seq_max()),
-            ledger: Mutex::new(Ledger::new(options.session_packets_max)),
-            end: watch::Sender::new(None),
-            dropped: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(format, endpoint.transport().carrier(), options.session_packets_max));
         let (outbox, to_write) = mpsc::channel(options.outbox_packets_max.max(1));
         let (received, inbox) = mpsc::channel(options.inbox_packets_max.max(1));
         let mut tasks = JoinSet::new();
@@ -212,22 +146,5 @@ impl Client {
 
     fn closed(&self) -> ClientError {
         ClientError::Closed(self.shared.end.borrow().clone().unwrap_or(CloseReason::Local))
-    }
-}
-
-impl Shared {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends the connection; the first reason stands, or what the server said in its last packet. Waiting requests are woken.
-    fn end(&self, reason: CloseReason) {
-        let reason = self.ledger().take_farewell().unwrap_or(reason);
-        self.end.send_if_modified(|end| {
-            let first = end.is_none();
-            end.get_or_insert(reason);
-            first
-        });
-        self.pending.close();
     }
 }

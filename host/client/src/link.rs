@@ -1,18 +1,19 @@
 //! One connection as two halves that read and write whole packets, whatever carries them.
 
 mod kcp;
+mod socket;
 mod stream;
 mod tls;
 mod ws;
 
 use bytes::Bytes;
 use duet_codec::Format;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::endpoint::{Endpoint, Transport};
 use crate::error::{ClientError, CloseReason};
 use crate::options::ClientOptions;
+use socket::Socket;
 
 /// The receiving half.
 pub(crate) enum LinkReader {
@@ -27,14 +28,6 @@ pub(crate) enum LinkWriter {
     Ws(ws::Writer),
     Kcp(kcp::Writer),
 }
-
-/// A tcp socket, with TLS around it or without.
-pub(crate) type Socket = Box<dyn Duplex>;
-
-/// Both directions of a byte stream.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Connects, with TLS and the ws upgrade where they belong to it, without any deadline of its own.
 pub(crate) async fn dial(endpoint: &Endpoint, format: &Format, options: &ClientOptions) -> Result<(LinkReader, LinkWriter), ClientError> {

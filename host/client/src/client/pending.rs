@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Reply;
+use super::incoming::Reply;
 use crate::error::ClientError;
 
 /// What came back for a request.

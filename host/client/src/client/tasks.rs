@@ -10,8 +10,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
 
+use super::incoming::{Incoming, Reply};
 use super::pending::Refusal;
-use super::{Incoming, Reply, Shared};
+use super::shared::Shared;
 use crate::error::CloseReason;
 use crate::link::{LinkReader, LinkWriter};
 use crate::options::ClientOptions;

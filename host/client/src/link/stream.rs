@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use duet_codec::{Cut, Format};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::Socket;
+use super::socket::Socket;
 use crate::error::{CloseReason, Foreign};
 
 /// Enough for a few packets of usual size; the buffer grows up to one packet of the largest size.

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::Socket;
+use super::socket::Socket;
 use crate::endpoint::Endpoint;
 use crate::error::ClientError;
 use crate::options::Trust;

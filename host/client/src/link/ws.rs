@@ -10,7 +10,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{Socket, stream};
+use super::socket::Socket;
+use super::stream;
 use crate::endpoint::Endpoint;
 use crate::error::{ClientError, CloseReason};
 
