@@ -7,7 +7,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::kcp::KcpStream;
 use crate::link::Link;
-use crate::peer::{PATIENCE, Peer, upgrade_request_with};
+use crate::peer::{PATIENCE, Peer};
 use crate::pki::Trust;
 use crate::wire::{Carrier, Wire};
 
@@ -89,13 +89,7 @@ impl Dial {
     /// Why there is no connection: what the server answered to the upgrade, or what the operating system says.
     pub fn try_connect(&self) -> Result<Peer, String> {
         let mut peer = self.try_bare()?;
-        if self.wire.carrier == Carrier::Ws {
-            peer.write(upgrade_request_with("/", &self.headers).as_bytes());
-            let answer = peer.http_answer();
-            if !answer.starts_with("HTTP/1.1 101 ") {
-                return Err(answer);
-            }
-        }
+        upgrade(&mut peer, "/", &self.headers)?;
         Ok(peer)
     }
 
@@ -121,4 +115,52 @@ impl Dial {
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         trust.shake_hands(stream).map(|tls| Link::Tls(Box::new(tls)))
     }
+}
+
+impl Peer {
+    /// Connects, on ws with the upgrade at `/`.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn connect(address: SocketAddr, wire: Wire) -> Self {
+        Self::connect_to(address, wire, "/").unwrap_or_else(|refused| panic!("no WebSocket: {refused}"))
+    }
+
+    /// Connects, on ws with the upgrade at a path.
+    ///
+    /// # Errors
+    /// What the server answered instead of agreeing to the upgrade.
+    pub fn connect_to(address: SocketAddr, wire: Wire, path: &str) -> Result<Self, String> {
+        let mut peer = Self::bare(address, wire);
+        upgrade(&mut peer, path, "")?;
+        Ok(peer)
+    }
+
+    /// Connects the socket and sends nothing, not even the upgrade.
+    pub fn bare(address: SocketAddr, wire: Wire) -> Self {
+        Dial::new(address, wire).bare()
+    }
+}
+
+/// Asks for the upgrade, if the wire is ws.
+fn upgrade(peer: &mut Peer, path: &str, headers: &str) -> Result<(), String> {
+    if peer.wire().carrier != Carrier::Ws {
+        return Ok(());
+    }
+    peer.write(upgrade_request_with(path, headers).as_bytes());
+    let answer = peer.http_answer();
+    if answer.starts_with("HTTP/1.1 101 ") { Ok(()) } else { Err(answer) }
+}
+
+/// The upgrade of a well-behaved client.
+pub fn upgrade_request(path: &str) -> String {
+    upgrade_request_with(path, "")
+}
+
+/// The same with more lines, each with its line end.
+pub fn upgrade_request_with(path: &str, headers: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    )
 }

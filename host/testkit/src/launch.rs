@@ -156,6 +156,13 @@ impl ServerBuilder {
     }
 }
 
+impl Server {
+    /// A server of this program: `env!("CARGO_BIN_EXE_duet")`.
+    pub fn builder(program: &str) -> ServerBuilder {
+        ServerBuilder::new(program)
+    }
+}
+
 /// The listeners, once the last line of the banner is there.
 fn ready(banner: &str) -> Option<Vec<Listening>> {
     let is_ready = banner.ends_with('\n') && banner.lines().any(|l| l.starts_with("ready in "));

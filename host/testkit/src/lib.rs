@@ -29,12 +29,12 @@ mod random;
 mod server;
 mod wire;
 
-pub use self::dial::Dial;
+pub use self::dial::{Dial, upgrade_request, upgrade_request_with};
 pub use self::guests::guest;
 pub use self::honest::{Honest, Waits};
 pub use self::launch::{Refusal, ServerBuilder};
 pub use self::nobody::Nobody;
-pub use self::peer::{Peer, upgrade_request, upgrade_request_with};
+pub use self::peer::Peer;
 pub use self::pki::{Pki, Trust};
 pub use self::random::Random;
 pub use self::server::{Listening, Server};

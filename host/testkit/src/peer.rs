@@ -1,10 +1,9 @@
 //! A client that writes whatever bytes it is told to, and reads with deadlines.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::dial::Dial;
 use crate::frame::{frame, opcode, read_frame};
 use crate::link::Link;
 use crate::wire::{Carrier, Message, Wire};
@@ -22,35 +21,6 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Connects, on ws with the upgrade at `/`.
-    ///
-    /// # Panics
-    /// If that fails.
-    pub fn connect(address: SocketAddr, wire: Wire) -> Self {
-        Self::connect_to(address, wire, "/").unwrap_or_else(|refused| panic!("no WebSocket: {refused}"))
-    }
-
-    /// Connects, on ws with the upgrade at a path.
-    ///
-    /// # Errors
-    /// What the server answered instead of agreeing to the upgrade.
-    pub fn connect_to(address: SocketAddr, wire: Wire, path: &str) -> Result<Self, String> {
-        let mut peer = Self::bare(address, wire);
-        if wire.carrier == Carrier::Ws {
-            peer.write(upgrade_request(path).as_bytes());
-            let answer = peer.http_answer();
-            if !answer.starts_with("HTTP/1.1 101 ") {
-                return Err(answer);
-            }
-        }
-        Ok(peer)
-    }
-
-    /// Connects the socket and sends nothing, not even the upgrade.
-    pub fn bare(address: SocketAddr, wire: Wire) -> Self {
-        Dial::new(address, wire).bare()
-    }
-
     pub(crate) fn over(link: Link, wire: Wire) -> Self {
         Self { link, wire, received: Vec::new(), last_seq: 0 }
     }
@@ -240,19 +210,6 @@ impl Peer {
             Err(e) => panic!("reading failed: {e}"),
         }
     }
-}
-
-/// The upgrade of a well-behaved client.
-pub fn upgrade_request(path: &str) -> String {
-    upgrade_request_with(path, "")
-}
-
-/// The same with more lines, each with its line end.
-pub fn upgrade_request_with(path: &str, headers: &str) -> String {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-    )
 }
 
 fn is_closed(kind: ErrorKind) -> bool {

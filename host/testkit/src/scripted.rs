@@ -1,12 +1,13 @@
 //! A server whose answer depends on the route, over tcp, by tungstenite over ws, by rustls over TLS and by tokio_kcp over kcp.
 
+mod format;
 pub mod resumable;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use duet_client::{ClientOptions, Endpoint, Trust};
-use duet_codec::{ByteOrder, Carrier, Cut, Format, Packet, Profile};
+use duet_codec::{Carrier, Cut, Format, Packet};
 use futures_util::{SinkExt, StreamExt};
 use rcgen::CertifiedKey;
 use rustls::ServerConfig;
@@ -21,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+pub use format::{format, usual};
 pub use resumable::{Resumable, resumable};
 
 /// Answered with itself.
@@ -48,16 +50,6 @@ pub const KICKING: i32 = 11;
 
 /// All transports it speaks.
 pub const SCHEMES: [&str; 5] = ["tcp", "tls", "ws", "wss", "kcp"];
-
-/// A format with routes of 2 bytes and bodies of up to 4 KiB.
-pub fn format(profile: Profile, byte_order: ByteOrder, seq_bytes: u8) -> Format {
-    Format::new(profile, byte_order, 2, seq_bytes, 4_096).unwrap()
-}
-
-/// The format that most tests use.
-pub fn usual() -> Format {
-    format(Profile::Due2, ByteOrder::Big, 2)
-}
 
 /// What a test connects to; dropping it ends the server.
 #[derive(Debug)]

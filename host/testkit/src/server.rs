@@ -10,7 +10,6 @@ use duet_core::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::launch::ServerBuilder;
 use crate::lines::Lines;
 
 /// Longer than any drain that a test asks for.
@@ -50,11 +49,6 @@ impl Listening {
 }
 
 impl Server {
-    /// A server of this program: `env!("CARGO_BIN_EXE_duet")`.
-    pub fn builder(program: &str) -> ServerBuilder {
-        ServerBuilder::new(program)
-    }
-
     pub(crate) fn new(child: Child, stdout: Lines, stderr: Lines, folder: TempDir) -> Self {
         Self { pid: child.id(), child: Mutex::new(child), stdout, stderr, listening: Vec::new(), banner: String::new(), folder }
     }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::usual;
+use super::format::usual;
 
 /// Where it takes questions about sessions.
 const SESSION: i32 = -1;
