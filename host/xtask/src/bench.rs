@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the server next to a bare echo and due, in one run on one machine.
 
 mod due;
+mod effort;
 mod idle;
 mod peers;
 mod sample;
@@ -15,6 +16,7 @@ use anyhow::bail;
 use crate::place::Place;
 use crate::process::{cargo, run};
 use crate::toolchain;
+use effort::Effort;
 use idle::IDLES;
 use peers::Bench;
 use sample::{LOADS, Load};
@@ -31,22 +33,6 @@ pub(crate) struct Plan<'a> {
     /// Only what has this in its name.
     only: Option<&'a str>,
 }
-
-/// How much is measured.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Effort {
-    /// Each figure is the median of this many.
-    rounds: usize,
-    /// Measured time of one figure, after a fifth of it to warm up.
-    seconds: u32,
-    /// How long idle connections are held: longer than a heartbeat interval, so that each has been used.
-    idle_seconds: u32,
-    /// Connections are as many as their name says, divided by this.
-    fewer: u32,
-}
-
-const FULL: Effort = Effort { rounds: 3, seconds: 5, idle_seconds: 30, fewer: 1 };
-const QUICK: Effort = Effort { rounds: 1, seconds: 2, idle_seconds: 12, fewer: 10 };
 
 impl<'a> Plan<'a> {
     /// From `[--quick] [--only WORD]`.
@@ -81,7 +67,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 /// Builds, measures, and prints one table.
 pub(crate) fn bench(place: &Place, plan: &Plan<'_>) -> anyhow::Result<ExitCode> {
-    let effort = if plan.quick { QUICK } else { FULL };
+    let effort = if plan.quick { Effort::QUICK } else { Effort::FULL };
     toolchain::need_target(place, true)?;
     let mut table = Table::default();
     if names().any(|name| name != CALLS && plan.wants(name)) {

@@ -1,6 +1,6 @@
 //! Connections that do nothing but exist: their memory, and the processor time of their heartbeats.
 
-use super::Effort;
+use super::effort::Effort;
 use super::peers::{Bench, Peer, Stage};
 use super::sample::run;
 use super::server;

@@ -198,16 +198,6 @@ impl<'a> Bench<'a> {
         self.place.server("release")
     }
 
-    /// The bare echoes, release build.
-    pub(super) fn bare_echo(&self) -> PathBuf {
-        self.place.example("release", "bare-echo")
-    }
-
-    /// due's server; it is there if [`Peer::Due`] is.
-    pub(super) fn due(&self) -> anyhow::Result<&Due> {
-        self.due.as_ref().context("due was not built")
-    }
-
     /// A folder for what comes from measuring.
     pub(super) fn folder(&self, peer: Peer, stage: Stage) -> PathBuf {
         self.place.target.join("bench").join(peer.folder(stage))
@@ -216,10 +206,10 @@ impl<'a> Bench<'a> {
     /// Starts a server and waits until it listens.
     pub(super) fn start(&self, peer: Peer, stage: Stage, scheme: &str) -> anyhow::Result<Server> {
         match peer {
-            Peer::Bare => Server::bare(self, scheme),
-            Peer::Due => Server::due(self, scheme),
-            Peer::Native => Server::duet(self, &self.folder(peer, stage), &["--native-echo"]),
-            Peer::Wasm | Peer::Limited | Peer::Script => Server::duet(self, &self.folder(peer, stage), &[]),
+            Peer::Bare => Server::bare(&self.place.example("release", "bare-echo"), scheme),
+            Peer::Due => Server::due(self.due.as_ref().context("due was not built")?, scheme),
+            Peer::Native => Server::duet(&self.program(), &self.folder(peer, stage), &["--native-echo"]),
+            Peer::Wasm | Peer::Limited | Peer::Script => Server::duet(&self.program(), &self.folder(peer, stage), &[]),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 
-use super::Effort;
+use super::effort::Effort;
 use super::peers::{Bench, Peer, Stage};
 use super::server::Server;
 use crate::process::program;

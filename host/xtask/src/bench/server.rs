@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::due::Due;
-use super::peers::Bench;
 use crate::process::read;
 
 /// Compiling a plugin for the first time is the longest wait.
@@ -35,23 +34,23 @@ pub(crate) struct Server {
 
 impl Server {
     /// A bare echo of one protocol.
-    pub(super) fn bare(bench: &Bench<'_>, scheme: &str) -> anyhow::Result<Self> {
-        let (process, banner) = Process::start(&bench.bare_echo(), &[scheme, "127.0.0.1:0"], None, "bare echo on ")?;
+    pub(super) fn bare(program: &Path, scheme: &str) -> anyhow::Result<Self> {
+        let (process, banner) = Process::start(program, &[scheme, "127.0.0.1:0"], None, "bare echo on ")?;
         let address = banner.iter().find_map(|l| l.strip_prefix("bare echo on ")).context("no address")?;
         Ok(Self { urls: vec![format!("{scheme}://{address}")], banner, process })
     }
 
     /// due, which has one protocol for each gate.
-    pub(super) fn due(bench: &Bench<'_>, scheme: &str) -> anyhow::Result<Self> {
-        let Due { program, settings } = bench.due()?;
+    pub(super) fn due(due: &Due, scheme: &str) -> anyhow::Result<Self> {
+        let Due { program, settings } = due;
         let (settings, program) = (format!("DUE_ETC={}", settings.display()), program.to_string_lossy());
         Self::listening(Process::start(Path::new("env"), &[&settings, &program, "-proto", scheme], None, "ready in ")?)
     }
 
     /// Our own, with the settings and plugins in a folder.
-    pub(super) fn duet(bench: &Bench<'_>, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+    pub(super) fn duet(program: &Path, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let arguments = [&["run", "--config", "duet.toml"], flags].concat();
-        Self::listening(Process::start(&bench.program(), &arguments, Some(folder), "ready in ")?)
+        Self::listening(Process::start(program, &arguments, Some(folder), "ready in ")?)
     }
 
     fn listening((process, banner): (Process, Vec<String>)) -> anyhow::Result<Self> {

@@ -1,6 +1,6 @@
 //! Time to get ready, with the plugins compiled before.
 
-use super::Effort;
+use super::effort::Effort;
 use super::peers::{Bench, Peer, Stage};
 use super::table::Table;
 
