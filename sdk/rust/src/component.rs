@@ -1,28 +1,11 @@
 //! The glue between a plugin and the host: the exports of world `game`.
 
+pub mod bindings;
+
 use std::marker::PhantomData;
 use std::panic::{PanicHookInfo, set_hook};
 
 use crate::{Game, batch, game, log};
-
-/// What the contract generates.
-#[allow(
-    unsafe_code,
-    missing_docs,
-    unreachable_pub,
-    clippy::allow_attributes_without_reason,
-    reason = "generated; the canonical ABI is raw pointers"
-)]
-pub mod bindings {
-    wit_bindgen::generate!({
-        world: "game",
-        path: "wit",
-        pub_export_macro: true,
-        export_macro_name: "export_game",
-        default_bindings_module: "duet_plugin::component::bindings",
-    });
-}
-
 use bindings::exports::duet::plugin::{batch_handler, lifecycle};
 
 /// The exports of a plugin. `plugin!` exports them for its type.

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::{Ctx, Result};
-
 /// What happened to a connection. `#[event(connect)]` chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -60,22 +58,6 @@ impl Event<'_> {
     pub fn address(&self) -> Option<SocketAddr> {
         self.detail.parse().ok()
     }
-}
-
-/// A function with `#[event]`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an event handler",
-    note = "`#[event(connect)]` makes a function one; functions with `#[route]` belong into `routes`"
-)]
-pub trait EventHandler {
-    /// Which events it handles.
-    const KINDS: &'static [EventKind];
-
-    /// Calls the function.
-    ///
-    /// # Errors
-    /// If the function fails.
-    fn call(ctx: &mut Ctx, event: Event<'_>) -> Result<()>;
 }
 
 /// True if handler `index` has an event that an earlier one also has. `plugin!` checks this at compile time.

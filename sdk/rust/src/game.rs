@@ -34,6 +34,22 @@ pub trait Route {
     fn call(ctx: &mut Ctx, body: &mut [u8]) -> Result<()>;
 }
 
+/// A function with `#[event]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event handler",
+    note = "`#[event(connect)]` makes a function one; functions with `#[route]` belong into `routes`"
+)]
+pub trait EventHandler {
+    /// Which events it handles.
+    const KINDS: &'static [EventKind];
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    /// If the function fails.
+    fn call(ctx: &mut Ctx, event: Event<'_>) -> Result<()>;
+}
+
 /// A plugin: the type `plugin!` generates implements this.
 pub trait Game {
     /// Name, for people.

@@ -96,6 +96,7 @@ mod event;
 mod game;
 mod host;
 pub mod log;
+pub mod prelude;
 pub mod random;
 mod requests;
 pub mod sessions;
@@ -110,19 +111,9 @@ pub use duet_plugin_macros::{event, plugin, route};
 pub use error::{Error, Result, code};
 #[doc(hidden)]
 pub use event::is_taken as __is_taken;
-pub use event::{Event, EventHandler, EventKind};
+pub use event::{Event, EventKind};
 #[doc(hidden)]
 pub use game::is_repeated as __is_repeated;
-pub use game::{Game, Route, RouteInfo, manifest};
+pub use game::{EventHandler, Game, Route, RouteInfo, manifest};
 pub use requests::MalformedBatch;
 pub use target::Target;
-
-/// What a plugin usually needs: `use duet_plugin::prelude::*`.
-pub mod prelude {
-    pub use std::borrow::Cow;
-
-    pub use serde::{Deserialize, Serialize};
-
-    pub use crate::Target::{self, Conn, Uid};
-    pub use crate::{Ctx, Error, Event, EventKind, Proto, Raw, Result, event, log, route, sessions};
-}

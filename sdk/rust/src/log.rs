@@ -2,27 +2,13 @@
 //!
 //! A line is cut at 4 KiB. Above 100 lines a second (a burst of 200) the host drops lines and logs how many.
 
+mod level;
+
 use std::fmt;
 
 use crate::host;
 
-pub use crate::{__log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn};
-
-/// How important a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u32)]
-pub enum Level {
-    /// Something failed and somebody should look at it.
-    Error = 1,
-    /// Something is odd.
-    Warn = 2,
-    /// Something happened.
-    Info = 3,
-    /// For whoever works on the plugin.
-    Debug = 4,
-    /// Every step.
-    Trace = 5,
-}
+pub use level::Level;
 
 /// Writes a line. The macros of this module call it.
 pub fn write(level: Level, message: fmt::Arguments<'_>) {
@@ -66,3 +52,6 @@ macro_rules! __log_debug {
 macro_rules! __log_trace {
     ($($message:tt)+) => { $crate::log::write($crate::log::Level::Trace, ::core::format_args!($($message)+)) };
 }
+
+// Here, where they are defined already.
+pub use {__log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn};

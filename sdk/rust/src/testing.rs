@@ -16,8 +16,8 @@ pub use effect::{Effect, Push, To};
 pub use outcome::Outcome;
 
 use crate::codec::{Encode, Json};
-use crate::host::native::sessions::{Session, Sessions};
-use crate::host::native::{self, StandIn};
+use crate::host::native::gate::{Gate, Session};
+use crate::host::native::stand_in::{self, StandIn};
 use crate::log::Level;
 use crate::requests::{Head, MESSAGE};
 use crate::{Ctx, Event, EventKind, Game, Result, handle_batch};
@@ -51,7 +51,7 @@ impl<G: Game> Harness<G> {
             monotonic: Duration::ZERO,
             random: 1,
             lines: Vec::new(),
-            sessions: Sessions::default(),
+            gate: Gate::default(),
         };
         Self { host: Some(host), conn: 1, uid: 0, seq: 0, game: PhantomData }
     }
@@ -93,19 +93,19 @@ impl<G: Game> Harness<G> {
     /// out.
     pub fn session(&mut self, conn: u64, uid: Option<i64>, address: &str) -> &mut Self {
         let session = Session { uid: uid.unwrap_or(0), address: address.to_owned(), suspended: false };
-        self.stand_in(|host| host.sessions.connections.insert(conn, session));
+        self.stand_in(|host| host.gate.connections.insert(conn, session));
         self
     }
 
     /// Says that a connection was lost, and may be resumed.
     pub fn suspended(&mut self, conn: u64) -> &mut Self {
-        self.stand_in(|host| host.sessions.connections.entry(conn).or_default().suspended = true);
+        self.stand_in(|host| host.gate.connections.entry(conn).or_default().suspended = true);
         self
     }
 
     /// Says who the members of a channel are.
     pub fn members(&mut self, channel: &str, conns: &[u64]) -> &mut Self {
-        self.stand_in(|host| host.sessions.channels.insert(channel.to_owned(), conns.to_vec()));
+        self.stand_in(|host| host.gate.channels.insert(channel.to_owned(), conns.to_vec()));
         self
     }
 
@@ -121,12 +121,12 @@ impl<G: Game> Harness<G> {
     /// # Errors
     /// What the function returns.
     pub fn start(&mut self) -> Result<()> {
-        native::with(&mut self.host, G::start)
+        stand_in::with(&mut self.host, G::start)
     }
 
     /// Runs the plugin's stop function.
     pub fn stop(&mut self) {
-        native::with(&mut self.host, G::stop);
+        stand_in::with(&mut self.host, G::stop);
     }
 
     /// Sends one message and returns what came of it. Each message has the next seq, beginning with 1.
@@ -156,7 +156,7 @@ impl<G: Game> Harness<G> {
     /// If the plugin makes effects the host would refuse.
     pub fn event(&mut self, kind: EventKind, detail: &str) -> Outcome {
         let (conn, uid) = (self.conn, self.uid);
-        self.stand_in(|host| host.sessions.happens(conn, uid, Event { kind, detail }));
+        self.stand_in(|host| host.gate.happens(conn, uid, Event { kind, detail }));
         let head = Head { size: 0, header: 0, kind: kind as u8, conn, uid, route: 0, seq: 0 };
         Outcome::read_event(&self.handle(&head, detail.as_bytes()))
     }
@@ -167,7 +167,7 @@ impl<G: Game> Harness<G> {
     /// If the function makes effects the host would refuse.
     pub fn call<T>(&mut self, function: impl FnOnce(&mut Ctx) -> T) -> (T, Outcome) {
         let head = self.next_message(0);
-        native::with(&mut self.host, || {
+        stand_in::with(&mut self.host, || {
             let mut ctx = Ctx::open(Vec::new());
             ctx.begin(0, &head);
             let result = function(&mut ctx);
@@ -182,7 +182,7 @@ impl<G: Game> Harness<G> {
 
     fn next_message(&mut self, route: i32) -> Head {
         let (conn, uid) = (self.conn, self.uid);
-        self.stand_in(|host| host.sessions.sends(conn, uid));
+        self.stand_in(|host| host.gate.sends(conn, uid));
         self.seq += 1;
         Head { size: 0, header: 0, kind: MESSAGE, conn, uid, route, seq: self.seq }
     }
@@ -191,7 +191,7 @@ impl<G: Game> Harness<G> {
         let mut requests = Vec::new();
         head.append(body, &mut requests);
         let mut effects = Vec::new();
-        let done = native::with(&mut self.host, || handle_batch::<G>(&mut requests, &mut effects));
+        let done = stand_in::with(&mut self.host, || handle_batch::<G>(&mut requests, &mut effects));
         #[allow(clippy::expect_used, reason = "the harness packed it")]
         done.expect("the harness packs whole records");
         effects

@@ -1,44 +1,15 @@
 //! Stand-ins for the host: what a test set up, or else the system's clock, seeded random numbers, stderr, no configuration and no sessions.
 
+pub(crate) mod gate;
 pub(crate) mod sessions;
+pub(crate) mod stand_in;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use crate::log::Level;
-use sessions::Sessions;
-
-thread_local! {
-    static STAND_IN: RefCell<Option<StandIn>> = const { RefCell::new(None) };
-}
-
-/// A host that a test controls.
-#[derive(Debug)]
-pub(crate) struct StandIn {
-    pub(crate) config: HashMap<String, String>,
-    pub(crate) now: Duration,
-    pub(crate) monotonic: Duration,
-    pub(crate) random: u64,
-    pub(crate) lines: Vec<(Level, String)>,
-    pub(crate) sessions: Sessions,
-}
-
-/// Runs `call` with this host instead of the system.
-pub(crate) fn with<T>(host: &mut Option<StandIn>, call: impl FnOnce() -> T) -> T {
-    /// Gives the host back even if `call` panics.
-    struct Guard<'a>(&'a mut Option<StandIn>);
-    impl Drop for Guard<'_> {
-        fn drop(&mut self) {
-            STAND_IN.with_borrow_mut(|place| std::mem::swap(place, self.0));
-        }
-    }
-    STAND_IN.with_borrow_mut(|place| std::mem::swap(place, host));
-    let _guard = Guard(host);
-    call()
-}
+use stand_in::STAND_IN;
 
 pub(crate) fn log(level: Level, message: &str) {
     STAND_IN.with_borrow_mut(|host| match host {

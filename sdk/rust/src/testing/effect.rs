@@ -2,8 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
-use super::outcome::read_json;
 use crate::Target;
+use crate::codec::{Decode, Json};
 use crate::effects::{FLAG_AT_ONCE, FLAG_UID, HEADER_BYTES, kind};
 use crate::requests::field;
 
@@ -170,4 +170,14 @@ impl<'a> Record<'a> {
 fn name(bytes: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(bytes).ok().filter(|name| (1..=255).contains(&name.len()))?;
     Some(name.to_owned())
+}
+
+/// The body of a message as json.
+#[allow(clippy::panic, reason = "a test fails by panicking")]
+pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> T {
+    let mut bytes = body.to_vec();
+    match Json::decode(&mut bytes) {
+        Ok(value) => value,
+        Err(error) => panic!("{error}: {}", String::from_utf8_lossy(body)),
+    }
 }

@@ -2,9 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
-use super::effect::{Effect, Push, Record};
+use super::effect::{Effect, Push, Record, read_json};
 use crate::Error;
-use crate::codec::{Decode, Json};
 use crate::effects::kind;
 
 /// The effects of one message or event.
@@ -87,14 +86,5 @@ impl Outcome {
 
     fn answered(&self) -> bool {
         self.reply.is_some() || self.error.is_some()
-    }
-}
-
-#[allow(clippy::panic, reason = "a test fails by panicking")]
-pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> T {
-    let mut bytes = body.to_vec();
-    match Json::decode(&mut bytes) {
-        Ok(value) => value,
-        Err(error) => panic!("{error}: {}", String::from_utf8_lossy(body)),
     }
 }
