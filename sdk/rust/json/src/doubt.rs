@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{de, ser};
 
+/// Types whose names begin with this are `serde_json`'s own; it reads and writes them in its own ways.
+pub(crate) const OWN_NAMES: &str = "$serde_json::private::";
+
 /// The quick way does not know. It does not say why: `serde_json` reads or writes the value again and says it in its own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Doubt;

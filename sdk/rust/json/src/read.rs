@@ -2,124 +2,25 @@
 //!
 //! It answers every question of a visitor as `serde_json` does, or gives up. Once it has given up nothing can be read from it: a type that
 //! swallows an error does not get a value that `serde_json` would not have given it.
+//!
+//! Values inside of values are read by way of serde: what reads a list or a variant only asks for something that can be deserialized.
 
 mod items;
 mod key;
 mod number;
+mod reader;
 mod string;
 mod variant;
 
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 
-use crate::doubt::{Doubt, Result};
+use crate::doubt::{Doubt, OWN_NAMES, Result};
 use items::Items;
 use variant::{Unit, Variant};
 
-/// What is left of a text after giving up: nothing can be read from it, and it is not its end.
-const NOTHING: &[u8] = b"\0";
-
-/// How deeply nested a value `serde_json` reads.
-const DEPTH_MAX: u8 = 127;
-
-/// Types whose names begin with this are `serde_json`'s own; it reads and writes them in its own ways.
-pub(crate) const OWN_NAMES: &str = "$serde_json::private::";
-
-/// A text, part of which has been read.
-#[derive(Debug)]
-pub(crate) struct Reader<'de> {
-    rest: &'de [u8],
-    depth: u8,
-    /// The last string that had escapes, with the escapes replaced.
-    unescaped: Vec<u8>,
-}
+pub(crate) use reader::Reader;
 
 impl<'de> Reader<'de> {
-    #[inline]
-    pub(crate) fn new(text: &'de [u8]) -> Self {
-        Self { rest: text, depth: 0, unescaped: Vec::new() }
-    }
-
-    /// Whether nothing but whitespace is left.
-    #[inline]
-    pub(crate) fn is_at_end(&mut self) -> bool {
-        self.rest.is_empty() || (self.peek() == 0 && self.rest.is_empty())
-    }
-
-    /// Gives up, for good.
-    #[cold]
-    fn give_up<T>(&mut self) -> Result<T> {
-        self.rest = NOTHING;
-        Err(Doubt)
-    }
-
-    /// The next byte that is not whitespace; it is not taken. 0 if there is none, or none that is allowed there.
-    #[inline(always)]
-    fn peek(&mut self) -> u8 {
-        while let [byte, behind @ ..] = self.rest {
-            match byte {
-                b' ' | b'\n' | b'\t' | b'\r' => self.rest = behind,
-                0x21.. => return *byte,
-                _ => return 0,
-            }
-        }
-        0
-    }
-
-    /// Takes the byte that was peeked at.
-    #[inline(always)]
-    fn take(&mut self) {
-        if let [_, behind @ ..] = self.rest {
-            self.rest = behind;
-        }
-    }
-
-    /// Takes this byte, or gives up.
-    #[inline(always)]
-    fn expect(&mut self, byte: u8) -> Result<()> {
-        if self.peek() != byte {
-            return self.give_up();
-        }
-        self.take();
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn word(&mut self, word: &[u8]) -> Result<()> {
-        match self.rest.strip_prefix(word) {
-            Some(behind) => {
-                self.rest = behind;
-                Ok(())
-            }
-            None => self.give_up(),
-        }
-    }
-
-    /// What is between two brackets, of which the first was peeked at.
-    #[inline(always)]
-    fn nested<T>(&mut self, close: u8, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.take();
-        if self.depth == DEPTH_MAX {
-            return self.give_up();
-        }
-        self.depth += 1;
-        match read(self) {
-            Ok(value) => {
-                self.depth -= 1;
-                self.expect(close)?;
-                Ok(value)
-            }
-            Err(_) => self.give_up(),
-        }
-    }
-
-    #[inline(always)]
-    fn visit_string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
-        match self.string()? {
-            string::Text::Borrowed(text) => visitor.visit_borrowed_str(text),
-            string::Text::Copied(text) => visitor.visit_str(text),
-        }
-    }
-
     #[inline(always)]
     fn visit_list<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         self.nested(b']', |reader| visitor.visit_seq(Items::of(reader)))
@@ -285,8 +186,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     #[inline]
     fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value> {
         match self.peek() {
-            b'"' => visitor.visit_enum(Unit::of(self)),
-            b'{' => self.nested(b'}', |reader| visitor.visit_enum(Variant::of(reader))),
+            b'"' => visitor.visit_enum(Unit(self)),
+            b'{' => self.nested(b'}', |reader| visitor.visit_enum(Variant(reader))),
             _ => self.give_up(),
         }
     }

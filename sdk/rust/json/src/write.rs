@@ -4,51 +4,16 @@ mod key;
 mod list;
 mod number;
 mod string;
+mod writer;
 
 use serde::ser::{Serialize, Serializer};
 
-use crate::copy::append;
-use crate::doubt::{Doubt, Result};
-use crate::read::OWN_NAMES;
+use crate::doubt::{Doubt, OWN_NAMES, Result};
 use list::List;
 
-/// Appends to a list of bytes. What `serde_json` writes in its own way is left to it.
-#[derive(Debug)]
-pub(crate) struct Writer<'a> {
-    out: &'a mut Vec<u8>,
-    sure: bool,
-}
+pub(crate) use writer::Writer;
 
 impl<'a> Writer<'a> {
-    #[inline]
-    pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out, sure: true }
-    }
-
-    /// True if it never gave up. Asked at the end, because a type may have swallowed the error.
-    #[inline]
-    pub(crate) fn is_sure(&self) -> bool {
-        self.sure
-    }
-
-    #[cold]
-    fn give_up<T>(&mut self) -> Result<T> {
-        self.sure = false;
-        Err(Doubt)
-    }
-
-    /// Appends short text that needs no escapes.
-    #[inline(always)]
-    fn text(&mut self, text: &str) -> Result<()> {
-        append(self.out, text.as_bytes(), text.len());
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn integer(&mut self, number: impl itoa::Integer) -> Result<()> {
-        self.text(itoa::Buffer::new().format(number))
-    }
-
     /// Begins a list in brackets.
     #[inline(always)]
     fn open<'b>(&'b mut self, open: &str, close: &'static str) -> Result<List<'b, 'a>> {

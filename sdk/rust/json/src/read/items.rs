@@ -2,8 +2,8 @@
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-use super::Reader;
 use super::key::Key;
+use super::reader::Reader;
 use crate::doubt::{Doubt, Result};
 
 /// The items up to the closing bracket.
@@ -58,7 +58,7 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
             None => Ok(None),
             Some(b'"') => {
                 self.reader.take();
-                seed.deserialize(Key::of(self.reader)).map(Some)
+                seed.deserialize(Key(self.reader)).map(Some)
             }
             Some(_) => self.reader.give_up(),
         }

@@ -3,26 +3,17 @@
 use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::Reader;
-use crate::doubt::{Doubt, Result};
+use super::reader::Reader;
+use crate::doubt::{Doubt, OWN_NAMES, Result};
 
 /// A key after its opening quote. What is not text, such as a number in quotes, is left to `serde_json`.
 #[derive(Debug)]
-pub(super) struct Key<'a, 'de> {
-    reader: &'a mut Reader<'de>,
-}
-
-impl<'a, 'de> Key<'a, 'de> {
-    #[inline(always)]
-    pub(super) fn of(reader: &'a mut Reader<'de>) -> Self {
-        Self { reader }
-    }
-}
+pub(super) struct Key<'a, 'de>(pub(super) &'a mut Reader<'de>);
 
 macro_rules! deserialize_doubtful {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
-            self.reader.give_up()
+            self.0.give_up()
         })*
     };
 }
@@ -32,7 +23,7 @@ impl<'de> Deserializer<'de> for Key<'_, 'de> {
 
     #[inline]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        self.reader.visit_string(visitor)
+        self.0.visit_string(visitor)
     }
 
     forward_to_deserialize_any! { str string char identifier ignored_any }
@@ -44,30 +35,30 @@ impl<'de> Deserializer<'de> for Key<'_, 'de> {
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, _: V) -> Result<V::Value> {
-        self.reader.give_up()
+        self.0.give_up()
     }
 
     #[inline]
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
-        if name.starts_with(super::OWN_NAMES) {
-            return self.reader.give_up();
+        if name.starts_with(OWN_NAMES) {
+            return self.0.give_up();
         }
         visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value> {
-        self.reader.give_up()
+        self.0.give_up()
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, _: usize, _: V) -> Result<V::Value> {
-        self.reader.give_up()
+        self.0.give_up()
     }
 
     fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], _: V) -> Result<V::Value> {
-        self.reader.give_up()
+        self.0.give_up()
     }
 
     fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], _: V) -> Result<V::Value> {
-        self.reader.give_up()
+        self.0.give_up()
     }
 }

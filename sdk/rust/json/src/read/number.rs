@@ -2,7 +2,7 @@
 
 use serde::de::{Deserializer, Visitor};
 
-use super::Reader;
+use super::reader::Reader;
 use crate::doubt::Result;
 
 /// With its feature `arbitrary_precision` a `serde_json` number is the text that was read, and a value of any type gets that.

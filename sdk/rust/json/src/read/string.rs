@@ -1,6 +1,8 @@
 //! Strings.
 
-use super::{NOTHING, Reader};
+use serde::de::Visitor;
+
+use super::reader::{NOTHING, Reader};
 use crate::ascii;
 use crate::block::{self, Any, WINDOW, ends_of};
 use crate::copy::append;
@@ -8,7 +10,7 @@ use crate::doubt::{Doubt, Result};
 
 /// The text of a string.
 #[derive(Debug)]
-pub(super) enum Text<'de, 's> {
+enum Text<'de, 's> {
     /// As it is in the body.
     Borrowed(&'de str),
     /// With its escapes replaced.
@@ -18,13 +20,22 @@ pub(super) enum Text<'de, 's> {
 impl<'de> Reader<'de> {
     /// A string after its opening quote.
     #[inline(always)]
-    pub(super) fn string(&mut self) -> Result<Text<'de, '_>> {
+    fn string(&mut self) -> Result<Text<'de, '_>> {
         match ascii::split(self.rest) {
             (text, [b'"', behind @ ..]) => {
                 self.rest = behind;
                 Ok(Text::Borrowed(text))
             }
             (text, _) => self.rare_string(text.len()),
+        }
+    }
+
+    /// The same, for a visitor.
+    #[inline(always)]
+    pub(super) fn visit_string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        match self.string()? {
+            Text::Borrowed(text) => visitor.visit_borrowed_str(text),
+            Text::Copied(text) => visitor.visit_str(text),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::ser::{Impossible, Serialize, Serializer};
 
-use super::Writer;
+use super::writer::Writer;
 use crate::doubt::{Doubt, Result};
 
 /// Writes text and integers; other keys are left to `serde_json`, or refused by it.

@@ -5,8 +5,8 @@ use serde::ser::{
     SerializeTupleVariant,
 };
 
-use super::Writer;
 use super::key::Key;
+use super::writer::Writer;
 use crate::doubt::{Doubt, Result};
 
 /// A list or an object whose opening bracket has been written.

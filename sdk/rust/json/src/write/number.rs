@@ -1,6 +1,6 @@
 //! Floats. Positions and speeds are short decimals: those are written as integers, ten times faster than any float.
 
-use super::Writer;
+use super::writer::Writer;
 use crate::doubt::Result;
 
 /// Decimals of the quick way.

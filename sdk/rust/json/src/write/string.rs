@@ -1,6 +1,6 @@
 //! Strings.
 
-use super::Writer;
+use super::writer::Writer;
 use crate::block::{Any, WINDOW, ends_of, ends_within, first_end, padded};
 use crate::copy::append;
 
