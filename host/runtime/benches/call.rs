@@ -92,7 +92,7 @@ fn rows() -> Vec<(&'static str, i32, String, &'static [usize])> {
 fn call(criterion: &mut Criterion<ProcessorTime>) {
     let cache = tempfile::tempdir().expect("a folder for the cache");
     let options = RuntimeOptions { cache: cache.path().join("cache"), ..RuntimeOptions::default() };
-    let loader = Loader::new(Arc::new(options), Arc::new(Nobody)).expect("a loader");
+    let loader = Loader::new(Arc::new(options), Arc::new(Nobody::new())).expect("a loader");
     let loaded = loader.load(&duet_testkit::guest("duet-typed"), PluginOptions::default()).expect("the plugin");
     let mut plugin = loaded.caller().expect("an instance");
     for (name, route, body, counts) in rows() {

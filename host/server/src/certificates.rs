@@ -51,22 +51,11 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::task::{Context, Waker};
 
-    use duet_testkit::Pki;
-    use tracing_subscriber::layer::{Context as LogContext, Layer, SubscriberExt};
+    use duet_testkit::{Log, Pki};
 
     use super::*;
     use crate::settings::Settings;
     use crate::wiring;
-
-    /// A log that panics, and counts how often.
-    struct Broken(Arc<AtomicU32>);
-
-    impl<S: tracing::Subscriber> Layer<S> for Broken {
-        fn on_event(&self, _: &tracing::Event<'_>, _: LogContext<'_, S>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            panic!("injected into the log");
-        }
-    }
 
     #[test]
     fn a_panic_while_a_certificate_is_read_costs_neither_the_next_listener_nor_the_next_time() {
@@ -79,7 +68,13 @@ mod tests {
         let _entered = runtime.enter();
         let mut watching = pin!(watch(&listeners, asked));
         let mut turn = || assert!(watching.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(Broken(Arc::clone(&lines))), || {
+        let counted = Arc::clone(&lines);
+        // It panics, and counts how often.
+        let broken = Log::new(tracing::Level::TRACE, move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            panic!("injected into the log");
+        });
+        tracing::subscriber::with_default(broken, || {
             for time in 1..4 {
                 ask.send_replace(time);
                 turn();

@@ -1,14 +1,40 @@
 //! A directory of a gate without connections.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use duet_core::{ConnId, Counts, Directory, Presence, Uid};
 
 /// Nobody is there: for tests whose plugins ask about nobody.
-#[derive(Debug)]
-pub struct Nobody;
+pub struct Nobody<F = fn() -> Counts>(F);
 
-impl Directory for Nobody {
+impl Nobody {
+    /// There are none.
+    pub fn new() -> Self {
+        Self(Counts::default)
+    }
+}
+
+impl Default for Nobody {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F: Fn() -> Counts> Nobody<F> {
+    /// How many there are says a function, which may note who asks, or let them wait.
+    pub fn counted_by(count: F) -> Self {
+        Self(count)
+    }
+}
+
+impl<F> fmt::Debug for Nobody<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nobody")
+    }
+}
+
+impl<F: Fn() -> Counts + Send + Sync> Directory for Nobody<F> {
     fn presence(&self, _uid: Uid) -> Presence {
         Presence::Offline
     }
@@ -26,7 +52,7 @@ impl Directory for Nobody {
     }
 
     fn counts(&self) -> Counts {
-        Counts::default()
+        (self.0)()
     }
 
     fn member_count(&self, _channel: &str) -> usize {

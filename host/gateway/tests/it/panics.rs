@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use duet_codec::Carrier;
 use duet_core::{Action, ConnId, Directory, Presence, Route, Target, Uid};
 use duet_gateway::CloseReason;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use duet_testkit::Log;
+use tracing::Level;
 
 use crate::sessions::{SESSION, logged_in, numbers, push, resume};
 use crate::{Gate, ended, format, receive, send, wait_until};
@@ -79,44 +78,15 @@ fn a_panic_while_a_connection_begins_does_not_end_the_listener() {
     gate.client();
 }
 
-/// Panics at the log line about a message that is too large for its listener.
-struct Faulty;
-
-impl Visit for Faulty {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        assert!(field.name() != "message" || !format!("{value:?}").contains("cannot be sent"), "a fault of the test");
-    }
-}
-
-impl Subscriber for Faulty {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Self);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[test]
 fn a_panic_while_effects_are_applied_ends_the_connection_it_was_for_and_the_others_go_on() {
     let gate = Gate::open();
     let (mut client, conn, _) = logged_in(&gate, 9);
     let (mut other, second, _) = logged_in(&gate, 10);
     let too_large = vec![0; 70_000];
-    tracing::subscriber::with_default(Faulty, || {
+    // Panics at the log line about a message that is too large for its listener.
+    let faulty = Log::new(Level::WARN, |line| assert!(!line.contains("cannot be sent"), "a fault of the test"));
+    tracing::subscriber::with_default(faulty, || {
         gate.act(
             second,
             &[

@@ -135,62 +135,12 @@ fn escaped(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Condvar, Mutex};
-    use tracing::field::{Field, Visit};
-    use tracing::span;
-
-    /// Keeps the lines that are at or above a level.
-    #[derive(Clone)]
-    struct Kept(Level, Arc<(Mutex<Vec<String>>, Condvar)>);
-
-    impl Kept {
-        fn from(level: Level) -> Self {
-            Self(level, Arc::default())
-        }
-
-        fn lines(&self) -> Vec<String> {
-            self.1.0.lock().unwrap().clone()
-        }
-
-        /// Waits for a line with this text.
-        fn wait_for(&self, text: &str) -> Vec<String> {
-            let kept = self.1.0.lock().unwrap();
-            let found = |lines: &mut Vec<String>| !lines.iter().any(|l| l.contains(text));
-            let (kept, late) = self.1.1.wait_timeout_while(kept, Duration::from_secs(30), found).unwrap();
-            assert!(!late.timed_out(), "no {text:?} in {kept:?}");
-            kept.clone()
-        }
-    }
-
-    impl tracing::Subscriber for Kept {
-        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-            *metadata.level() <= self.0
-        }
-        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-            span::Id::from_u64(1)
-        }
-        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-        fn enter(&self, _: &span::Id) {}
-        fn exit(&self, _: &span::Id) {}
-        fn event(&self, event: &tracing::Event<'_>) {
-            struct Text(String);
-            impl Visit for Text {
-                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                    self.0 += &format!(" {field}={value:?}");
-                }
-            }
-            let mut text = Text(event.metadata().level().to_string());
-            event.record(&mut text);
-            self.1.0.lock().unwrap().push(text.0);
-            self.1.1.notify_all();
-        }
-    }
+    use duet_testkit::Kept;
 
     fn written(level: Level, write: impl FnOnce(&LogQuota)) -> Kept {
-        let kept = Kept::from(level);
+        let (log, kept) = Kept::new(level);
         let quota = LogQuota::new("chatty", 10);
-        tracing::subscriber::with_default(kept.clone(), || write(&quota));
+        tracing::subscriber::with_default(log, || write(&quota));
         // Dropping it would report what the thread is to report.
         std::mem::forget(quota);
         kept
@@ -211,7 +161,7 @@ mod tests {
             (0..1000).for_each(|_| quota.write(4, "debug"));
             quota.write(3, "seen");
         });
-        assert_eq!(kept.lines(), ["INFO message=seen plugin=\"chatty\""]);
+        assert_eq!(kept.lines(), ["INFO message=seen plugin=\"chatty\" "]);
     }
 
     #[test]
@@ -228,17 +178,16 @@ mod tests {
     #[test]
     fn a_plugin_that_falls_silent_after_a_flood_has_its_dropped_lines_told_once() {
         let kept = written(Level::INFO, |quota| (0..5000).for_each(|_| quota.write(3, "flood")));
-        let lines = kept.wait_for("were dropped");
-        let passed = lines.iter().filter(|l| l.contains("flood")).count();
-        let told: Vec<&String> = lines.iter().filter(|l| l.contains("were dropped")).collect();
+        let told = kept.wait_for("were dropped");
+        let passed = kept.lines().iter().filter(|l| l.contains("flood")).count();
         assert_eq!(told.len(), 1, "one line for all that were dropped within a second");
         assert!(told[0].starts_with("WARN") && told[0].contains(&format!("dropped={}", 5000 - passed)), "{told:?}");
     }
 
     #[test]
     fn what_was_dropped_last_is_told_when_the_plugin_ends() {
-        let kept = Kept::from(Level::INFO);
-        tracing::subscriber::with_default(kept.clone(), || {
+        let (log, kept) = Kept::new(Level::INFO);
+        tracing::subscriber::with_default(log, || {
             let quota = LogQuota::new("chatty", 10);
             (0..50).for_each(|_| quota.write(3, "flood"));
         });

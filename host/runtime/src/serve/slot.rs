@@ -308,7 +308,7 @@ mod tests {
     use std::task::Waker;
 
     use duet_core::{ConnId, Effect, Request, RequestKind, Route, Seq};
-    use duet_testkit::Nobody;
+    use duet_testkit::{Log, Nobody};
     use wasmtime::StoreContextMut;
     use wasmtime::component::types::ComponentFunc;
     use wasmtime::component::{Component, Val};
@@ -393,7 +393,7 @@ mod tests {
             };
             linker.instance(interface).unwrap().func_new(function, panics).unwrap();
         }
-        let (codes, directory) = (Arc::<Codes>::default(), Arc::new(Nobody));
+        let (codes, directory) = (Arc::<Codes>::default(), Arc::new(Nobody::new()));
         let options = PluginOptions { faults_max: 1000, ..PluginOptions::default() };
         let context = Context::new("test", &options, &(Arc::clone(&directory) as _)).unwrap();
         let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
@@ -438,30 +438,12 @@ mod tests {
         }
     }
 
-    /// A log that panics, and so does whoever writes to it.
-    struct Broken;
-
-    impl tracing::Subscriber for Broken {
-        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-            true
-        }
-        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-            tracing::span::Id::from_u64(1)
-        }
-        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-        fn event(&self, _: &tracing::Event<'_>) {
-            panic!("injected into the log");
-        }
-        fn enter(&self, _: &tracing::span::Id) {}
-        fn exit(&self, _: &tracing::span::Id) {}
-    }
-
     #[test]
     fn a_log_that_panics_over_a_fault_costs_nothing_more_than_the_fault() {
         // The import that panics is not called.
         let (mut slot, codes) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "random", "number");
-        tracing::subscriber::with_default(Broken, || {
+        let broken = Log::new(tracing::Level::TRACE, |_| panic!("injected into the log"));
+        tracing::subscriber::with_default(broken, || {
             for _ in 0..3 {
                 assert_eq!(answers(&mut slot, &codes, &[211, 207]), [0, ErrorCode::PLUGIN_FAULT.0]);
             }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use duet_core::packed::{EffectRecord, RequestIter, put_effect};
 use duet_core::{Action, ErrorCode};
 use duet_runtime::PluginOptions;
+use duet_testkit::Kept;
 
 use crate::budget::working;
-use crate::log;
 use crate::rig::{Flag, Rig, Sent, requests};
 
 static BUSY: Flag = Flag::new();
@@ -31,7 +31,7 @@ fn answered(sent: &[Sent]) -> bool {
 
 #[test]
 fn a_fault_that_no_message_repeats_alone_is_logged_with_how_many_of_which_routes_there_were() {
-    log::keep();
+    let log = Kept::of_process();
     let rig = Rig::new();
     let manifest = r#"{"name":"loner","version":"4.2.0","packed":1,"routes":[{"route":61},{"route":62},{"route":63}]}"#;
     rig.runtime.serve_native("loner", manifest, loner, PluginOptions { faults_max: 2, ..PluginOptions::default() }).unwrap();
@@ -42,7 +42,7 @@ fn a_fault_that_no_message_repeats_alone_is_logged_with_how_many_of_which_routes
     }
     rig.send(requests(&[(1, 62, 13, b"a"), (1, 61, 14, b"b"), (1, 62, 15, b"c"), (1, 63, 16, b"d"), (1, 62, 17, b"e")]));
     assert!(answered(&rig.seen.wait_for(17)), "each alone is answered");
-    let lines = log::wait_for("two are a crowd");
+    let lines = log.wait_for("two are a crowd");
     let [line] = lines.as_slice() else { panic!("once, not for each message: {lines:?}") };
     for text in [
         "plugin fault: a function of the host panicked",
@@ -66,7 +66,7 @@ fn a_fault_that_no_message_repeats_alone_is_logged_with_how_many_of_which_routes
 
 #[test]
 fn a_batch_that_is_too_slow_as_a_whole_is_logged_and_does_not_count() {
-    log::keep();
+    let log = Kept::of_process();
     let rig = Rig::new();
     let probe = rig.file("probe.wasm", working(20_000_000));
     let (took, answer) = crate::budget::call(&rig, &probe, crate::budget::budget(60_000));
@@ -84,7 +84,7 @@ fn a_batch_that_is_too_slow_as_a_whole_is_logged_and_does_not_count() {
     rig.send(requests(&list));
     let sent = rig.seen.wait(|sent| sent.iter().any(|sent| sent.seq() == 20));
     assert!(answered(&sent), "each alone is within its budget: {sent:?}");
-    let line = log::wait_for("plugin=tortoise ").remove(0);
+    let line = log.wait_for("plugin=tortoise ").remove(0);
     for text in [
         "call ran longer than its budget of 600ms",
         "in a batch of 8, none of which fails alone",
@@ -100,7 +100,7 @@ fn a_batch_that_is_too_slow_as_a_whole_is_logged_and_does_not_count() {
 
 #[test]
 fn many_requests_at_once_whose_effects_are_legal_alone_do_not_put_a_plugin_out_of_service() {
-    log::keep();
+    let log = Kept::of_process();
     let rig = Rig::new();
     rig.serve(&duet_testkit::guest("lobby"), PluginOptions { faults_max: 1, ..PluginOptions::default() }).unwrap();
     // 3.6 MB each: two are more than one call may return, and ten are more than an instance has memory for.
@@ -120,7 +120,7 @@ fn many_requests_at_once_whose_effects_are_legal_alone_do_not_put_a_plugin_out_o
         let refused: Vec<_> = sent.iter().filter_map(Sent::code).collect();
         assert!(refused.is_empty(), "round {round}: {refused:?}");
     }
-    let lines = log::wait_for("handed more than 4 MiB to the host at once, as the effects of a call or to an import; in a batch of ");
+    let lines = log.wait_for("handed more than 4 MiB to the host at once, as the effects of a call or to an import; in a batch of ");
     assert!(lines.iter().all(|line| line.contains("none of which fails alone") && line.contains("plugin=duet_lobby ")), "{lines:?}");
     eprintln!("batch: {} lines, no quarantine: {}", lines.len(), lines[0]);
 }

@@ -20,7 +20,6 @@ mod gate;
 mod imports;
 mod in_flight;
 mod json;
-mod log;
 mod memory;
 mod packed;
 mod panics;

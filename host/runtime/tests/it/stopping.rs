@@ -1,48 +1,15 @@
 //! A runtime that is asked to stop while a plugin starts.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use duet_core::{ConnId, Counts, Directory, Presence, Registry, Route, Uid};
+use duet_core::{Counts, Registry, Route};
 use duet_embedded::MemoryRegistry;
 use duet_runtime::{Instances, PluginOptions, Runtime, RuntimeOptions};
+use duet_testkit::Nobody;
 
 use crate::gate::wanting;
 use crate::rig::{Flag, Seen};
-
-/// Says who asks for the numbers, and answers when it may.
-#[derive(Default)]
-struct Slow {
-    asked: Flag,
-    open: Flag,
-}
-
-impl Directory for Slow {
-    fn presence(&self, _: Uid) -> Presence {
-        Presence::Offline
-    }
-    fn conn_of(&self, _: Uid) -> Option<ConnId> {
-        None
-    }
-    fn uid_of(&self, _: ConnId) -> Option<Uid> {
-        None
-    }
-    fn address(&self, _: ConnId) -> Option<SocketAddr> {
-        None
-    }
-    fn counts(&self) -> Counts {
-        self.asked.raise();
-        self.open.wait_for(1);
-        Counts::default()
-    }
-    fn member_count(&self, _: &str) -> usize {
-        0
-    }
-    fn members(&self, _: &str, _: usize) -> Vec<ConnId> {
-        Vec::new()
-    }
-}
 
 /// The hand-written plugin, whose `start` asks how many connections there are.
 fn curious() -> Vec<u8> {
@@ -54,10 +21,18 @@ fn curious() -> Vec<u8> {
 
 #[test]
 fn nothing_waits_for_a_plugin_that_starts_and_it_is_not_served_any_more() {
-    let (folder, slow) = (tempfile::tempdir().unwrap(), Arc::<Slow>::default());
+    // Who asks how many connections there are waits until it is open.
+    static ASKED: Flag = Flag::new();
+    static OPEN: Flag = Flag::new();
+    let slow = Nobody::counted_by(|| {
+        ASKED.raise();
+        OPEN.wait_for(1);
+        Counts::default()
+    });
+    let folder = tempfile::tempdir().unwrap();
     let options = RuntimeOptions { workers: 1, cache: folder.path().join("cache"), ..RuntimeOptions::default() };
     let registry = Arc::<MemoryRegistry>::default();
-    let runtime = Runtime::new(options, Arc::clone(&registry) as _, Arc::<Seen>::default(), Arc::clone(&slow) as _).unwrap();
+    let runtime = Runtime::new(options, Arc::clone(&registry) as _, Arc::<Seen>::default(), Arc::new(slow)).unwrap();
     let file = folder.path().join("curious.wasm");
     std::fs::write(&file, curious()).unwrap();
     let (served, withdrawn) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -69,13 +44,13 @@ fn nothing_waits_for_a_plugin_that_starts_and_it_is_not_served_any_more() {
             assert!(withdrawn.load(Ordering::SeqCst), "it was still starting");
             served.store(true, Ordering::SeqCst);
         });
-        slow.asked.wait_for(1);
+        ASKED.wait_for(1);
         runtime.loader().stop();
         runtime.withdraw_all();
         withdrawn.store(true, Ordering::SeqCst);
-        slow.open.raise();
+        OPEN.raise();
     });
     assert!(served.load(Ordering::SeqCst));
-    assert_eq!(slow.asked.raised(), 1, "the second instance is not started");
+    assert_eq!(ASKED.raised(), 1, "the second instance is not started");
     assert!(registry.routes().get(Route(305)).is_none());
 }
