@@ -127,8 +127,8 @@ fn arguments_that_cannot_be_right_are_refused_with_a_text_and_without_effect() {
         (308, body(6, 0, 0i64.to_le_bytes(), b""), uid.into()),
         (308, body(6, 0, (-1i64).to_le_bytes(), b""), uid.into()),
         (308, body(6, 0, i64::MIN.to_le_bytes(), b""), uid.into()),
-        (310, body(6, 65_536, "bye", b""), "65536 is no error code: 0 to 65,535".into()),
-        (311, body(9, u32::MAX, "bye", b""), "4294967295 is no error code".into()),
+        (310, body(6, 65_536, "bye", b""), "65536 is not an error code; allowed: 0 to 65,535".into()),
+        (311, body(9, u32::MAX, "bye", b""), "4294967295 is not an error code".into()),
     ];
     for bytes in [1, 7, 9, 15] {
         cases.extend([302, 303].map(|route| (route, body(0, 8, vec![0; bytes], b"!"), targets(bytes))));
