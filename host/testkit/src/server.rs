@@ -7,7 +7,7 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use duet_core::Mutex;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use crate::lines::Lines;
@@ -144,9 +144,11 @@ impl Server {
         self.send(Signal::HUP);
     }
 
-    /// Stops the process, as SIGSTOP, a frozen cgroup or a suspended machine does.
+    /// Stops the process, as SIGSTOP, a frozen cgroup or a suspended machine does. From then on none of its threads does anything.
     pub fn freeze(&self) {
         self.send(Signal::STOP);
+        // On a busy machine its threads go on for a while.
+        waitid(WaitId::Pid(self.process()), WaitIdOptions::STOPPED).expect("it stops");
     }
 
     /// Lets a stopped process go on.
@@ -158,8 +160,11 @@ impl Server {
         // It is our child and has not been waited for, so the number cannot be another process's.
         let mut child = self.child.lock();
         assert!(child.try_wait().expect("its state").is_none(), "the server has ended already:\n{}", self.log());
-        let pid = Pid::from_raw(i32::try_from(self.pid).expect("a process id")).expect("a process id");
-        kill_process(pid, signal).expect("a signal can be sent");
+        kill_process(self.process(), signal).expect("a signal can be sent");
+    }
+
+    fn process(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.pid).expect("a process id")).expect("a process id")
     }
 
     /// Waits for its end.
