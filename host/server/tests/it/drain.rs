@@ -14,6 +14,12 @@ const SLEEP: i16 = 120;
 /// Works for 20 ms, then replies `done`.
 const BUSY: i16 = 110;
 const GOING_AWAY: u16 = 10;
+/// Longer than anything takes that has no deadline of its own, however busy the machine is.
+const SOON: Duration = Duration::from_secs(30);
+/// A drain that is cut off.
+const DRAIN: Duration = Duration::from_millis(500);
+/// Calls of 20 ms each that wait: 8 s of work.
+const CALLS: i16 = 400;
 
 /// What one client saw from SIGTERM to the end of its connection.
 #[derive(Debug, Default)]
@@ -29,7 +35,7 @@ fn a_stopping_server_answers_what_is_in_flight_and_says_good_bye() {
     let server = echo_server()
         .plugin("sleeper", guest("sleeper"))
         .file("sleeper.toml", "instances = 2\n")
-        .settings("drain_timeout = \"8s\"\n")
+        .settings("drain_timeout = \"60s\"\n")
         .start();
     let wires = [(server.tcp(), Wire::TCP), (server.ws(), Wire::WS)];
     let inside = Arc::new(Barrier::new(21));
@@ -56,7 +62,7 @@ fn a_stopping_server_answers_what_is_in_flight_and_says_good_bye() {
 
     let begun = Instant::now();
     server.send_terminate();
-    server.wait_for_log("stopping", Duration::from_secs(5));
+    server.wait_for_log("stopping", SOON);
     let (mut refused, mut attempts) = (0, 0);
     // The line is written before the listeners are closed.
     while refused < 20 {
@@ -68,10 +74,10 @@ fn a_stopping_server_answers_what_is_in_flight_and_says_good_bye() {
         assert_eq!(peer.next(), Message::Data { route: SLEEP, seq: 77, body: b"awake".to_vec() }, "{}", peer.wire().name());
         assert_farewell(peer);
     }
-    let status = server.wait_for_exit(Duration::from_secs(10));
+    let status = server.wait_for_exit(SOON);
     let took = begun.elapsed();
     assert!(status.success(), "{status}");
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(!was_cut_off(&server), "{}", server.log());
 
     let seen = calling.into_iter().map(|c| c.join().unwrap()).fold(Seen::default(), |all, one| Seen {
         replies: all.replies + one.replies,
@@ -93,66 +99,72 @@ fn a_stopping_server_answers_what_is_in_flight_and_says_good_bye() {
 #[test]
 fn a_second_signal_ends_a_server_with_calls_in_its_queues_at_once() {
     let server = echo_server().settings("drain_timeout = \"60s\"\n").start();
-    let _peer = queue_work(&server);
-    second_signal(&server, "4 s of calls queued");
+    let mut peer = queue_work(&server);
+    second_signal(&server, "8 s of calls queued");
+    assert_few_answers(&mut peer);
 }
 
 #[test]
 fn a_second_signal_ends_a_server_with_a_call_that_waits_at_once() {
     let server = sleeping_server("drain_timeout = \"60s\"\n");
-    let _peer = begin_to_sleep(&server);
+    let mut peer = begin_to_sleep(&server);
     second_signal(&server, "a call of 20 s waiting");
+    assert_eq!(answers(&mut peer), 0);
 }
 
 #[test]
 fn calls_in_the_queues_are_cut_off_at_the_drain_timeout() {
-    let server = echo_server().settings("drain_timeout = \"500ms\"\n").start();
-    let _peer = queue_work(&server);
-    drain_timeout(&server, "4 s of calls queued");
+    let server = echo_server().settings(&format!("drain_timeout = \"{DRAIN:?}\"\n")).start();
+    let mut peer = queue_work(&server);
+    drain_timeout(&server, "8 s of calls queued");
+    assert_few_answers(&mut peer);
 }
 
 #[test]
 fn a_call_that_waits_is_cut_off_at_the_drain_timeout() {
-    let server = sleeping_server("drain_timeout = \"500ms\"\n");
-    let _peer = begin_to_sleep(&server);
+    let server = sleeping_server(&format!("drain_timeout = \"{DRAIN:?}\"\n"));
+    let mut peer = begin_to_sleep(&server);
     drain_timeout(&server, "a call of 20 s waiting");
+    assert_eq!(answers(&mut peer), 0);
 }
 
-/// Instances that end only after a second of processor time each.
+/// 40 instances that end only after a second of processor time each, one after the other. So whoever waits for them waits for 40 s at
+/// least, and an end within [`SOON`] is one that did not wait.
 fn unstoppable_server(settings: &str) -> Server {
     let server = Server::builder(env!("CARGO_BIN_EXE_duet")).plugin("single", SINGLE);
-    server.file("single.toml", "instances = 40\n[config]\nstop = \"loop\"\n").settings(settings).start()
+    let server = server.file("single.toml", "instances = 40\n[config]\nstop = \"loop\"\n");
+    server.settings(&format!("{settings}[runtime]\nworkers = 1\n")).start()
 }
 
 #[test]
 fn a_second_signal_ends_a_server_whose_plugins_do_not_stop_at_once() {
-    second_signal(&unstoppable_server("drain_timeout = \"60s\"\n"), "20 s of `stop`");
+    second_signal(&unstoppable_server("drain_timeout = \"60s\"\n"), "40 s of `stop`");
 }
 
 #[test]
 fn a_second_signal_in_the_middle_of_stop_ends_a_server_at_once() {
-    let server = unstoppable_server("drain_timeout = \"60s\"\n[runtime]\nworkers = 1\n");
+    let server = unstoppable_server("drain_timeout = \"10m\"\n");
     server.send_terminate();
     // The first of 40 is done, and the next one loops.
-    server.wait_for_log("`stop` ran longer than 1 s", Duration::from_secs(20));
+    // A second of processor time is much longer on a busy machine.
+    server.wait_for_log("`stop` ran longer than 1 s", Duration::from_secs(120));
     assert!(server.is_alive(), "39 s of `stop` are left");
     let begun = Instant::now();
     server.send_terminate();
-    let status = server.wait_for_exit(Duration::from_secs(30));
+    let status = server.wait_for_exit(SOON);
     let took = begun.elapsed();
-    assert!(status.success() && took < Duration::from_secs(1), "{status}, {took:?}");
-    server.wait_for_log("stopped in the middle of calls, by drain_timeout or a second signal", Duration::from_secs(5));
+    assert!(status.success() && was_cut_off(&server), "{status}, {}", server.log());
     eprintln!("second signal in the middle of `stop`: ended after {:.3} s, {status}", took.as_secs_f64());
 }
 
 #[test]
 fn plugins_that_do_not_stop_are_cut_off_at_the_drain_timeout() {
-    let server = unstoppable_server("[runtime]\nworkers = 1\n");
+    let server = unstoppable_server("");
     let (status, took) = server.terminate();
     eprintln!("drain timeout 10 s, 40 s of `stop`: ended after {:.2} s, {status}", took.as_secs_f64());
-    assert!(status.success() && took < Duration::from_secs(20), "{status}, {took:?}");
-    let log = server.log();
-    assert!(log.contains("`stop` ran longer than 1 s") && log.contains("in the middle of calls"), "{log}");
+    // The default. That a `stop` is cut off by a limit of its own is seen above, where there is time for it.
+    assert!(status.success() && (Duration::from_secs(10)..SOON).contains(&took), "{status}, {took:?}");
+    assert!(was_cut_off(&server), "{}", server.log());
 }
 
 #[test]
@@ -184,32 +196,55 @@ fn begin_to_sleep(server: &Server) -> Peer {
     peer
 }
 
-/// 200 calls of 20 ms each.
+/// [`CALLS`], of which the first is answered.
 fn queue_work(server: &Server) -> Peer {
     let mut peer = Peer::connect(server.tcp(), Wire::TCP);
-    for seq in 1..=200 {
+    for seq in 1..=CALLS {
         peer.send_data(BUSY, seq, b"");
     }
     assert_eq!(peer.next(), Message::Data { route: BUSY, seq: 1, body: b"done".to_vec() });
     peer
 }
 
+/// How many calls are still answered before the connection ends.
+fn answers(peer: &mut Peer) -> usize {
+    let mut answers = 0;
+    loop {
+        match peer.next() {
+            Message::Data { .. } => answers += 1,
+            Message::Closed(_) => return answers,
+            Message::Error { .. } | Message::Heartbeat(_) => {}
+        }
+    }
+}
+
+/// What is cut off at once has hardly begun: half of the work takes 4 s, however busy the machine is.
+fn assert_few_answers(peer: &mut Peer) {
+    let answers = answers(peer);
+    assert!(answers < usize::from(CALLS.unsigned_abs()) / 2, "{answers} of {CALLS}");
+}
+
+/// Whether a server that has ended did so in the middle of calls.
+fn was_cut_off(server: &Server) -> bool {
+    server.wait_for_log("stopped accepted=", SOON);
+    server.log().contains("stopped in the middle of calls, by drain_timeout or a second signal")
+}
+
 fn second_signal(server: &Server, name: &str) {
     server.send_terminate();
-    server.wait_for_log("stopping", Duration::from_secs(5));
+    server.wait_for_log("stopping", SOON);
     let begun = Instant::now();
     server.send_terminate();
-    let status = server.wait_for_exit(Duration::from_secs(30));
-    let took = begun.elapsed();
-    eprintln!("second signal, {name}: ended after {:.3} s, {status}", took.as_secs_f64());
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    let status = server.wait_for_exit(SOON);
+    eprintln!("second signal, {name}: ended after {:.3} s, {status}", begun.elapsed().as_secs_f64());
+    assert!(was_cut_off(server), "{}", server.log());
 }
 
 fn drain_timeout(server: &Server, name: &str) {
     let (status, took) = server.terminate();
-    eprintln!("drain timeout 500 ms, {name}: ended after {:.2} s, {status}", took.as_secs_f64());
+    eprintln!("drain timeout {DRAIN:?}, {name}: ended after {:.2} s, {status}", took.as_secs_f64());
     assert!(status.success(), "{status}");
-    assert!(took >= Duration::from_millis(450) && took < Duration::from_millis(1500), "{took:?}");
+    assert!(took >= DRAIN && was_cut_off(server), "{took:?}, {}", server.log());
 }
 
 fn assert_farewell(peer: &mut Peer) {

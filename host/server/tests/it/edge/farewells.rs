@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use duet_testkit::suite::{raise_file_limit, sized};
 use duet_testkit::{Carrier, Dial, Message, Peer, Wire, guest, report};
 
-use super::{address, counted, lobby, lobby_server};
+use super::{SOON, address, counted, lobby, lobby_server};
 
 /// Works for 20 ms, then replies `done`.
 const BUSY: i16 = 110;
 const GOING_AWAY: u16 = 10;
 const IN_FLIGHT: usize = 20;
-const DRAIN: Duration = Duration::from_secs(10);
+/// Far more than it takes.
+const DRAIN: Duration = Duration::from_secs(60);
 /// The default of `gateway.reconnect_spread`, in milliseconds.
 const SPREAD_MS: usize = 5_000;
 
@@ -51,9 +52,10 @@ fn every_client_of_a_stopping_server_is_asked_to_come_back_at_a_time_of_its_own(
         worst = worst.max(begun.elapsed());
     }
     drop(peers);
-    assert!(server.wait_for_exit(DRAIN).success());
+    assert!(server.wait_for_exit(DRAIN * 2).success());
     let took = begun.elapsed();
-    let stopped = server.wait_for_log("stopped accepted=", DRAIN);
+    let stopped = server.wait_for_log("stopped accepted=", SOON);
+    assert!(!server.log().contains("drain_timeout"), "nobody is cut off: {}", server.log());
     assert_eq!(counted(&stopped, "going_away"), count as u64, "{stopped}");
     let (least, most): (usize, usize) = (*hints.iter().min().unwrap(), *hints.iter().max().unwrap());
     let tenth = |of: usize| hints.iter().filter(|hint| **hint * 10 / SPREAD_MS == of).count();
@@ -73,5 +75,4 @@ fn every_client_of_a_stopping_server_is_asked_to_come_back_at_a_time_of_its_own(
     assert_eq!(replies, IN_FLIGHT);
     assert!(most < SPREAD_MS, "{most}");
     assert!(tenths.iter().all(|n| (count / 20..=count / 5).contains(n)), "{tenths:?}");
-    assert!(took < DRAIN, "{took:?}");
 }

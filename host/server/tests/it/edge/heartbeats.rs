@@ -9,7 +9,8 @@ use crate::{ECHO, echo_server};
 
 /// Short, so that two of them are not long; long, so that a busy machine sends within one.
 const INTERVAL: Duration = Duration::from_millis(500);
-const SLACK: Duration = Duration::from_secs(1);
+/// How much later than promised something may come, however busy the machine is.
+const SLACK: Duration = Duration::from_secs(10);
 
 /// A listener for each profile on each carrier with these further settings.
 fn server(listener: &str) -> ServerBuilder {

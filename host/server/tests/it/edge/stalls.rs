@@ -12,12 +12,10 @@ use duet_testkit::{Dial, Honest, Peer, Pki, Server, Wire, report, upgrade_reques
 use super::tls::client_hello;
 use super::{SOON, address, counted, lobby, lobby_server, wait_for_connections};
 
-/// How much later than its deadline a connection may end, on a busy machine.
-const SLACK: Duration = Duration::from_secs(1);
+/// How much later than its deadline a connection may end, however busy the machine is. That it was this deadline, the server's own counts say.
+const SLACK: Duration = Duration::from_secs(10);
 /// How long a server that has said its last waits for the client to close its side.
 const CLOSING: Duration = Duration::from_secs(1);
-/// Far more than an honest login may take, in milliseconds.
-const LOGIN_MS: f64 = 1_000.0;
 /// Sockets of one source address.
 const PER_ADDRESS: usize = 1_000;
 
@@ -88,7 +86,8 @@ fn stalled_sockets_of_every_stage_are_gone_at_their_deadline() {
         waits.p99_ms(),
         waits.worst_ms()
     );
-    assert!(waits.p99_ms() < LOGIN_MS, "{waits:?}");
+    // One that stood behind the stalled sockets would have waited for their deadline.
+    assert!(waits.p99_ms() < short.as_secs_f64() * 1e3, "{waits:?}");
     let stopped = server.stop();
     for reason in ["first_packet_timeout", "packet_timeout", "handshake"] {
         let expected = stages.iter().filter(|stage| stage.reason == reason).count() * count;
@@ -248,6 +247,7 @@ fn kcp_sessions_that_prove_their_address_and_say_nothing_more_are_gone_at_their_
         waits.count(),
         waits.p99_ms()
     );
-    assert!(waits.p99_ms() < LOGIN_MS, "{waits:?}");
+    // As above.
+    assert!(waits.p99_ms() < deadline.as_secs_f64() * 1e3, "{waits:?}");
     assert_eq!(counted(&server.stop(), "first_packet_timeout"), count as u64);
 }
