@@ -17,7 +17,7 @@ import {
 } from "./effects.js";
 import type { Environment, Log, Random } from "./environment.js";
 import { checkCode } from "./error.js";
-import type { JsonWriter } from "./json.js";
+import type { JsonReader, JsonWriter } from "./json.js";
 import { readS64, readU64 } from "./packed.js";
 import type { Sessions } from "./sessions.js";
 import { channelBytes, checkConn, checkUid, targetWords, type Uid } from "./targets.js";
@@ -26,6 +26,7 @@ import { channelBytes, checkConn, checkUid, targetWords, type Uid } from "./targ
 export interface Batch {
   readonly environment: Environment;
   readonly effects: Effects;
+  readonly reader: JsonReader;
   readonly writer: JsonWriter;
   /** The batch as it came. */
   readonly view: DataView;
@@ -54,10 +55,10 @@ export interface KickOptions {
 
 /** The request being handled, and what can be done about it. Valid until the handler returns. */
 export class Context {
-  // Few fields: setting one costs 0.1 us.
-  private readonly batch: Batch;
-  private readonly index: number;
-  private readonly at: number;
+  // Few fields: setting one costs 0.1 us. Declared only, or each would be set twice.
+  declare private readonly batch: Batch;
+  declare private readonly index: number;
+  declare private readonly at: number;
 
   /** @internal */
   constructor(batch: Batch, index: number, at: number) {
@@ -126,9 +127,13 @@ export class Context {
     const batch = this.batch;
     if (batch.current !== this) throw new Error(OVER);
     if (batch.replied) throw new Error("a request is answered only once, an event never");
-    // Nothing would ever resume it: a component of this kind has no event loop.
-    if (body instanceof Promise) throw new Error("a handler returned a promise; handlers are not async");
-    batch.effects.reply(this.index, body instanceof Uint8Array ? body : batch.writer.write(body, batch.simple));
+    let message: Body | undefined = batch.simple ? batch.writer.writeObject(body, batch.reader.known) : undefined;
+    if (message === undefined) {
+      // Nothing would ever resume it: a component of this kind has no event loop.
+      if (body instanceof Promise) throw new Error("a handler returned a promise; handlers are not async");
+      message = body instanceof Uint8Array ? body : batch.writer.writeAny(body);
+    }
+    batch.effects.reply(this.index, message);
     batch.replied = true;
   }
 
@@ -142,7 +147,7 @@ export class Context {
     if (batch.current !== this) throw new Error(OVER);
     if (!Number.isSafeInteger(conn) || conn < 0) checkConn(conn);
     if ((route | 0) !== route) checkRoute(route);
-    const message = body instanceof Uint8Array ? body : batch.writer.write(body, batch.simple);
+    const message = body instanceof Uint8Array ? body : batch.writer.write(body, batch.simple, batch.reader.known);
     batch.effects.add({ kind: KIND_PUSH, request: this.index, route, target: conn, words: undefined }, message);
   }
 
@@ -249,7 +254,7 @@ export class Context {
   }
 
   private write(body: unknown): Body {
-    return body instanceof Uint8Array ? body : this.batch.writer.write(body, this.batch.simple);
+    return body instanceof Uint8Array ? body : this.batch.writer.write(body, this.batch.simple, this.batch.reader.known);
   }
 
   private named(channel: string, message: Uint8Array): Uint8Array {

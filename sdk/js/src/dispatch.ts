@@ -5,7 +5,7 @@ import { Environment } from "./environment.js";
 import { ErrorCode, PluginError } from "./error.js";
 import { EVENT_NAMES, type EventHandlers, eventOf } from "./events.js";
 import type { HostImports } from "./host.js";
-import { findRounded, HARMLESS_BYTES, isSimple, JsonWriter, nestedTooDeeply } from "./json.js";
+import { BACKSLASH, HARMLESS_BYTES, isSimple, JsonReader, JsonWriter } from "./json.js";
 import { KIND_MESSAGE, malformed, REQUEST_HEADER_BYTES } from "./packed.js";
 import type { Plugin, Route } from "./plugin.js";
 import { describe } from "./stack.js";
@@ -17,6 +17,7 @@ export class Dispatcher {
   private readonly routes: ReadonlyMap<number, Route>;
   private readonly events: EventHandlers;
   private readonly host: HostImports;
+  private readonly reader: JsonReader;
   private readonly writer: JsonWriter;
   private readonly readsJson: boolean;
 
@@ -25,6 +26,7 @@ export class Dispatcher {
     this.events = plugin.definition.events ?? {};
     this.host = host;
     this.environment = new Environment(host);
+    this.reader = new JsonReader();
     this.writer = new JsonWriter();
     this.readsJson = Array.from(plugin.routes.values()).some((route) => route.body !== "bytes");
   }
@@ -34,8 +36,12 @@ export class Dispatcher {
     const length = bytes.length;
     const view = new DataView(bytes.buffer, bytes.byteOffset, length);
     const effects = new Effects();
-    const batch: Batch = { environment: this.environment, effects, writer: this.writer, view, current: undefined, simple: false, replied: false };
+    const { environment, reader, writer } = this;
+    const batch: Batch = { environment, effects, reader, writer, view, current: undefined, simple: false, replied: false };
     const texts = this.readsJson ? decodeTogether(this.host, bytes) : undefined;
+    const pieces = texts?.pieces;
+    // The first backslash at or after the last long body that was read.
+    let backslash = -1;
     let index = -1;
     let end = 0;
     for (let at = 0; at < length; at = end) {
@@ -57,20 +63,31 @@ export class Dispatcher {
         effects.error(index, ErrorCode.unknownRoute, "unknown route");
         continue;
       }
-      const before = effects.length;
       const context = new Context(batch, index, at);
       batch.current = context;
       batch.simple = false;
       batch.replied = false;
       try {
-        const request =
-          texts !== undefined && size - header < HARMLESS_BYTES && route.body !== "bytes"
-            ? parse(texts[index + 1])
-            : this.decode(route, bytes.subarray(at + header, end), batch);
+        const start = at + header;
+        let request: unknown;
+        if (route.body === "bytes") {
+          request = bytes.subarray(start, end);
+        } else if (texts === undefined) {
+          request = this.decode(bytes, start, end, batch);
+        } else {
+          let text = pieces === undefined ? texts.whole.slice(start, end) : pieces[index + 1];
+          if (end - start >= HARMLESS_BYTES) {
+            if (backslash < start) backslash = next(bytes, BACKSLASH, start);
+            batch.simple = backslash >= end && (pieces === undefined || text.length === size - 1);
+            // A slice of a long string is a view, which the parser would copy byte by byte. This copies it at once.
+            text += " ";
+          }
+          request = reader.read(bytes, start, end, text);
+        }
         const answer = route.handle(context, (route.check === undefined ? request : check(route, request)) as Uint8Array);
         if (answer !== undefined) context.reply(answer);
       } catch (error) {
-        effects.truncate(before);
+        effects.takeBack(index);
         this.fail(effects, index, context.route, error);
       }
     }
@@ -82,7 +99,6 @@ export class Dispatcher {
     const name = EVENT_NAMES[kind - 1];
     const handler = name === undefined ? undefined : this.events[name];
     if (handler === undefined) return;
-    const before = batch.effects.length;
     const context = new Context(batch, index, at);
     batch.current = context;
     batch.simple = false;
@@ -92,17 +108,17 @@ export class Dispatcher {
       const done: unknown = handler(context, eventOf(name, this.host.decode(body)) as never);
       if (done instanceof Promise) throw new Error("a handler returned a promise; handlers are not async");
     } catch (error) {
-      batch.effects.truncate(before);
+      batch.effects.takeBack(index);
       this.environment.log.error(`event ${name}: ${describe(error)}`);
     }
   }
 
-  private decode(route: Route, body: Uint8Array, batch: Batch): unknown {
-    if (route.body === "bytes") return body;
-    if (nestedTooDeeply(body)) throw new PluginError(ErrorCode.badRequest, "json is nested too deeply");
+  /** The value of a body that is decoded by itself. */
+  private decode(bytes: Uint8Array, start: number, end: number, batch: Batch): unknown {
+    const body = bytes.subarray(start, end);
     const text = this.host.decode(body);
     batch.simple = body.length >= HARMLESS_BYTES && isSimple(body, text);
-    return parse(text);
+    return this.reader.read(bytes, start, end, text);
   }
 
   private fail(effects: Effects, index: number, route: number, error: unknown): void {
@@ -127,14 +143,8 @@ function check(route: Route, request: unknown): unknown {
   }
 }
 
-function parse(text: string): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new PluginError(ErrorCode.badRequest, "the body is not json");
-  }
-  const rounded = findRounded(value, text);
-  if (rounded !== undefined) throw new PluginError(ErrorCode.badRequest, rounded);
-  return value;
+/** Where a byte comes next; the end if it does not. */
+function next(bytes: Uint8Array, byte: number, from: number): number {
+  const at = bytes.indexOf(byte, from);
+  return at === -1 ? bytes.length : at;
 }

@@ -75,16 +75,12 @@ export class Effects {
     this.textOnly = true;
   }
 
-  /** Number of effects. */
-  get length(): number {
-    return this.heads.length;
-  }
-
   /** Adds the reply to a request. */
   reply(request: number, body: Body): void {
     if (typeof body !== "string") this.textOnly = false;
-    this.heads.push(request);
-    this.bodies.push(body);
+    const { heads, bodies } = this;
+    heads[heads.length] = request;
+    bodies[bodies.length] = body;
   }
 
   /** Adds an error packet for a request. */
@@ -105,8 +101,10 @@ export class Effects {
     this.bodies.push(whole);
   }
 
-  /** Drops everything after the first `length` effects. */
-  truncate(length: number): void {
+  /** Takes back the effects of the request that was added to last. */
+  takeBack(request: number): void {
+    let length = this.heads.length;
+    while (length > 0 && requestOf(this.heads[length - 1]) === request) length--;
     this.heads.length = length;
     this.bodies.length = length + 1;
   }

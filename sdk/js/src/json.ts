@@ -1,10 +1,16 @@
 // JSON as fast as QuickJS allows, and guarded against what would trap in it.
+import { ErrorCode, PluginError } from "./error.js";
 
 /**
  * Deepest nesting that is parsed. The parser recurses on the stack of the component; a few thousand levels, which fit into one message, would
  * trap and cost the plugin its memory. The same limit as serde_json has.
  */
 export const JSON_DEPTH_MAX = 128;
+
+const TOO_DEEP = "json is nested too deeply";
+
+/** A body up to this size may be parsed before its depth is known. The stack takes 4,000 levels, and a level has at least a byte. */
+const SHALLOW_BYTES = 1536;
 
 /** Complete JSON shorter than this is not nested too deeply, and the rest is harmless. */
 export const HARMLESS_BYTES = 2 * JSON_DEPTH_MAX;
@@ -14,7 +20,7 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACE = 0x7d;
 const CLOSE_BRACKET = 0x5d;
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
+export const BACKSLASH = 0x5c;
 
 /** Whether parsing this body would go deeper than `JSON_DEPTH_MAX`. */
 export function nestedTooDeeply(body: Uint8Array): boolean {
@@ -82,14 +88,14 @@ export function findRounded(value: unknown, text: string): string | undefined {
   return undefined;
 }
 
-/** Whether there is a number that is not exact, or something whose JSON cannot be told from it. */
+/** Whether there is a number that is not exact, or something whose JSON cannot be told from it, or nesting beyond `JSON_DEPTH_MAX`. */
 function mayBeRounded(value: unknown, depth: number): boolean {
   if (typeof value === "number") return value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER;
   if (typeof value !== "object" || value === null) return typeof value === "bigint";
-  if (depth > JSON_DEPTH_MAX) return true;
-  if (Array.isArray(value)) return value.some((item) => mayBeRounded(item, depth + 1));
-  for (const key in value) {
-    const item = (value as Record<string, unknown>)[key];
+  if (depth >= JSON_DEPTH_MAX) return true;
+  const items = Object.values(value);
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i];
     // Most are text, and in QuickJS each call counts.
     if (typeof item !== "string" && mayBeRounded(item, depth + 1)) return true;
   }
@@ -108,12 +114,53 @@ export function isSimple(body: Uint8Array, text: string): boolean {
   return text.length === body.length && body.indexOf(BACKSLASH) === -1;
 }
 
+/** Reads the JSON of requests. */
+export class JsonReader {
+  /** The first long string at the top of what was read last; empty if there is none. */
+  known = "";
+
+  /** The value of the body that stands from `start` to `end`, of which `text` is the text. Throws if it has none, or no exact one. */
+  read(bytes: Uint8Array, start: number, end: number, text: string): unknown {
+    this.known = "";
+    // What is short cannot exhaust the stack. Looking at it afterwards, together with all else there is to look at, is cheaper.
+    if (end - start > SHALLOW_BYTES && nestedTooDeeply(bytes.subarray(start, end))) throw refused(TOO_DEEP);
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      throw refused(nestedTooDeeply(bytes.subarray(start, end)) ? TOO_DEEP : "the body is not json");
+    }
+    if (text.length < ROUNDED_LENGTH) return value;
+    let doubt = false;
+    if (typeof value === "object" && value !== null) {
+      // As in `mayBeRounded`, which calls itself for the rest.
+      const items = Object.values(value);
+      for (let i = 0; i < items.length; i++) {
+        const item = items[i];
+        if (typeof item !== "string") doubt ||= mayBeRounded(item, 1);
+        else if (item.length >= LONG && this.known === "") this.known = item;
+      }
+    } else {
+      doubt = mayBeRounded(value, 0);
+    }
+    if (doubt) {
+      const why = nestedTooDeeply(bytes.subarray(start, end)) ? TOO_DEEP : findRounded(value, text);
+      if (why !== undefined) throw refused(why);
+    }
+    return value;
+  }
+}
+
+function refused(why: string): PluginError {
+  return new PluginError(ErrorCode.badRequest, why);
+}
+
 /**
  * Writes values as JSON: the same text as `JSON.stringify`, but no integer that was rounded.
  *
  * QuickJS quotes strings character by character (11 us for 1 KiB, more than three times what parsing takes) even if there is nothing to
- * escape. So a long string at the top of a small object is put between quotes as it is, if it parses to as many characters. If it does not,
- * or is not ASCII, the detour costs more than it gains, so it is made only for answers to simple requests.
+ * escape. So a long string at the top of a small object is put between quotes as it is, if it is known to need no escape, or parses to as many
+ * characters. If it does not, or is not ASCII, the detour costs more than it gains, so it is made only for answers to simple requests.
  */
 export class JsonWriter {
   private readonly keys: Map<string, string>;
@@ -122,9 +169,17 @@ export class JsonWriter {
     this.keys = new Map();
   }
 
-  /** The value as JSON. `simple`: long strings with nothing to escape are likely. Throws if the value has no JSON form, or no exact one. */
-  write(value: unknown, simple: boolean): string {
-    const text = (simple ? this.writeObject(value) : undefined) ?? JSON.stringify(value);
+  /**
+   * The value as JSON. `simple`: long strings with nothing to escape are likely, and `known` has nothing to escape. Throws if the value has no
+   * JSON form, or no exact one.
+   */
+  write(value: unknown, simple: boolean, known = ""): string {
+    return (simple ? this.writeObject(value, known) : undefined) ?? this.writeAny(value);
+  }
+
+  /** Any value as JSON. */
+  writeAny(value: unknown): string {
+    const text = JSON.stringify(value);
     if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
     const rounded = findRounded(value, text);
     if (rounded !== undefined) throw new RangeError(rounded);
@@ -132,51 +187,50 @@ export class JsonWriter {
   }
 
   /** A plain object with few keys as JSON; undefined for everything else. */
-  private writeObject(value: unknown): string | undefined {
-    if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype || "toJSON" in value) return undefined;
+  writeObject(value: unknown, known: string): string | undefined {
+    if (typeof value !== "object" || value === null || getPrototypeOf(value) !== OBJECT || "toJSON" in value) return undefined;
     const keys = Object.keys(value);
     const count = keys.length;
     if (count > KEYS_MAX) return undefined;
-    let text = "{";
+    let text = "";
     for (let i = 0; i < count; i++) {
       const key = keys[i];
       const item = (value as Record<string, unknown>)[key];
-      let itemText: string;
-      if (typeof item === "string" && item.length >= LONG) {
-        itemText = quote(item);
-      } else {
-        // A `toJSON` is told its key, which gets lost here.
-        if (typeof item === "object" && item !== null && "toJSON" in item) return undefined;
-        itemText = JSON.stringify(item);
-        if (itemText === undefined) continue;
+      const before = (text === "" ? "{" : ",") + (this.keys.get(key) ?? this.quoteKey(key));
+      // `known` first: it is what a reply most often repeats, and asking for a type costs as much as a call.
+      if (item === known || (typeof item === "string" && item.length >= LONG && needsNoEscape(item))) {
+        // In one piece, because each step copies the string.
+        if (i === count - 1) return `${text}${before}"${item}"}`;
+        text = `${text}${before}"${item}"`;
+        continue;
       }
-      text += text === "{" ? this.quoteKey(key) + itemText : "," + this.quoteKey(key) + itemText;
+      // A `toJSON` is told its key, which gets lost here. And an integer that was rounded is told with its key.
+      if (typeof item === "object" && item !== null && "toJSON" in item) return undefined;
+      if (typeof item !== "string" && mayBeRounded(item, 1)) return undefined;
+      const itemText = JSON.stringify(item);
+      if (itemText !== undefined) text += before + itemText;
     }
-    return text + "}";
+    return text === "" ? "{}" : text + "}";
   }
 
-  /** A key as JSON and a colon. */
+  /** A key as JSON and a colon, and remembered. */
   private quoteKey(key: string): string {
-    let quoted = this.keys.get(key);
-    if (quoted === undefined) {
-      quoted = JSON.stringify(key) + ":";
-      if (this.keys.size < KEYS_KEPT) this.keys.set(key, quoted);
-    }
+    const quoted = JSON.stringify(key) + ":";
+    if (this.keys.size < KEYS_KEPT) this.keys.set(key, quoted);
     return quoted;
   }
 }
 
-/** A long string as JSON. */
-function quote(text: string): string {
-  const quoted = `"${text}"`;
-  if (text.isWellFormed()) {
-    try {
-      // An escape stands for fewer characters than it has, a quote or a control character does not parse: with the same number of
-      // characters there is none of them. Comparing the texts would take half as long again.
-      if (JSON.parse(quoted).length === text.length) return quoted;
-    } catch {
-      // There is something to escape.
-    }
+const OBJECT = Object.prototype;
+const getPrototypeOf = Object.getPrototypeOf;
+
+/** Whether a long string is JSON as it is, but for the quotes. */
+function needsNoEscape(text: string): boolean {
+  try {
+    // An escape stands for fewer characters than it has, a quote or a control character does not parse: with the same number of
+    // characters there is none of them. Comparing the texts would take half as long again.
+    return text.isWellFormed() && JSON.parse(`"${text}"`).length === text.length;
+  } catch {
+    return false;
   }
-  return JSON.stringify(text);
 }

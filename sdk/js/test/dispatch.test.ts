@@ -99,12 +99,49 @@ test("text that is not ascii arrives in small and large batches", () => {
   }
 });
 
-test("json that is nested too deeply is code 2 and does not reach the parser", () => {
+test("long bodies get their own text whatever stands beside them in the batch", () => {
+  const long = "x".repeat(300);
+  const texts = [`a${long}`, `b\n"${long}\\`, `c${long}`, `d${long}é`, "short", `e${long}`];
+  const bodies: Buffer[] = texts.map((text) => Buffer.from(JSON.stringify({ text })));
+  // Ended in the middle of a character, and a byte that is none: the text has as many characters as there are bytes.
+  const cut = Buffer.from(`{"text":"f${long}\xe2\x82`, "latin1");
+  const odd = Buffer.from(`{"text":"g${long}\xff"}`, "latin1");
+  for (const batch of [bodies, bodies.filter((body) => body.every((byte) => byte < 0x80)), bodies.concat(cut), [bodies[0], odd, bodies[2]], [odd, odd]]) {
+    const effects = host((_, request) => request).send(...batch.map((body) => ({ route: 1, body })));
+    const expected = batch.map((body) => (body === cut ? "not json" : JSON.parse(body.toString())));
+    assert.deepEqual(effects.map((effect) => (effect.kind === "reply" ? JSON.parse(Buffer.from(effect.body).toString()) : "not json")), expected);
+  }
+});
+
+test("a reply that repeats a long string of the request is quoted as JSON.stringify does it, also where the handler changed it", () => {
+  const text = "x".repeat(300);
+  const replies: ((request: { text: string }) => unknown)[] = [
+    (request) => request,
+    (request) => ({ a: request.text, b: undefined, c: request.text, d: "" }),
+    (request) => ((request.text = `"${"x".repeat(299)}`), request),
+    (request) => ({ text: `${request.text}\n` }),
+    (request) => [request.text],
+  ];
+  for (const reply of replies) {
+    const effects = told(host((context, request) => (context.push(1, 2, reply(request)), reply(request))).send({ route: 1, body: { text } }, { route: 1, body: { text } }));
+    const body = (times: number) => {
+      const request = { text };
+      for (let i = 1; i < times; i++) reply(request);
+      return JSON.stringify(reply(request));
+    };
+    assert.deepEqual(effects.map((effect) => (effect as { body: string }).body), [body(1), body(2), body(1), body(2)]);
+  }
+});
+
+test("json that is nested too deeply is code 2, in a batch too", () => {
   const nested = (levels: number) => Buffer.from(`${" ".repeat(300)}${'{"[":['.repeat(levels / 2)}${"]}".repeat(levels / 2)}`);
   const plugin = host(() => "fine");
   assert.deepEqual(told(plugin.send({ route: 1, body: nested(128) })), [{ kind: "reply", request: 0, body: '"fine"' }]);
-  for (const body of [nested(130), Buffer.from("[".repeat(5000)), Buffer.from(`["\\"${"]".repeat(300)}",${"[".repeat(300)}`)]) {
+  const barely = Buffer.from(`${" ".repeat(300)}${"[".repeat(129)}${"]".repeat(129)}`);
+  for (const body of [nested(130), barely, Buffer.from("[".repeat(5000)), Buffer.from("[".repeat(1000)), Buffer.from(`["\\"${"]".repeat(300)}",${"[".repeat(300)}`)]) {
     assert.deepEqual(plugin.send({ route: 1, body }), [{ kind: "error", request: 0, code: 2, text: "json is nested too deeply" }]);
+    const effects = plugin.send({ route: 1, body }, { route: 1, body: nested(128) }, { route: 1, body });
+    assert.deepEqual(effects.map(({ kind }) => kind), ["error", "reply", "error"]);
   }
   const flat = Array.from({ length: 400 }, (_, i) => ({ i, s: "[[[" }));
   assert.equal((plugin.send({ route: 1, body: flat })[0] as Effect).kind, "reply");

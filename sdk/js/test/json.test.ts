@@ -19,6 +19,14 @@ test("long strings are written as JSON.stringify writes them", () => {
   }
 });
 
+test("a string that is known to need no escape is written as JSON.stringify writes it", () => {
+  const writer = new JsonWriter();
+  const known = long("");
+  for (const value of [known, { known }, { known, other: long('"') }, { a: undefined, b: "", known, c: null }, { inner: { known } }, {}]) {
+    for (const text of ["", known, long("!")]) assert.equal(writer.write(value, true, text), JSON.stringify(value));
+  }
+});
+
 test("values of all kinds are written as JSON.stringify writes them", () => {
   class Point {
     x = long("");
