@@ -131,9 +131,11 @@ impl Task {
         if polled.as_ref().is_ok_and(Poll::is_pending) {
             return;
         }
-        *work = None;
+        // It is gone whatever happens while it is dropped: the worker waits for those that are counted.
+        let done = work.take();
+        let dropped = panic::contained(|| drop(done));
         self.queue.order(|orders| orders.tasks -= 1);
-        if let Err(panic) = polled {
+        for panic in [polled.err(), dropped.err()].into_iter().flatten() {
             panic::report("a task of a worker", &panic);
         }
     }
@@ -142,8 +144,38 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
 
     use super::*;
+
+    /// A future that is done at once, and panics when it is dropped.
+    struct Fragile;
+
+    impl Future for Fragile {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("injected into the end of a task");
+        }
+    }
+
+    #[test]
+    fn a_worker_ends_with_its_tasks_also_if_dropping_one_panics() {
+        let worker = Worker::start(0).unwrap();
+        worker.spawn(Fragile);
+        let (told, over) = sync_channel(1);
+        std::thread::spawn(move || {
+            drop(worker);
+            told.send(()).unwrap();
+        });
+        over.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
 
     #[test]
     fn tasks_have_their_turns_one_after_the_other_and_one_that_panics_takes_no_other_with_it() {
