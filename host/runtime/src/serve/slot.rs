@@ -119,15 +119,27 @@ impl Slot {
             // `call` contains what a guest can make panic. This is for the rest: what is pending and in flight must be right afterwards,
             // too.
             if let Err(panic) = contained_async(self.handle_slice(slice, now)).await {
-                self.instance = None;
+                self.discard();
                 report("a slot", &panic);
                 self.refuse(slice.bytes, ErrorCode::PLUGIN_FAULT);
             }
             handled = slice.messages;
         }
-        pending.advance();
+        // Who asked is told that it is done, and that is the gate's.
+        let advanced = contained(|| pending.advance());
         self.pending = pending;
         self.inbox.done(handled);
+        if let Err(panic) = advanced {
+            report("the gate", &panic);
+        }
+    }
+
+    /// Drops an instance that failed. That may panic, too, and then nothing else is the worse for it.
+    fn discard(&mut self) {
+        let instance = self.instance.take();
+        if let Err(panic) = contained(|| drop(instance)) {
+            report("the end of an instance", &panic);
+        }
     }
 
     async fn handle_slice(&mut self, slice: Slice<'_>, now: Instant) {
@@ -235,7 +247,7 @@ impl Slot {
         self.guest_time = begun.elapsed();
         let called = ran.and_then(|list| self.apply(requests, &list));
         if called.is_err() {
-            self.instance = None;
+            self.discard();
         }
         called
     }
@@ -312,6 +324,7 @@ mod tests {
     use wasmtime::StoreContextMut;
     use wasmtime::component::types::ComponentFunc;
     use wasmtime::component::{Component, Val};
+    use wasmtime_wasi::WasiView;
 
     use super::*;
     use crate::call::template::Template;
@@ -450,6 +463,25 @@ mod tests {
         });
         assert_eq!(answers(&mut slot, &codes, &[211, 208]), [0, 0]);
         assert_eq!(slot.plugin.version.health.faults(), 3);
+    }
+
+    /// Something a guest holds whose end panics.
+    struct Fragile;
+
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("injected into the end of an instance");
+        }
+    }
+
+    #[test]
+    fn a_panic_while_an_instance_that_failed_is_dropped_costs_nobody_else_an_answer() {
+        // The import that panics is not called.
+        let (mut slot, codes) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "random", "number");
+        (0..3).for_each(|_| assert_eq!(answers(&mut slot, &codes, &[211]), [0]));
+        let Some(Instance::Wasm(guest)) = &mut slot.instance else { panic!("it is a component") };
+        guest.store.data_mut().ctx().table.push(Fragile).unwrap();
+        assert_eq!(answers(&mut slot, &codes, &[211, 207, 211]), [0, ErrorCode::PLUGIN_FAULT.0, 0]);
     }
 
     #[test]
