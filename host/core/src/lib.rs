@@ -25,6 +25,6 @@ pub use self::grace::grace;
 pub use self::ids::{ConnId, GateId, Key, Route, Seq, Uid};
 pub use self::in_flight::{Asker, InFlight};
 pub use self::lock::{Condvar, Mutex, MutexGuard};
-pub use self::outcome::{EFFECT_BYTES_MAX, EFFECTS_MAX, Outcome, OutcomeError, Place, RECEIVERS_MAX, Receivers};
+pub use self::outcome::{EFFECT_BYTES_MAX, EFFECTS_MAX, LIST_BYTES_MAX, Outcome, OutcomeError, Place, RECEIVERS_MAX, Receivers};
 pub use self::packed::{Request, RequestKind, Requests};
 pub use self::registry::{PluginEntry, PublishError, Registry, RouteEntry, RouteTable};

@@ -7,10 +7,13 @@ use std::collections::HashMap;
 
 pub use self::receivers::Receivers;
 use crate::packed::{EffectError, EffectIter, EffectRecord, RequestIter};
-use crate::{Action, Directory, Effect, GateId, Origin, Source, Target, Uid};
+use crate::{Action, Directory, Effect, GateId, Origin, Request, Source, Target, Uid};
 
-/// Bytes of effects that one call may make.
+/// Bytes of the effects of one request beside its answer, as records; and of its answer.
 pub const EFFECT_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the list that a call returns. Whoever handles no further request once there are [`EFFECT_BYTES_MAX`] has room for all that the
+/// last one may make, and for its answer.
+pub const LIST_BYTES_MAX: usize = 3 * EFFECT_BYTES_MAX;
 /// Effects that one request may have besides its answer.
 pub const EFFECTS_MAX: usize = 4096;
 /// How many receivers the messages of one request may have in all. Once there are this many, no further message is accepted: a single
@@ -26,6 +29,7 @@ pub const RECEIVERS_MAX: usize = 400_000;
 pub struct Outcome<'a> {
     effects: Vec<Effect<'a>>,
     receivers: usize,
+    handled: usize,
 }
 
 /// Why a call has no outcome: what it returned is dropped as a whole.
@@ -45,6 +49,17 @@ pub enum OutcomeError {
     /// A request has too many effects.
     #[error("returned more than {EFFECTS_MAX} effects for one request")]
     TooManyEffects,
+    /// The effects of a request, or its answer, are too large.
+    #[error("returned more than {EFFECT_BYTES_MAX} bytes of effects for one request, or a larger answer")]
+    TooManyBytes,
+    /// It leaves requests for the next call that it must not leave.
+    #[error("left the requests from {rest} on of a call with {requests}: the first is never left, and what is left has no effects")]
+    Rest {
+        /// Index of the first that it leaves.
+        rest: usize,
+        /// How many there are.
+        requests: usize,
+    },
     /// The messages of a request go to too many receivers.
     #[error("returned messages for one request that go to more than {RECEIVERS_MAX} receivers in all")]
     TooManyReceivers,
@@ -91,6 +106,26 @@ struct Asked {
     answered: bool,
     failed: bool,
     made: usize,
+    bytes: usize,
+}
+
+impl Asked {
+    const fn new(request: &Request<'_>) -> Self {
+        Self { source: Source::of(request), answered: false, failed: false, made: 0, bytes: 0 }
+    }
+
+    /// Counts an effect beside the answer, whose record has so many bytes.
+    const fn make(&mut self, bytes: usize) -> Result<(), OutcomeError> {
+        self.made += 1;
+        self.bytes += bytes;
+        if self.made > EFFECTS_MAX {
+            return Err(OutcomeError::TooManyEffects);
+        }
+        if self.bytes > EFFECT_BYTES_MAX {
+            return Err(OutcomeError::TooManyBytes);
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Outcome<'a> {
@@ -99,12 +134,13 @@ impl<'a> Outcome<'a> {
     /// # Errors
     /// [`OutcomeError`] for the first thing wrong with it.
     pub fn new(requests: &[u8], list: &'a [u8], directory: &dyn Directory) -> Result<Self, OutcomeError> {
-        let mut asked: Vec<Asked> =
-            RequestIter::new(requests).map(|r| Asked { source: Source::of(&r), answered: false, failed: false, made: 0 }).collect();
+        let mut asked: Vec<Asked> = RequestIter::new(requests).map(|request| Asked::new(&request)).collect();
         let (mut failed, mut receivers, mut at_most) = (false, Receivers::default(), 0_usize);
         let mut effects = Vec::with_capacity(asked.len());
-        for record in EffectIter::new(list) {
+        let (mut records, mut begin) = (EffectIter::new(list), 0);
+        while let Some(record) = records.next() {
             let EffectRecord { request, action } = record?;
+            let bytes = records.at() - std::mem::replace(&mut begin, records.at());
             let contradiction = OutcomeError::Answer { request, requests: asked.len() };
             let Some(asker) = asked.get_mut(request) else { return Err(contradiction) };
             if action.is_answer() {
@@ -114,15 +150,16 @@ impl<'a> Outcome<'a> {
                 asker.answered = true;
                 asker.failed = matches!(action, Action::Error(..));
                 failed |= asker.failed;
-            } else {
-                asker.made += 1;
-                if asker.made > EFFECTS_MAX {
-                    return Err(OutcomeError::TooManyEffects);
+                if bytes > EFFECT_BYTES_MAX {
+                    return Err(OutcomeError::TooManyBytes);
                 }
+            } else {
+                asker.make(bytes)?;
                 at_most = at_most.saturating_add(receivers.at_most(directory, &action));
             }
             effects.push(Effect { origin: Origin { index: request as u32, source: asker.source }, action });
         }
+        let handled = handled(records.rest(), asked.len(), &effects)?;
         // If all requests together stay below the limit, so does each one, and nothing has to be counted exactly.
         let receivers = if at_most < RECEIVERS_MAX { at_most } else { count(&effects, asked.len(), directory, receivers)? };
         // A request that failed has no effect but its error.
@@ -131,7 +168,12 @@ impl<'a> Outcome<'a> {
                 |effect: &Effect<'_>| effect.action.is_answer() || asked.get(effect.origin.index as usize).is_some_and(|a| !a.failed);
             effects.retain(stays);
         }
-        Ok(Self { effects, receivers })
+        Ok(Self { effects, receivers, handled })
+    }
+
+    /// How many of the requests were handled, from the first on. The others are left for another call.
+    pub const fn handled(&self) -> usize {
+        self.handled
     }
 
     /// The effects in order.
@@ -149,6 +191,13 @@ impl<'a> Outcome<'a> {
         let runs = self.effects.chunk_by(|a, b| a.place() == b.place());
         runs.filter_map(|run| Some((run.first()?.place(), run)))
     }
+}
+
+/// How many of the requests of a call are handled that leaves those from `rest` on. At least one is, so that a call always gets on.
+fn handled(rest: Option<usize>, requests: usize, effects: &[Effect<'_>]) -> Result<usize, OutcomeError> {
+    let Some(rest) = rest else { return Ok(requests) };
+    let has_effects = effects.iter().any(|effect| effect.origin.index as usize >= rest);
+    if has_effects || rest == 0 || rest >= requests { Err(OutcomeError::Rest { rest, requests }) } else { Ok(rest) }
 }
 
 /// Counts the receivers of each request's messages and returns their sum. Each channel is looked up once.

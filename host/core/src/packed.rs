@@ -4,7 +4,7 @@ mod effects;
 mod kinds;
 mod requests;
 
-pub use self::effects::{EffectError, EffectIter, EffectRecord, put_effect};
+pub use self::effects::{EffectError, EffectIter, EffectRecord, put_effect, put_rest};
 pub use self::kinds::{EffectKind, RequestKind};
 pub use self::requests::{Request, RequestIter, Requests};
 

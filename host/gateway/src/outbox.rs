@@ -195,7 +195,7 @@ impl Outbox {
 
     /// Lets bytes in, or ends the connection.
     ///
-    /// A call is judged by what waited before it, and all of what it pushes is let in: up to 4 MiB. So a client that reads can be sent as
+    /// A call is judged by what waited before it, and all of what it pushes is let in: up to 12 MiB. So a client that reads can be sent as
     /// much as a call may make, and what others send it meanwhile has the room that it always has. Only one such call may wait at a time.
     /// Before it is decided that a client does not read, its socket is tried again.
     fn admit(&mut self, cause: Cause, packets: usize, bytes: usize, limits: &OutboxLimits) -> Result<(), Taken> {

@@ -1,6 +1,6 @@
 // From a batch of requests to its effects: decode, call the handler, collect what it wants.
 import { type Batch, Context } from "./context.js";
-import { Effects } from "./effects.js";
+import { Effects, LIST_SIZE } from "./effects.js";
 import { Environment } from "./environment.js";
 import { ErrorCode, PluginError } from "./error.js";
 import { EVENT_NAMES, type EventHandlers, eventOf } from "./events.js";
@@ -46,6 +46,10 @@ export class Dispatcher {
     let end = 0;
     for (let at = 0; at < length; at = end) {
       index++;
+      if (effects.size >= LIST_SIZE) {
+        effects.rest(index);
+        break;
+      }
       if (length - at < REQUEST_HEADER_BYTES) throw malformed(at);
       const size = view.getUint32(at, true);
       // u16 header, u8 kind, u8 flags.

@@ -26,6 +26,8 @@ export const KIND_BIND = 8;
 export const KIND_UNBIND = 9;
 /** Kind: closes a connection. */
 export const KIND_KICK = 10;
+/** Kind: leaves requests for the next call. */
+export const KIND_REST = 11;
 
 /** Flag: targets are uids. Kind and flags are neighbours, so they are written as one number. */
 export const FLAG_UID = 0x100;
@@ -37,6 +39,13 @@ export const FLAG_NOW = 0x200;
  * place of its own and is never refused.
  */
 export const EFFECTS_MAX = 4096;
+/**
+ * Once the effects of a batch come to so much, the rest of its requests is left for the next call. Far below what the host takes with room
+ * for one more request, also if each character is three bytes, because a call has to fit into the memory of the instance.
+ */
+export const LIST_SIZE = 1 << 20;
+/** Answers below this are not counted, which would cost each of them: all of a batch come to little. */
+const COUNTED_SIZE = 1024;
 
 const HIGH = 0x1_0000_0000;
 
@@ -68,8 +77,11 @@ export class Effects {
   /** An empty text, then the body of each head, so that joining puts a gap before each body. */
   private readonly bodies: Body[];
   private textOnly: boolean;
+  /** Bytes and characters so far, about. What was dropped is still counted. */
+  size: number;
 
   constructor() {
+    this.size = 0;
     this.heads = [];
     this.bodies = [""];
     this.textOnly = true;
@@ -78,6 +90,7 @@ export class Effects {
   /** Adds the reply to a request. */
   reply(request: number, body: Body): void {
     if (typeof body !== "string") this.textOnly = false;
+    if (body.length >= COUNTED_SIZE) this.size += body.length;
     const { heads, bodies } = this;
     heads[heads.length] = request;
     bodies[bodies.length] = body;
@@ -86,7 +99,15 @@ export class Effects {
   /** Adds an error packet for a request. */
   error(request: number, code: number, text: string): void {
     this.heads.push({ kind: KIND_ERROR, request, route: code, target: 0, words: undefined });
-    this.bodies.push(oneLine(text));
+    const body = oneLine(text);
+    if (body.length >= COUNTED_SIZE) this.size += body.length;
+    this.bodies.push(body);
+  }
+
+  /** Leaves the requests from this one on for the next call. Nothing comes behind it. */
+  rest(request: number): void {
+    this.heads.push({ kind: KIND_REST, request, route: 0, target: 0, words: undefined });
+    this.bodies.push("");
   }
 
   /** Adds any other effect. Throws if its request has made too many. */
@@ -97,6 +118,7 @@ export class Effects {
     }
     const whole = head.words === undefined ? body : behind(head.words.byteLength, body);
     if (typeof whole !== "string") this.textOnly = false;
+    this.size += EFFECT_HEADER_BYTES + whole.length;
     this.heads.push(head);
     this.bodies.push(whole);
   }

@@ -9,6 +9,7 @@ import {
   KIND_PUBLISH,
   KIND_PUSH,
   KIND_REPLY,
+  KIND_REST,
   KIND_SUBSCRIBE,
   KIND_UNBIND,
   KIND_UNSUBSCRIBE,
@@ -88,7 +89,7 @@ export interface TestHost {
   readonly log: string[];
   /** Calls `start`. */
   start(): void;
-  /** Handles messages and events in one batch. */
+  /** Handles messages and events in one batch, or in several calls if the plugin leaves some of them. */
   send(...requests: (Message | ConnectionEvent)[]): Effect[];
   /** Handles a batch in the packed layout. */
   handleBatch(requests: Uint8Array): Uint8Array;
@@ -103,7 +104,15 @@ export function testHost(plugin: Plugin, options: TestHostOptions = {}): TestHos
   return {
     log,
     start: () => plugin.definition.start?.(dispatcher.environment),
-    send: (...requests) => readEffects(handleBatch(packRequests(requests))),
+    send(...requests) {
+      const effects: Effect[] = [];
+      for (let first = 0; first < requests.length; ) {
+        const made = handleBatch(packRequests(requests.slice(first)));
+        effects.push(...readEffects(made).map((effect) => ({ ...effect, request: effect.request + first })));
+        first += restOf(made) ?? requests.length;
+      }
+      return effects;
+    },
     handleBatch,
   };
 }
@@ -188,12 +197,23 @@ function bodyOf(request: Message | ConnectionEvent): Uint8Array {
 /** Effects out of the packed layout. */
 export function readEffects(bytes: Uint8Array): Effect[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const effects: Effect[] = [];
-  for (let at = 0; at < bytes.length; at += view.getUint32(at, true)) {
-    const body = bytes.slice(at + view.getUint16(at + 4, true), at + view.getUint32(at, true));
-    effects.push(readEffect(view, at, body));
-  }
-  return effects;
+  return recordsOf(view)
+    .filter((at) => view.getUint8(at + 6) !== KIND_REST)
+    .map((at) => readEffect(view, at, bytes.slice(at + view.getUint16(at + 4, true), at + view.getUint32(at, true))));
+}
+
+/** The place of the first request that was left for the next call. */
+export function restOf(bytes: Uint8Array): number | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const last = recordsOf(view).at(-1);
+  return last !== undefined && view.getUint8(last + 6) === KIND_REST ? view.getUint32(last + 8, true) : undefined;
+}
+
+/** Where the records of a list begin. */
+function recordsOf(view: DataView): number[] {
+  const places: number[] = [];
+  for (let at = 0; at < view.byteLength; at += view.getUint32(at, true)) places.push(at);
+  return places;
 }
 
 function readEffect(view: DataView, at: number, body: Uint8Array): Effect {

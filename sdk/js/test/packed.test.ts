@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { type Context, definePlugin, type EventContext, PluginError, route } from "../src/index.js";
-import { type ConnectionEvent, type Message, packRequests, readEffects, testHost } from "../src/testing.js";
+import { type ConnectionEvent, type Message, packRequests, readEffects, restOf, testHost } from "../src/testing.js";
 
 // Tests run from the folder of the package. Names may begin with other names.
 const golden = new Map(
@@ -98,7 +98,7 @@ const longer = ["request-key", "request-longer-header", "request-odd-header"];
 const later = ["request-unknown-kind", "reply-longer-header", "effect-unknown-kind"];
 
 test("every golden line has its test", () => {
-  assert.deepEqual([...golden.keys()].sort(), [...Object.keys(requests), ...Object.keys(effects), ...longer, ...later].sort());
+  assert.deepEqual([...golden.keys()].sort(), [...Object.keys(requests), ...Object.keys(effects), "rest", ...longer, ...later].sort());
 });
 
 test("golden: a longer header is stepped over, a request of an unknown kind skipped", () => {
@@ -109,6 +109,37 @@ test("golden: a longer header is stepped over, a request of an unknown kind skip
   }
   assert.equal(testHost(plugin).handleBatch(line("request-unknown-kind")).length, 0);
   assert.deepEqual(readEffects(line("reply-longer-header")), [{ kind: "reply", request: 0, body: text("yo") }]);
+});
+
+test("golden: what a call leaves of its requests is handled by the next, in order and once", () => {
+  const handled: number[] = [];
+  const large = definePlugin({
+    name: "large",
+    version: "1",
+    routes: {
+      7: {
+        handle(context, bytes: number) {
+          handled.push(context.seq);
+          if (context.seq % 2 === 0) context.push(6, 8, "x".repeat(bytes));
+          return "x".repeat(bytes);
+        },
+      },
+    },
+  });
+  const batch = (...bodies: number[]) => bodies.map((body, seq) => ({ route: 7, seq, body }));
+  const host = testHost(large);
+  const list = host.handleBatch(packRequests(batch(1 << 20, 0)));
+  assert.deepEqual(Buffer.from(list.slice(-24)), Buffer.from(line("rest")));
+  assert.equal(restOf(list), 1);
+  assert.deepEqual(readEffects(list).map(({ kind, request }) => [kind, request]), [["push", 0], ["reply", 0]]);
+  // The last one leaves nothing, however much it makes.
+  assert.equal(restOf(host.handleBatch(packRequests(batch(0, 1 << 20)))), undefined);
+  handled.length = 0;
+  const bodies = Array.from({ length: 12 }, () => 300_000);
+  const made = host.send(...batch(...bodies));
+  assert.deepEqual(handled, [...bodies.keys()]);
+  assert.deepEqual(made.filter(({ kind }) => kind === "reply").map(({ request }) => request), [...bodies.keys()]);
+  assert.equal(made.length, 18);
 });
 
 for (const [name, { sent, seen: expected }] of Object.entries(requests)) {

@@ -1,10 +1,11 @@
 //! One call of the host: a packed list of requests in, a packed list of effects out.
 
+use crate::effects::LIST_BYTES;
 use crate::requests::{Head, MESSAGE, MalformedBatch};
 use crate::{Ctx, Error, Event, EventKind, Game, code, log};
 
 /// Handles the requests in their order and appends their effects to `out`. A handler may change its body in place, so `requests` may be
-/// changed.
+/// changed. If the effects become very many, the last record leaves the requests that were not handled for the next call.
 ///
 /// # Errors
 /// If the list does not fit the packed layout. The effects of the requests before the broken record are in `out`.
@@ -20,7 +21,12 @@ pub fn handle_batch<G: Game>(requests: &mut [u8], out: &mut Vec<u8>) -> Result<(
 fn handle_all<G: Game>(requests: &mut [u8], ctx: &mut Ctx) -> Result<(), MalformedBatch> {
     let mut rest = requests;
     let mut request = 0;
+    let begin = ctx.effects().mark();
     while !rest.is_empty() {
+        if ctx.effects().mark() - begin >= LIST_BYTES {
+            ctx.leave(request);
+            break;
+        }
         let malformed = MalformedBatch { request };
         let head = Head::read(rest).ok_or(malformed)?;
         if head.kind == MESSAGE {

@@ -132,6 +132,13 @@ impl Ctx {
         &mut self.effects
     }
 
+    /// Leaves the requests from this one on for the next call.
+    #[cold]
+    pub(crate) fn leave(&mut self, request: u32) {
+        // Cannot fail: it has no body.
+        let _ = self.effects.append(request, |_| Ok(Effect::REST));
+    }
+
     pub(crate) fn fail(&mut self, error: &Error) {
         let message = error.message().as_bytes();
         // Cannot fail: the message is already in memory, far below the 4 GiB a record holds.

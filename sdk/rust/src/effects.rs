@@ -9,6 +9,10 @@ pub(crate) const FLAG_UID: u8 = 1;
 /// Flag of a kick: what waits to be sent is lost.
 pub(crate) const FLAG_AT_ONCE: u8 = 2;
 
+/// Once the effects of a batch have so many bytes, the rest of its requests is left for the next call. Far below the 4 MiB that the host
+/// takes with room for one more request, because a list has to fit into the memory of the instance while it grows.
+pub(crate) const LIST_BYTES: usize = 1 << 20;
+
 /// What effects do, as the header says it.
 pub(crate) mod kind {
     pub(crate) const REPLY: u8 = 0;
@@ -22,6 +26,7 @@ pub(crate) mod kind {
     pub(crate) const BIND: u8 = 8;
     pub(crate) const UNBIND: u8 = 9;
     pub(crate) const KICK: u8 = 10;
+    pub(crate) const REST: u8 = 11;
 }
 
 /// What the header of an effect says, besides sizes and request.
@@ -36,6 +41,9 @@ pub(crate) struct Effect {
 impl Effect {
     /// Answers the request.
     pub(crate) const REPLY: Self = Self { kind: kind::REPLY, flags: 0, route: 0, target: 0 };
+
+    /// Leaves the request, and all behind it, for the next call.
+    pub(crate) const REST: Self = Self { kind: kind::REST, flags: 0, route: 0, target: 0 };
 
     /// Answers the request with an error packet.
     pub(crate) fn error(code: u16) -> Self {

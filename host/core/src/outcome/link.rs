@@ -1,7 +1,7 @@
 //! Outcomes as bytes, for a process that does not see the requests.
 
 use super::{Outcome, OutcomeError};
-use crate::packed::{EffectError, EffectRecord, Requests, put_effect};
+use crate::packed::{EffectError, EffectRecord, RequestIter, Requests, put_effect};
 use crate::{Directory, Effect};
 
 impl<'a> Outcome<'a> {
@@ -31,6 +31,12 @@ impl<'a> Outcome<'a> {
     pub fn read(bytes: &'a [u8], directory: &dyn Directory) -> Result<Self, OutcomeError> {
         let parts = bytes.split_first_chunk().and_then(|(size, rest)| rest.split_at_checked(u32::from_le_bytes(*size) as usize));
         let (origins, list) = parts.ok_or(EffectError::Misfit { at: 0, size: bytes.len(), header: 0 })?;
-        Self::new(origins, list, directory)
+        let outcome = Self::new(origins, list, directory)?;
+        let requests = RequestIter::new(origins).count();
+        // What was not handled has no effects, and so is not among the origins.
+        if outcome.handled < requests {
+            return Err(OutcomeError::Rest { rest: outcome.handled, requests });
+        }
+        Ok(outcome)
     }
 }

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::packed::{Requests, put_effect};
+use crate::packed::{Requests, put_effect, put_rest};
 use crate::{ConnId, Counts, ErrorCode, Key, Presence, Request, RequestKind, Route, Seq, Targets};
 
 /// A gate with this many sessions, which counts how often it is asked. The channel `crowd` has 200,000 members, every other channel one.
@@ -128,6 +128,40 @@ fn a_request_makes_so_many_effects_beside_its_answer_and_no_more() {
 }
 
 #[test]
+fn a_request_makes_so_many_bytes_of_effects_and_so_large_an_answer_whatever_others_make() {
+    let body = |bytes: usize| Box::leak(vec![b'x'; bytes - 24].into_boxed_slice()) as &'static [u8];
+    let large = |bytes| Action::Push { to: Target::Conn(ConnId(6)), route: Route(8), body: body(bytes) };
+    let (half, small) = (large(EFFECT_BYTES_MAX / 2), large(24));
+    let most = [(0, half), (0, half), (0, Action::Reply(body(EFFECT_BYTES_MAX))), (1, half), (1, half)];
+    assert_eq!(made(&most, &Gate::default()).unwrap().0.len(), most.len());
+    for one_more in [0, 1] {
+        let effects = [&most[..], &[(one_more, small)]].concat();
+        assert_eq!(made(&effects, &Gate::default()), Err(OutcomeError::TooManyBytes));
+    }
+    let answer = [(0, Action::Reply(body(EFFECT_BYTES_MAX + 1)))];
+    assert_eq!(made(&answer, &Gate::default()), Err(OutcomeError::TooManyBytes));
+}
+
+#[test]
+fn a_list_that_leaves_requests_says_how_many_were_handled() {
+    let (requests, gate) = (requests(), Gate::default());
+    let handled = |effects: &[_], rest| {
+        let mut list = list(effects.iter().copied());
+        put_rest(&mut list, rest);
+        Outcome::new(requests.bytes(), &list, &gate).map(|outcome| outcome.handled())
+    };
+    assert_eq!(Outcome::new(requests.bytes(), b"", &gate).unwrap().handled(), 3);
+    assert_eq!(handled(&[(0, REPLY)], 1), Ok(1));
+    assert_eq!(handled(&[(0, PUSH), (1, ERROR)], 2), Ok(2));
+    assert_eq!(handled(&[], 2), Ok(2), "they were one-way");
+    // The first is always handled, so that nobody calls again for ever.
+    for rest in [0, 3, u32::MAX as usize] {
+        assert_eq!(handled(&[(0, REPLY)], rest), Err(OutcomeError::Rest { rest, requests: 3 }));
+    }
+    assert_eq!(handled(&[(0, REPLY), (1, PUSH)], 1), Err(OutcomeError::Rest { rest: 1, requests: 3 }), "it has an effect already");
+}
+
+#[test]
 fn a_gate_is_asked_for_numbers_only_if_they_matter_and_never_twice() {
     let gate = |connections, suspended| Gate { connections, suspended, ..Gate::default() };
     let times = |gate: &Gate, effects: &[_]| {
@@ -236,6 +270,9 @@ fn what_comes_through_a_link_is_checked_as_what_a_plugin_returns() {
     }
     let twice = [&bytes[..], &bytes[4 + 64..]].concat();
     assert_eq!(Outcome::read(&twice, &Gate::default()).err(), Some(OutcomeError::Answer { request: 0, requests: 2 }));
+    let mut rest = bytes.clone();
+    put_rest(&mut rest, 1);
+    assert_eq!(Outcome::read(&rest, &Gate::default()).err(), Some(OutcomeError::Rest { rest: 1, requests: 2 }));
     let mut event = bytes.clone();
     event[4 + 6] = RequestKind::Connect as u8;
     assert_eq!(Outcome::read(&event, &Gate::default()).err(), Some(OutcomeError::Answer { request: 0, requests: 2 }));

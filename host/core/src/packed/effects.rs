@@ -63,21 +63,33 @@ pub enum EffectError {
     },
 }
 
-/// Walks over effect records that a plugin wrote. Ends after the first error.
+/// Walks over effect records that a plugin wrote. Ends after the first error, and with a record that leaves the rest of the requests.
 #[derive(Debug)]
 pub struct EffectIter<'a> {
     list: &'a [u8],
     at: usize,
+    rest: Option<usize>,
 }
 
 impl<'a> EffectIter<'a> {
     /// Walks over the list a plugin returned.
     pub const fn new(list: &'a [u8]) -> Self {
-        Self { list, at: 0 }
+        Self { list, at: 0, rest: None }
+    }
+
+    /// How many bytes of the list were visited.
+    #[inline]
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The index of the first request that was left for the next call; `None` if the list, as far as it was visited, leaves none.
+    pub const fn rest(&self) -> Option<usize> {
+        self.rest
     }
 
     #[inline]
-    fn read(&self) -> Result<(EffectRecord<'a>, usize), EffectError> {
+    fn read(&mut self) -> Result<Option<EffectRecord<'a>>, EffectError> {
         let at = self.at;
         let rest = self.list.get(at..).unwrap_or_default();
         let size = u32_at(rest, 0).unwrap_or(0) as usize;
@@ -94,7 +106,16 @@ impl<'a> EffectIter<'a> {
             }
             _ => return Err(misfit),
         };
-        Ok((EffectRecord { request: raw.request, action: raw.action()? }, size))
+        self.at = at + size;
+        let action = raw.action()?;
+        if action.is_none() {
+            // Nothing may follow: it would be about requests that were not handled, or should have come before.
+            if self.at < self.list.len() {
+                return Err(raw.wrong("place in the list"));
+            }
+            self.rest = Some(raw.request);
+        }
+        Ok(action.map(|action| EffectRecord { request: raw.request, action }))
     }
 }
 
@@ -110,13 +131,14 @@ struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
+    /// What it does; `None` if it leaves the rest of the requests.
     #[inline]
-    fn action(&self) -> Result<Action<'a>, EffectError> {
+    fn action(&self) -> Result<Option<Action<'a>>, EffectError> {
         self.check_unused()?;
         let (route, body) = (Route(self.route), self.body);
         let uids = self.flags & UIDS != 0;
         let one = Target::new(self.target, uids);
-        Ok(match self.kind {
+        Ok(Some(match self.kind {
             EffectKind::Reply => Action::Reply(body),
             EffectKind::Error => Action::Error(self.code(self.route)?, self.text(body)?),
             EffectKind::Push => Action::Push { to: one, route, body },
@@ -137,19 +159,20 @@ impl<'a> Raw<'a> {
                 Action::Bind(ConnId(self.target), Uid(uid.ok_or_else(|| self.wrong("uid"))?))
             }
             EffectKind::Unbind if body.is_empty() => Action::Unbind(one),
-            EffectKind::Unbind => return Err(self.wrong("body")),
+            EffectKind::Rest if body.is_empty() => return Ok(None),
+            EffectKind::Unbind | EffectKind::Rest => return Err(self.wrong("body")),
             EffectKind::Kick => {
                 let code = if self.route == 0 { ErrorCode::KICKED } else { self.code(self.route)? };
                 Action::Kick { who: one, code, text: self.text(body)?, at_once: self.flags & AT_ONCE != 0 }
             }
-        })
+        }))
     }
 
     /// Fields and flags that a kind does not use have to be 0, so that a later version can give them a meaning.
     #[inline]
     fn check_unused(&self) -> Result<(), EffectError> {
         let (flags, uses_route, uses_target) = match self.kind {
-            EffectKind::Reply => (0, false, false),
+            EffectKind::Reply | EffectKind::Rest => (0, false, false),
             EffectKind::Error => (0, true, false),
             EffectKind::Push | EffectKind::Multicast => (UIDS, true, true),
             EffectKind::Broadcast | EffectKind::Publish => (0, true, true),
@@ -203,16 +226,11 @@ impl<'a> Iterator for EffectIter<'a> {
         if self.at >= self.list.len() {
             return None;
         }
-        match self.read() {
-            Ok((record, size)) => {
-                self.at += size;
-                Some(Ok(record))
-            }
-            Err(error) => {
-                self.at = self.list.len();
-                Some(Err(error))
-            }
+        let read = self.read();
+        if read.is_err() {
+            self.at = self.list.len();
         }
+        read.transpose()
     }
 }
 
@@ -258,12 +276,22 @@ pub fn put_effect(list: &mut Vec<u8>, effect: &EffectRecord<'_>) {
             (EffectKind::Kick, flags | if at_once { AT_ONCE } else { 0 }, code, target, &[], text.as_bytes())
         }
     };
-    list.extend_from_slice(&((HEADER + before.len() + body.len()) as u32).to_le_bytes());
-    list.extend_from_slice(&(HEADER as u16).to_le_bytes());
-    list.extend_from_slice(&[kind as u8, flags]);
-    list.extend_from_slice(&(effect.request as u32).to_le_bytes());
-    list.extend_from_slice(&route.to_le_bytes());
-    list.extend_from_slice(&target.to_le_bytes());
+    let size = HEADER + before.len() + body.len();
+    put_header(list, size, (kind, flags), effect.request, route, target);
     list.extend_from_slice(before);
     list.extend_from_slice(body);
+}
+
+/// Appends the record that leaves the requests from this index on for the next call.
+pub fn put_rest(list: &mut Vec<u8>, request: usize) {
+    put_header(list, HEADER, (EffectKind::Rest, 0), request, 0, 0);
+}
+
+fn put_header(list: &mut Vec<u8>, size: usize, (kind, flags): (EffectKind, u8), request: usize, route: i32, target: u64) {
+    list.extend_from_slice(&(size as u32).to_le_bytes());
+    list.extend_from_slice(&(HEADER as u16).to_le_bytes());
+    list.extend_from_slice(&[kind as u8, flags]);
+    list.extend_from_slice(&(request as u32).to_le_bytes());
+    list.extend_from_slice(&route.to_le_bytes());
+    list.extend_from_slice(&target.to_le_bytes());
 }

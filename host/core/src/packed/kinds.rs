@@ -64,7 +64,7 @@ impl RequestKind {
 }
 
 kinds! {
-    /// What an effect record does.
+    /// What a record in a list of effects does.
     EffectKind {
         /// Answers the request.
         Reply = 0, "reply";
@@ -88,6 +88,8 @@ kinds! {
         Unbind = 9, "unbind";
         /// Closes a connection.
         Kick = 10, "kick";
+        /// Leaves requests of the call for the next one.
+        Rest = 11, "rest";
     }
 }
 

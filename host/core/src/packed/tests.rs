@@ -101,6 +101,28 @@ fn every_effect_is_read_and_written_as_the_contract_says() {
 }
 
 #[test]
+fn a_list_ends_with_the_record_that_leaves_requests() {
+    let mut written = Vec::new();
+    put_rest(&mut written, 1);
+    assert_eq!(written, golden("rest"));
+    let list = [golden("reply"), written.clone()].concat();
+    let mut records = EffectIter::new(&list);
+    assert!(records.next().is_some_and(|record| record.is_ok()) && records.rest().is_none());
+    assert_eq!((records.next(), records.rest(), records.at()), (None, Some(1), list.len()));
+    let refused = |list: &[u8]| EffectIter::new(list).find_map(Result::err);
+    let wrong = |part| Some(EffectError::Wrong { at: 0, kind: 11, part });
+    assert_eq!(refused(&[golden("rest"), golden("reply")].concat()), wrong("place in the list"));
+    assert_eq!(refused(&[golden("rest"), golden("rest")].concat()), wrong("place in the list"));
+    for (at, part) in [(7, "flags"), (12, "route"), (16, "target")] {
+        written[at] = 1;
+        assert_eq!(refused(&written), wrong(part));
+        written[at] = 0;
+    }
+    let body = [&[25], &written[1..], b"!"].concat();
+    assert_eq!(refused(&body), wrong("body"));
+}
+
+#[test]
 fn effects_with_wrong_parts_are_refused() {
     let wrong = |line: &str, at: usize, byte: u8| {
         let mut bad = golden(line);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duet_core::{EFFECT_BYTES_MAX, ErrorCode, OutcomeError};
+use duet_core::{ErrorCode, LIST_BYTES_MAX, OutcomeError};
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::call::engine::STACK_BYTES;
@@ -45,7 +45,7 @@ pub(crate) enum Fault {
     #[error("applying the effects panicked: {0}")]
     Gate(String),
     /// The list of effects, or what an import was given, has too many bytes.
-    #[error("handed more than {max} to the host at once, as the effects of a call or to an import", max = size(EFFECT_BYTES_MAX))]
+    #[error("handed more than {max} to the host at once, as the effects of a call or to an import", max = size(LIST_BYTES_MAX))]
     TooManyBytes,
     /// The list of effects cannot be applied.
     #[error(transparent)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use duet_core::packed::{EffectRecord, RequestIter, put_effect};
-use duet_core::{Action, Request};
+use duet_core::packed::{EffectRecord, RequestIter, put_effect, put_rest};
+use duet_core::{Action, EFFECT_BYTES_MAX, Request};
 use wasmtime::Store;
 use wasmtime::component::{Func, TypedFunc};
 
@@ -71,7 +71,7 @@ pub(crate) fn begin(store: &mut Store<HostState>, budget: Duration) {
     store.data_mut().begin(budget);
 }
 
-/// Makes one call with all requests, or a call for each.
+/// Makes one call with all requests, or a call for each. Either may leave some of them.
 async fn run(lane: &Lane, store: &mut Store<HostState>, entry: Entry, requests: &[u8]) -> wasmtime::Result<Vec<u8>> {
     let (handle, event) = match entry {
         Entry::Batch(handle) => {
@@ -82,7 +82,13 @@ async fn run(lane: &Lane, store: &mut Store<HostState>, entry: Entry, requests: 
         Entry::Single { handle, event } => (handle, event),
     };
     for (index, request) in RequestIter::new(requests).enumerate() {
-        store.data_mut().begin_request(index);
+        let state = store.data_mut();
+        // What the requests before this one made is not to be in its way.
+        if state.effects.len() >= EFFECT_BYTES_MAX {
+            put_rest(&mut state.effects, index);
+            break;
+        }
+        state.begin_request(index);
         if request.kind.is_event() {
             let Some(event) = event else { continue };
             let event = event.typed::<EventIn<'_>, ()>(&*store)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use duet_core::EFFECT_BYTES_MAX;
+use duet_core::LIST_BYTES_MAX;
 use tokio::runtime::Handle;
 use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre};
 use wasmtime::{Store, UpdateDeadline};
@@ -88,7 +88,7 @@ impl Template {
     fn store(&self) -> Store<HostState> {
         let mut store = Store::new(self.pre.engine(), HostState::new(&self.context, &self.options));
         store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(EFFECT_BYTES_MAX);
+        store.set_hostcall_fuel(LIST_BYTES_MAX);
         match self.lane {
             Lane::Sync => store.epoch_deadline_callback(|mut cx| {
                 Ok(cx.data_mut().meter.strike().map_or(UpdateDeadline::Interrupt, UpdateDeadline::Continue))

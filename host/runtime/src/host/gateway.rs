@@ -89,6 +89,7 @@ fn kick(cx: &mut Cx<'_>, who: Target, code: u32, text: &WasmStr) -> Answer {
 /// The effects that wait for the end of the call.
 struct Kept {
     list: Vec<u8>,
+    begin: usize,
     count: usize,
     reached: Reached,
     request: usize,
@@ -97,21 +98,17 @@ struct Kept {
 impl Kept {
     /// Adds one. Its record is read back, so that the guest learns at once what is wrong with it.
     fn put(&mut self, cx: &Cx<'_>, action: Action<'_>) -> Result<(), String> {
-        let bytes = match action {
-            Action::Push { body, .. } | Action::Broadcast { body, .. } | Action::Publish { body, .. } => body.len(),
-            Action::Multicast { to, body, .. } => to.parts().0.len() + body.len(),
-            _ => 0,
-        };
-        let before = self.list.len();
-        if self.count >= EFFECTS_MAX || before + bytes > EFFECT_BYTES_MAX {
-            return Err(format!("a request may make {EFFECTS_MAX} effects, and a call {EFFECT_BYTES_MAX} bytes of them"));
-        }
         let directory = &*cx.data().context.directory;
         let receivers = self.reached.at_most(directory, &action);
         if receivers > 0 && !self.reached.has_room(&self.list, directory) {
             return Err(format!("the effects of a request may go to {RECEIVERS_MAX} receivers in all"));
         }
+        let before = self.list.len();
         put_effect(&mut self.list, &EffectRecord { request: self.request, action });
+        if self.count >= EFFECTS_MAX || self.list.len() - self.begin > EFFECT_BYTES_MAX {
+            self.list.truncate(before);
+            return Err(format!("a request may make {EFFECTS_MAX} effects, and {EFFECT_BYTES_MAX} bytes of them"));
+        }
         if let Some(Err(error)) = EffectIter::new(self.list.get(before..).unwrap_or_default()).next() {
             self.list.truncate(before);
             return Err(match error {
@@ -129,8 +126,8 @@ impl Kept {
 /// place.
 fn keep(cx: &mut Cx<'_>, put: impl FnOnce(&Cx<'_>, &mut Kept) -> Result<(), String>) -> Answer {
     let state = cx.data_mut();
-    let HostState { effects, effects_count: count, reached, request, .. } = state;
-    let mut kept = Kept { list: std::mem::take(effects), count: *count, reached: *reached, request: *request };
+    let HostState { effects, effects_begin: begin, effects_count: count, reached, request, .. } = state;
+    let mut kept = Kept { list: std::mem::take(effects), begin: *begin, count: *count, reached: *reached, request: *request };
     let answer = put(cx, &mut kept);
     let state = cx.data_mut();
     (state.effects, state.effects_count, state.reached) = (kept.list, kept.count, kept.reached);

@@ -30,7 +30,8 @@ pub(crate) struct HostState {
     pub(crate) limits: MemoryLimits,
     /// Effect records made through imports in the current call.
     pub(crate) effects: Vec<u8>,
-    /// How many of them belong to the request that a plain handler is busy with, or to the call.
+    /// Where those of the request begin that a plain handler is busy with, or those of the call, and how many they are.
+    pub(crate) effects_begin: usize,
     pub(crate) effects_count: usize,
     /// How many receivers the messages among them have.
     pub(crate) reached: Reached,
@@ -62,6 +63,7 @@ impl HostState {
             last_words,
             limits: MemoryLimits::new(options),
             effects: Vec::new(),
+            effects_begin: 0,
             effects_count: 0,
             reached: Reached::default(),
             request: 0,
@@ -85,6 +87,7 @@ impl HostState {
     /// From now on, what a plain handler does belongs to this request of the call.
     pub(crate) fn begin_request(&mut self, index: usize) {
         self.request = index;
+        self.effects_begin = self.effects.len();
         self.effects_count = 0;
         self.reached.begin(self.effects.len());
         self.error_code = ErrorCode::HANDLER;

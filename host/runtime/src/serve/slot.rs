@@ -188,26 +188,45 @@ impl Slot {
         }
     }
 
-    /// Makes one call. If a batch fails, its requests are handled again one by one, to find out which is to blame. Not after a panic of the
-    /// gate: some effects may have been applied, and must not be applied twice.
-    async fn handle(&mut self, requests: &[u8], messages: usize, now: Instant) {
-        let called = self.call(requests, now).await;
-        let is_final = messages == 1 || matches!(called, Err(Fault::Gate(_)));
-        self.count(requests, messages, called.is_err(), is_final);
-        let Err(fault) = called else { return };
-        if is_final {
-            self.failed(requests, &fault);
-            return;
-        }
-        // One of them is to blame: handle each alone, in the new instance.
-        let mut to_blame = false;
-        let mut iter = RequestIter::new(requests);
-        loop {
-            let rest = iter.rest();
-            if iter.next().is_none() {
-                break;
+    /// Handles requests, in one call or, if the guest leaves some of them, in several.
+    async fn handle(&mut self, mut requests: &[u8], mut messages: usize, mut now: Instant) {
+        while let Some(handled) = self.handle_some(requests, messages, now).await.filter(|handled| *handled < messages) {
+            (requests, messages) = (split(requests, handled).1, messages - handled);
+            // As after any other call.
+            tokio::task::yield_now().await;
+            if self.plugin.is_quarantined() {
+                self.refuse(requests, ErrorCode::UNAVAILABLE);
+                return;
             }
-            let alone = rest.get(..rest.len() - iter.rest().len()).unwrap_or_default();
+            now = Instant::now();
+        }
+    }
+
+    /// Handles requests in one call and says how many of them. After a fault all are handled, and it says nothing.
+    async fn handle_some(&mut self, requests: &[u8], messages: usize, now: Instant) -> Option<usize> {
+        let called = self.call(requests, now).await;
+        if let Ok(handled) = called {
+            let done = if handled < messages { split(requests, handled).0 } else { requests };
+            self.count(done, handled, false, true);
+            return Some(handled);
+        }
+        let is_final = messages == 1 || matches!(called, Err(Fault::Gate(_)));
+        self.count(requests, messages, true, is_final);
+        match called.err()? {
+            fault if is_final => self.failed(requests, &fault),
+            fault => self.handle_each(requests, &fault).await,
+        }
+        None
+    }
+
+    /// One of these requests is to blame for the fault: handles each alone, in the new instance. Not after a panic of the gate: some effects
+    /// may have been applied, and must not be applied twice.
+    async fn handle_each(&mut self, requests: &[u8], fault: &Fault) {
+        let mut to_blame = false;
+        let mut left = requests;
+        while !left.is_empty() {
+            let (alone, behind) = split(left, 1);
+            left = behind;
             if self.plugin.is_quarantined() {
                 self.refuse(alone, ErrorCode::UNAVAILABLE);
                 continue;
@@ -225,9 +244,9 @@ impl Slot {
         if !to_blame {
             self.batch = 1;
             if matches!(fault, Fault::Trap(_) | Fault::Stack { .. } | Fault::Panic(_)) {
-                self.plugin.fault(&fault, requests);
+                self.plugin.fault(fault, requests);
             } else {
-                self.plugin.log(&fault, requests);
+                self.plugin.log(fault, requests);
             }
         }
     }
@@ -241,8 +260,9 @@ impl Slot {
         }
     }
 
-    /// Calls the instance and applies its effects, all or none. After a fault the instance is gone.
-    async fn call(&mut self, requests: &[u8], begun: Instant) -> Result<(), Fault> {
+    /// Calls the instance, applies its effects, all or none, and says how many of the requests were handled. After a fault the instance is
+    /// gone.
+    async fn call(&mut self, requests: &[u8], begun: Instant) -> Result<usize, Fault> {
         let ran = contained_async(self.run(requests)).await.unwrap_or_else(|panic| Err(Fault::Panic(panic)));
         self.guest_time = begun.elapsed();
         let called = ran.and_then(|list| self.apply(requests, &list));
@@ -252,7 +272,7 @@ impl Slot {
         called
     }
 
-    fn apply(&mut self, requests: &[u8], list: &[u8]) -> Result<(), Fault> {
+    fn apply(&mut self, requests: &[u8], list: &[u8]) -> Result<usize, Fault> {
         let Gate { egress, directory } = &self.gate;
         let applied = contained(|| {
             let outcome = Outcome::new(requests, list, &**directory)?;
@@ -262,10 +282,11 @@ impl Slot {
                     self.counters.error(route);
                 }
             }
-            Ok(outcome.receivers())
+            Ok((outcome.receivers(), outcome.handled()))
         });
-        self.receivers = applied.unwrap_or_else(|panic| Err(Fault::Gate(panic)))?;
-        Ok(())
+        let handled;
+        (self.receivers, handled) = applied.unwrap_or_else(|panic| Err(Fault::Gate(panic)))?;
+        Ok(handled)
     }
 
     async fn run(&mut self, requests: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -311,6 +332,13 @@ impl Slot {
             tracing::warn!(plugin = %self.plugin.seat.name, "instance did not end in good order: {}", one_line(&why));
         }
     }
+}
+
+/// The first so many requests, and the others.
+fn split(requests: &[u8], count: usize) -> (&[u8], &[u8]) {
+    let mut iter = RequestIter::new(requests);
+    iter.by_ref().take(count).for_each(drop);
+    requests.split_at_checked(requests.len() - iter.rest().len()).unwrap_or((requests, &[]))
 }
 
 #[cfg(test)]

@@ -85,6 +85,19 @@ fn pushes_above_the_limits_of_a_call_are_refused_and_the_call_goes_on() {
 }
 
 #[test]
+fn each_request_of_a_batch_may_make_as_much_as_one_alone() {
+    let rig = rig();
+    let large = vec![b'x'; 2048];
+    (0..5).for_each(|_| drop(rig.reply(211, b"warm")));
+    let before = rig.seen.count();
+    rig.send(requests(&[(CONN.0, 209, 7, &large), (CONN.0, 209, 8, &large), (CONN.0, 209, 9, &large)]));
+    let sent = rig.seen.wait(|sent| sent[before..].iter().any(|s| s.seq() == 9)).split_off(before);
+    let made: Vec<(i32, usize)> = sent.chunk_by(|a, _| a.seq() == 0).map(|run| (run.last().unwrap().seq(), run.len() - 1)).collect();
+    let most = (4 << 20) / (2048 + 24);
+    assert_eq!(made, [(7, most), (8, most), (9, most)]);
+}
+
+#[test]
 fn as_many_pushes_as_a_call_may_make_leave_room_for_its_reply() {
     let rig = rig();
     let answer = rig.call(215, b"");

@@ -1,6 +1,6 @@
 //! The list of effects that a handler returns: all or none, and only what fits the requests. The handler returns what it is sent.
 
-use duet_core::packed::{EffectRecord, RequestIter, put_effect};
+use duet_core::packed::{EffectRecord, RequestIter, put_effect, put_rest};
 use duet_core::{Action, ConnId, Effect, ErrorCode, Origin, RequestKind, Route, Seq, Source, Target, Targets, Uid};
 use duet_runtime::PluginOptions;
 
@@ -101,7 +101,7 @@ fn a_list_with_a_record_that_does_not_fit_is_a_fault_and_nothing_of_it_happens()
         bad.push((what.to_owned(), wrong));
     };
     let conn = Target::Conn(ConnId(6));
-    with("kind 11", push(b""), &[(6, 11)]);
+    with("kind 12", push(b""), &[(6, 12)]);
     with("kind 255", push(b""), &[(6, 255)]);
     with("error 0", Action::Error(ErrorCode(1), ""), &[(12, 0)]);
     with("error 65,537", Action::Error(ErrorCode(1), ""), &[(14, 1)]);
@@ -124,6 +124,11 @@ fn a_list_with_a_record_that_does_not_fit_is_a_fault_and_nothing_of_it_happens()
     with("an unknown flag", push(b""), &[(7, 0x80)]);
     with("an error that is not UTF-8", Action::Error(ErrorCode(1), "x"), &[(24, 0xff)]);
     with("a kick that is not UTF-8", Action::Kick { who: conn, code: ErrorCode(1), text: "x", at_once: false }, &[(24, 0xff)]);
+    for rest in [0, 1] {
+        let mut record = Vec::new();
+        put_rest(&mut record, rest);
+        bad.push((format!("leaving request {rest} of one"), record));
+    }
     for (what, wrong) in &bad {
         let list = [record(0, push(b"never seen")), record(0, Action::Reply(b"never seen")), wrong.clone()].concat();
         assert_eq!(rig.refusal(ROUTE, &list), (ErrorCode::PLUGIN_FAULT, "plugin fault".to_owned()), "{what}");
@@ -171,6 +176,40 @@ fn what_one_request_of_a_batch_leaves_unused_is_not_for_another() {
     assert_eq!(answers, [(7, None), (8, Some(ErrorCode::PLUGIN_FAULT)), (9, None)]);
     assert_eq!(sent.len(), 3 + 1 + 4096);
     eprintln!("packed: of a batch with 1, 4,097 and 4,096 effects only the second request failed");
+}
+
+#[test]
+fn requests_that_a_call_leaves_come_with_the_next_and_are_handled_once_and_in_order() {
+    /// Answers with how many requests it saw, handles two of them, and leaves the others.
+    fn two(list: &mut [u8], effects: &mut Vec<u8>) {
+        let count = RequestIter::new(list).count();
+        for (request, asked) in RequestIter::new(list).enumerate().take(2) {
+            if !asked.kind.is_event() {
+                effects.extend(record(request, Action::Reply(&[count as u8])));
+            }
+        }
+        if count > 2 {
+            put_rest(effects, 2);
+        }
+    }
+    let rig = Rig::new();
+    let manifest = r#"{"name":"two","version":"1","packed":1,"routes":[{"route":1}],"events":["connect"]}"#;
+    rig.runtime.serve_native("two", manifest, two, PluginOptions { faults_max: 1, ..PluginOptions::default() }).unwrap();
+    (0..5).for_each(|_| drop(rig.call(ROUTE, b"")));
+    let asked = |seq| message(CONN.0, 0, ROUTE, seq, b"");
+    rig.send(in_one_read(&[asked(11), asked(12), event(RequestKind::Connect, CONN.0, 0, ""), asked(13), asked(14), asked(15), asked(16)]));
+    let answers: Vec<(i32, u8)> = rig.seen.wait_for(11)[5..]
+        .iter()
+        .map(|sent| match sent {
+            Sent::Message { seq, body, .. } => (*seq, body[0]),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(answers, [(11, 7), (12, 7), (13, 5), (14, 3), (15, 3), (16, 1)]);
+    rig.idle();
+    let snapshot = &rig.runtime.snapshot()[0];
+    let total = snapshot.total();
+    assert_eq!((snapshot.calls, total.requests, total.faults), (5 + 4, 5 + 7, 0));
 }
 
 #[test]

@@ -106,8 +106,22 @@ const LONGER: [&str; 3] = ["request-key", "request-longer-header", "request-odd-
 const LATER: [&str; 3] = ["request-unknown-kind", "reply-longer-header", "effect-unknown-kind"];
 
 #[test]
+fn requests_behind_very_large_effects_are_left_for_the_next_call() {
+    const MIB: usize = 1 << 20;
+    let two = || [golden("request"), golden("request")].concat();
+    ACT.set(|ctx| ctx.reply(Raw(&vec![b'x'; MIB - 24])));
+    let list = handle(two());
+    assert_eq!((list.len(), &list[MIB..]), (MIB + 24, golden("rest").as_slice()));
+    ACT.set(|ctx| ctx.reply(Raw(&vec![b'x'; MIB - 25])));
+    assert_eq!(handle(two()).len(), 2 * MIB - 2, "there was a byte left");
+    ACT.set(|ctx| ctx.reply(Raw(&vec![b'x'; 4 * MIB])));
+    assert_eq!(handle(golden("request")).len(), 4 * MIB + 24, "nothing is left to leave");
+}
+
+#[test]
 fn no_line_is_left_out() {
-    let tested =
-        EFFECTS.iter().map(|(name, _)| *name).chain(EVENTS.iter().map(|(name, ..)| *name)).chain(["request"]).chain(LONGER).chain(LATER);
+    let effects = EFFECTS.iter().map(|(name, _)| *name).chain(["rest"]);
+    let requests = EVENTS.iter().map(|(name, ..)| *name).chain(["request"]).chain(LONGER);
+    let tested = effects.chain(requests).chain(LATER);
     assert_eq!(tested.collect::<BTreeSet<_>>(), lines().map(|(name, _)| name).collect());
 }
