@@ -26,6 +26,7 @@ pub struct Full(pub Requests);
 /// Where effects go: the connections of this gate, or the link to another.
 pub trait Egress: Send + Sync {
     /// Applies the effects of one call, in order. Never blocks: a client that does not read fills its own queue and loses its connection,
-    /// nothing else. A panic that escapes it ends the call, whose requests are not answered a second time.
-    fn apply(&self, effects: &[Effect<'_>]);
+    /// nothing else. Each effect is taken off the front before it is applied: if a panic escapes, what is still there has not happened, so
+    /// that nobody is answered twice.
+    fn apply(&self, effects: &mut &[Effect<'_>]);
 }

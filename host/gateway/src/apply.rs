@@ -25,7 +25,7 @@ thread_local! {
 }
 
 impl Egress for Sessions {
-    fn apply(&self, effects: &[Effect<'_>]) {
+    fn apply(&self, effects: &mut &[Effect<'_>]) {
         // Events that are refused have no answer, so there is nothing to do for them.
         if effects.is_empty() {
             return;
@@ -73,9 +73,10 @@ fn asked(effect: &Effect<'_>, conn: ConnId) -> bool {
 }
 
 impl Application<'_> {
-    fn run(&mut self, effects: &[Effect<'_>], out: &mut Vec<u8>) {
+    fn run(&mut self, effects: &mut &[Effect<'_>], out: &mut Vec<u8>) {
         // Effects in a row for the same session, all of its own requests or all of others, are one write.
         for run in effects.chunk_by(|a, b| direct(a).is_some_and(|conn| direct(b) == Some(conn) && asked(a, conn) == asked(b, conn))) {
+            *effects = effects.get(run.len()..).unwrap_or_default();
             let Some(first) = run.first() else { continue };
             let conn = direct(first);
             self.serve(conn.unwrap_or_else(|| first.origin.source.conn()), |this| {

@@ -145,13 +145,14 @@ fn refused_logins_of_one_call_each_take_back_what_follows() {
         Effect { origin, action }
     };
     let conns = [others[0].1, others[1].1];
-    gate.echo.sessions.apply(&[
+    let effects = [
         of(0, Action::Bind(conns[0], Uid(9))),
         of(1, Action::Bind(conns[1], Uid(9))),
         of(0, Action::Subscribe(Target::Conn(conns[0]), "secret")),
         of(1, Action::Reply(b"late")),
         of(0, Action::Reply(b"late")),
-    ]);
+    ];
+    gate.echo.sessions.apply(&mut &effects[..]);
     for (client, _) in &mut others {
         assert_eq!(receive_error(client), (1, 5, 13, "already online".to_owned()));
     }

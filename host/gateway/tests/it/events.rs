@@ -13,7 +13,7 @@ fn apply(gate: &Gate, kind: RequestKind, conn: ConnId, actions: impl Iterator<It
     };
     let origin = Origin { index: 0, source };
     let effects: Vec<_> = actions.map(|action| Effect { origin, action }).collect();
-    gate.echo.sessions.apply(&effects);
+    gate.echo.sessions.apply(&mut &effects[..]);
 }
 
 fn binds(gate: &Gate, conn: ConnId) -> Vec<String> {

@@ -91,7 +91,7 @@ impl Echo {
             source.is_answered().then_some(Origin { index: 0, source })
         };
         let effects: Vec<_> = requests.iter().filter_map(|r| Some(Effect { origin: echo(r)?, action: Action::Reply(r.body) })).collect();
-        self.sessions.apply(&effects);
+        self.sessions.apply(&mut &effects[..]);
     }
 
     /// Waits until the state is as wanted.
@@ -272,7 +272,7 @@ impl Gate {
     fn act(&self, conn: ConnId, actions: &[Action<'_>]) {
         let origin = Origin { index: 0, source: Source::Client { conn, route: Route(1), seq: Seq(77) } };
         let effects: Vec<_> = actions.iter().map(|action| Effect { origin, action: *action }).collect();
-        self.echo.sessions.apply(&effects);
+        self.echo.sessions.apply(&mut &effects[..]);
     }
 }
 

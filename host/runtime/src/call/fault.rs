@@ -40,10 +40,10 @@ pub(crate) enum Fault {
     /// The host panicked while the guest ran, in one of its imports.
     #[error("a function of the host panicked: {0}")]
     Panic(String),
-    /// The gate panicked while it applied the effects. Some of them may have been applied, so the call is not repeated, and those who asked
-    /// get no further answer.
-    #[error("applying the effects panicked: {0}")]
-    Gate(String),
+    /// The gate panicked while it applied the effects. Some of them may have been applied, so the call is not repeated, and those who were
+    /// answered get no further answer: these requests of the call.
+    #[error("applying the effects panicked: {panic}")]
+    Gate { panic: String, answered: Vec<u32> },
     /// The list of effects, or what an import was given, has too many bytes.
     #[error("handed more than {max} to the host at once, as the effects of a call or to an import", max = size(LIST_BYTES_MAX))]
     TooManyBytes,
@@ -77,7 +77,7 @@ impl Fault {
             | Self::Stack { .. }
             | Self::Memory { .. }
             | Self::Panic(_)
-            | Self::Gate(_)
+            | Self::Gate { .. }
             | Self::TooManyBytes
             | Self::Outcome(_) => ErrorCode::PLUGIN_FAULT,
         }

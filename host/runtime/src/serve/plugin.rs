@@ -96,7 +96,7 @@ pub(crate) fn refuse<'a>(egress: &dyn Egress, requests: impl Iterator<Item = Req
         .zip(0..)
         .map(|(request, index)| Effect { origin: Origin { index, source: Source::of(&request) }, action: Action::Error(code, code.text()) })
         .collect();
-    if let Err(panic) = contained(|| egress.apply(&effects)) {
+    if let Err(panic) = contained(|| egress.apply(&mut &effects[..])) {
         report("the gate", &panic);
     }
 }

@@ -210,7 +210,7 @@ impl Slot {
             self.count(done, handled, false, true);
             return Some(handled);
         }
-        let is_final = messages == 1 || matches!(called, Err(Fault::Gate(_)));
+        let is_final = messages == 1 || matches!(called, Err(Fault::Gate { .. }));
         self.count(requests, messages, true, is_final);
         match called.err()? {
             fault if is_final => self.failed(requests, &fault),
@@ -274,19 +274,22 @@ impl Slot {
 
     fn apply(&mut self, requests: &[u8], list: &[u8]) -> Result<usize, Fault> {
         let Gate { egress, directory } = &self.gate;
-        let applied = contained(|| {
-            let outcome = Outcome::new(requests, list, &**directory)?;
-            egress.apply(outcome.effects());
-            for effect in outcome.effects() {
-                if let (Action::Error(..), Source::Client { route, .. }) = (effect.action, effect.origin.source) {
-                    self.counters.error(route);
-                }
+        let checked = contained(|| Outcome::new(requests, list, &**directory));
+        let outcome = checked.map_err(|panic| Fault::Gate { panic, answered: Vec::new() })??;
+        let mut left = outcome.effects();
+        let applied = contained(|| egress.apply(&mut left));
+        if let Err(panic) = applied {
+            let taken = outcome.effects().iter().take(outcome.effects().len() - left.len());
+            let answered = taken.filter(|effect| effect.action.is_answer()).map(|effect| effect.origin.index).collect();
+            return Err(Fault::Gate { panic, answered });
+        }
+        for effect in outcome.effects() {
+            if let (Action::Error(..), Source::Client { route, .. }) = (effect.action, effect.origin.source) {
+                self.counters.error(route);
             }
-            Ok((outcome.receivers(), outcome.handled()))
-        });
-        let handled;
-        (self.receivers, handled) = applied.unwrap_or_else(|panic| Err(Fault::Gate(panic)))?;
-        Ok(handled)
+        }
+        self.receivers = outcome.receivers();
+        Ok(outcome.handled())
     }
 
     async fn run(&mut self, requests: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -310,7 +313,9 @@ impl Slot {
 
     fn failed(&self, requests: &[u8], fault: &Fault) {
         self.plugin.fault(fault, requests);
-        self.refuse(requests, fault.code());
+        let answered = if let Fault::Gate { answered, .. } = fault { answered.as_slice() } else { &[] };
+        let unanswered = (0..).zip(RequestIter::new(requests)).filter(|(index, _)| !answered.contains(index));
+        refuse(&*self.gate.egress, unanswered.map(|(_, request)| request), fault.code());
     }
 
     fn refuse(&self, requests: &[u8], code: ErrorCode) {
@@ -374,7 +379,7 @@ mod tests {
     struct Codes(Mutex<Vec<u16>>);
 
     impl Egress for Codes {
-        fn apply(&self, effects: &[Effect<'_>]) {
+        fn apply(&self, effects: &mut &[Effect<'_>]) {
             self.0.lock().unwrap().extend(effects.iter().filter_map(|effect| match effect.action {
                 Action::Reply(_) => Some(0),
                 Action::Error(code, _) => Some(code.0),

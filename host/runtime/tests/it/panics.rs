@@ -75,6 +75,21 @@ fn a_gate_that_panics_over_effects_costs_one_call() {
     eprintln!("panics: 6 while effects were applied, each ended one call, in both lanes");
 }
 
+#[test]
+fn of_a_batch_over_which_the_gate_panics_nobody_is_answered_twice_and_everybody_once() {
+    for lane in LANES {
+        let rig = rig(lane, patient());
+        (1..6).for_each(|_| drop(rig.reply(319, b"warm")));
+        let before = rig.seen.count();
+        rig.send(requests(&[(5, 319, 7, b"a"), (5, 319, 8, EXPLOSIVE), (5, 319, 9, b"b")]));
+        rig.idle();
+        let sent = rig.seen.wait_for(before + 3).split_off(before);
+        let answers: Vec<_> = sent.iter().map(|sent| (sent.seq(), sent.code())).collect();
+        let fault = Some(ErrorCode::PLUGIN_FAULT);
+        assert_eq!(answers, [(7, None), (8, fault), (9, fault)], "{lane:?}");
+    }
+}
+
 /// A task whose waker panics.
 struct Broken;
 
