@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,18 +18,16 @@ pub fn contained<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| text(&*payload).to_owned())
 }
 
-/// The same for a future.
+/// The same for a future, which stays where the caller has pinned it (`pin!`): one that is moved in here would have its size twice.
 ///
 /// # Errors
 /// The message of the panic.
-pub async fn contained_async<T>(future: impl Future<Output = T>) -> Result<T, String> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match contained(|| future.as_mut().poll(cx)) {
+pub fn contained_async<T>(mut future: Pin<&mut impl Future<Output = T>>) -> impl Future<Output = Result<T, String>> {
+    poll_fn(move |cx| match contained(|| future.as_mut().poll(cx)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
         Err(panic) => Poll::Ready(Err(panic)),
     })
-    .await
 }
 
 /// Runs the work of a thread until it returns. After a panic, `report` gets the message, and the work runs again with the state it left

@@ -1,6 +1,7 @@
 //! The place of one instance on its thread: takes what waits for it, calls it, and replaces it when it has failed.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,13 +89,13 @@ impl Slot {
     /// the slot wait for requests, and only there may its instance be exchanged.
     pub(crate) async fn serve(mut self) {
         // A slot that panicked may have more to do.
-        while contained_async(self.turn()).await.unwrap_or_else(|panic| {
+        while contained_async(pin!(self.turn())).await.unwrap_or_else(|panic| {
             report("a slot", &panic);
             true
         }) {
             tokio::task::yield_now().await;
         }
-        if let Err(panic) = contained_async(self.stop()).await {
+        if let Err(panic) = contained_async(pin!(self.stop())).await {
             report("a slot that stops", &panic);
         }
     }
@@ -118,7 +119,8 @@ impl Slot {
         if let Some(slice) = pending.next(limits, oldest) {
             // `call` contains what a guest can make panic. This is for the rest: what is pending and in flight must be right afterwards,
             // too.
-            if let Err(panic) = contained_async(self.handle_slice(slice, now)).await {
+            let ran = contained_async(pin!(self.handle_slice(slice, now))).await;
+            if let Err(panic) = ran {
                 self.discard();
                 report("a slot", &panic);
                 self.refuse(slice.bytes, ErrorCode::PLUGIN_FAULT);
@@ -173,10 +175,11 @@ impl Slot {
             return;
         }
         tracing::debug!(plugin = %self.plugin.seat.name, calls = self.calls, bytes, "instance is recycled");
-        match contained_async(self.plugin.version.code.instantiate()).await.unwrap_or_else(|panic| Err(Fault::Panic(panic))) {
+        let new = contained_async(pin!(self.plugin.version.code.instantiate())).await;
+        match new.unwrap_or_else(|panic| Err(Fault::Panic(panic))) {
             Ok(new) => {
                 if let Some(old) = self.replace(new)
-                    && let Err(panic) = contained_async(self.end(old)).await
+                    && let Err(panic) = contained_async(pin!(self.end(old))).await
                 {
                     report("the host in `stop`", &panic);
                 }
@@ -263,7 +266,7 @@ impl Slot {
     /// Calls the instance, applies its effects, all or none, and says how many of the requests were handled. After a fault the instance is
     /// gone.
     async fn call(&mut self, requests: &[u8], begun: Instant) -> Result<usize, Fault> {
-        let ran = contained_async(self.run(requests)).await.unwrap_or_else(|panic| Err(Fault::Panic(panic)));
+        let ran = contained_async(pin!(self.run(requests))).await.unwrap_or_else(|panic| Err(Fault::Panic(panic)));
         self.guest_time = begun.elapsed();
         let called = ran.and_then(|list| self.apply(requests, &list));
         if called.is_err() {
