@@ -33,7 +33,7 @@ pub struct RouteEntry {
 pub struct RouteTable {
     routes: Vec<RouteEntry>,
     /// A bit for each kind of event that somebody wants.
-    events: u8,
+    events: u64,
     expects_more: bool,
 }
 
@@ -43,7 +43,7 @@ impl RouteTable {
         let mut table = Self::default();
         for plugin in plugins {
             table.routes.extend_from_slice(&plugin.routes);
-            table.events |= plugin.events.iter().fold(0, |bits, kind| bits | 1 << (*kind as u8));
+            table.events |= plugin.events.iter().fold(0, |bits, kind| bits | bit(*kind));
         }
         table.routes.sort_by_key(|r| r.route);
         table
@@ -64,7 +64,7 @@ impl RouteTable {
     /// Whether a plugin wants events of this kind.
     #[inline]
     pub const fn wants(&self, kind: RequestKind) -> bool {
-        self.events & (1 << kind as u8) != 0
+        self.events & bit(kind) != 0
     }
 
     /// The entry of a route.
@@ -73,6 +73,13 @@ impl RouteTable {
         let at = self.routes.binary_search_by_key(&route, |r| r.route).ok()?;
         self.routes.get(at).copied()
     }
+}
+
+/// The bit of a kind of event.
+#[inline]
+const fn bit(kind: RequestKind) -> u64 {
+    const { assert!(RequestKind::ALL.len() <= u64::BITS as usize, "each kind has a bit of its own") };
+    1 << kind as u8
 }
 
 /// Why a plugin was not published.
