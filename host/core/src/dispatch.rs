@@ -4,6 +4,9 @@ use std::task::Waker;
 
 use crate::{Effect, Requests};
 
+/// Requests of one call, at most: whoever applies its effects may keep a bit for each.
+pub const CALL_REQUESTS_MAX: usize = 64;
+
 /// Where a gateway hands requests over: the plugin runtime of this process, or the link to a node.
 pub trait Dispatch: Send + Sync {
     /// Takes the requests of one read. Never blocks.

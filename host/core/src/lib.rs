@@ -18,7 +18,7 @@ pub mod panic;
 mod registry;
 
 pub use self::directory::{Counts, Directory, Presence};
-pub use self::dispatch::{Dispatch, Egress, Full};
+pub use self::dispatch::{CALL_REQUESTS_MAX, Dispatch, Egress, Full};
 pub use self::effect::{Action, Effect, Origin, Source, Target, Targets};
 pub use self::error_code::ErrorCode;
 pub use self::grace::grace;

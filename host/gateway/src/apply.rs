@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use duet_core::{Action, ConnId, Effect, Egress, ErrorCode, Origin, Route, Seq, Source, Target};
+use duet_core::{Action, CALL_REQUESTS_MAX, ConnId, Effect, Egress, ErrorCode, Origin, Route, Seq, Source, Target};
 use duet_session::Book;
 
 use crate::outbox::{Cause, Taken};
@@ -39,13 +39,15 @@ impl Egress for Sessions {
 }
 
 const fn bit(origin: Origin) -> u64 {
-    1 << (origin.index & 63)
+    const { assert!(CALL_REQUESTS_MAX <= u64::BITS as usize, "each request of a call has a bit of its own") };
+    debug_assert!((origin.index as usize) < CALL_REQUESTS_MAX, "no call has so many requests");
+    1 << (origin.index & (u64::BITS - 1))
 }
 
 /// One list of effects on its way.
 struct Application<'a> {
     sessions: &'a Sessions,
-    /// A bit for each request whose bind was refused: its later effects are dropped. A call has at most 64 requests.
+    /// A bit for each request whose bind was refused: its later effects are dropped.
     refused: u64,
     /// A bit for each request that has bound a session.
     bound: u64,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use duet_config::{JsonTable, Settings as _, Table, choice, duration, integer, size, word_or};
+use duet_core::CALL_REQUESTS_MAX;
 
 use crate::load::compile::{CompileLimits, CompileMode};
 
@@ -19,7 +20,7 @@ duet_config::settings! {
         /// its size.
         pub queue_bytes: usize = 4 << 20, size().range(1 << 10..=1 << 30);
         /// Messages handed to a plugin in one call. The rest comes with the next call.
-        pub batch_messages: usize = 32, integer().range(1..=64);
+        pub batch_messages: usize = 32, integer().range(1..=CALL_REQUESTS_MAX);
         /// Bytes handed to a plugin in one call; one message is handed over whatever its size.
         pub batch_bytes: usize = 32 << 10, size().range(1 << 10..=16 << 20);
         /// The largest plugin file in bytes. A larger one is refused unread.

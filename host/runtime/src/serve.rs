@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::Waker;
 
-use duet_core::{Directory, Dispatch, Egress, Full, Mutex, PluginEntry, PublishError, Registry, Requests};
+use duet_core::{CALL_REQUESTS_MAX, Directory, Dispatch, Egress, Full, Mutex, PluginEntry, PublishError, Registry, Requests};
 
 use crate::call::lane::wait_here;
 use crate::load::manifest::Manifest;
@@ -143,7 +143,7 @@ impl Runtime {
 
     /// Makes the instances of a plugin on this thread, while everything else goes on.
     fn start(&self, plugin: &Arc<Plugin>) -> Result<Vec<Slot>, Reason> {
-        let limits = BatchLimits { messages: self.options.batch_messages.clamp(1, 64), bytes: self.options.batch_bytes };
+        let limits = BatchLimits { messages: self.options.batch_messages.clamp(1, CALL_REQUESTS_MAX), bytes: self.options.batch_bytes };
         let mut slots = Vec::with_capacity(plugin.seat.inboxes.len());
         for (inbox, counters) in plugin.seat.inboxes.iter().zip(&plugin.version.counters) {
             if self.loader.is_stopped() {
