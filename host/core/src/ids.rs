@@ -7,9 +7,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
 
-/// A gate: the process that holds connections. Below 2^15. A single process is gate 0, and its connections are simply 1, 2, 3.
+/// A gate: the process that holds connections. Below 2^15. A single process is gate 0, the default, and its connections are simply 1, 2, 3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GateId(pub u16);
+pub struct GateId(u16);
 
 /// An account. Positive; 0 on the wire means that a connection is not bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,11 @@ pub struct Seq(pub i32);
 impl GateId {
     /// The highest gate number.
     pub const MAX: Self = Self((1 << 15) - 1);
+
+    /// The gate of this number. `None` above [`GateId::MAX`], for which a connection's id has no room.
+    pub const fn new(number: u16) -> Option<Self> {
+        if number <= Self::MAX.0 { Some(Self(number)) } else { None }
+    }
 }
 
 impl ConnId {
@@ -46,7 +51,7 @@ impl ConnId {
     /// The gate that holds it. `None` for a number that no gate gives out: a plugin may have made it up.
     pub const fn gate(self) -> Option<GateId> {
         let gate = self.0 >> Self::COUNTER_BITS;
-        if gate <= GateId::MAX.0 as u64 { Some(GateId(gate as u16)) } else { None }
+        if gate <= u16::MAX as u64 { GateId::new(gate as u16) } else { None }
     }
 }
 
@@ -82,6 +87,7 @@ mod tests {
         }
         assert_eq!(ConnId::new(GateId(3), 7), ConnId(3 * (1 << 38) + 7));
         assert_eq!((ConnId(1 << 53).gate(), ConnId(u64::MAX).gate()), (None, None));
+        assert_eq!((GateId::new(32_767), GateId::new(32_768), GateId::new(u16::MAX)), (Some(GateId::MAX), None, None));
     }
 
     #[test]

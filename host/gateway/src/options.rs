@@ -4,6 +4,7 @@ mod special;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,10 +42,10 @@ duet_config::settings! {
         pub reconnect_spread: Duration = Duration::from_secs(5), duration().range(Duration::ZERO..=60 * MINUTE);
         ..
         /// Which gate this is: part of the ids of its connections.
-        pub gate: GateId = GateId(0);
+        pub gate: GateId = GateId::default();
         /// Where it begins to count its connections, from 1. A gate that takes over the number of another begins above what that may have
         /// given out, so that nothing that is still on its way reaches a wrong client.
-        pub first_conn: u64 = 1;
+        pub first_conn: NonZeroU64 = NonZeroU64::MIN;
         /// What one address may do. Its `exempt` addresses are also free of [`GatewayOptions::rates`].
         pub guard: GuardOptions = GuardOptions::default();
         /// Peers that are believed when they say for whom they speak (PROXY protocol, `X-Forwarded-For`).

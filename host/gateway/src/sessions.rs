@@ -32,7 +32,7 @@ impl Sessions {
         Self {
             map: HashMap::new(),
             book: Lock::new(Rank::Book, Book::new(options.sessions)),
-            next_conn: AtomicU64::new(options.first_conn),
+            next_conn: AtomicU64::new(options.first_conn.get()),
             options,
             stats: Stats::default(),
             last_call: AtomicU64::new(0),

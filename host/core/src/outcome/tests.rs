@@ -56,6 +56,10 @@ fn requests() -> Requests {
     requests
 }
 
+fn gate_id(number: u16) -> GateId {
+    GateId::new(number).unwrap()
+}
+
 fn list(effects: impl IntoIterator<Item = (usize, Action<'static>)>) -> Vec<u8> {
     let mut list = Vec::new();
     effects.into_iter().for_each(|(request, action)| put_effect(&mut list, &EffectRecord { request, action }));
@@ -198,20 +202,20 @@ fn once_the_messages_of_a_request_go_to_too_many_no_further_one_is_taken() {
 
 #[test]
 fn effects_are_found_by_where_they_happen() {
-    let (here, there) = (ConnId::new(GateId(0), 5), ConnId::new(GateId(3), 5));
+    let (here, there) = (ConnId::new(gate_id(0), 5), ConnId::new(gate_id(3), 5));
     let target = |conn| Target::Conn(conn);
     let ids = |conns: [ConnId; 2]| conns.map(|conn| conn.0.to_le_bytes()).concat();
-    let (same, mixed, none) = (ids([there, ConnId::new(GateId(3), 6)]), ids([here, there]), ids([ConnId(u64::MAX); 2]));
+    let (same, mixed, none) = (ids([there, ConnId::new(gate_id(3), 6)]), ids([here, there]), ids([ConnId(u64::MAX); 2]));
     let multicast = |ids, uids| Action::Multicast { to: Targets::new(ids, uids), route: Route(8), body: b"!" };
     let source = Source::Client { conn: there, route: Route(7), seq: Seq(2) };
     let effect = |action| Effect { origin: Origin { index: 0, source }, action };
     let (kick, uid) = (|who| Action::Kick { who, code: ErrorCode(1001), text: "bye", at_once: false }, Target::Uid(Uid(9)));
     for (action, place) in [
-        (REPLY, Place::Gate(GateId(3))),
-        (ERROR, Place::Gate(GateId(3))),
-        (PUSH, Place::Gate(GateId(0))),
+        (REPLY, Place::Gate(gate_id(3))),
+        (ERROR, Place::Gate(gate_id(3))),
+        (PUSH, Place::Gate(gate_id(0))),
         (Action::Push { to: uid, route: Route(8), body: b"!" }, Place::Uid(Uid(9))),
-        (multicast(&same, false), Place::Gate(GateId(3))),
+        (multicast(&same, false), Place::Gate(gate_id(3))),
         (multicast(&mixed, false), Place::Gates),
         (multicast(&none, false), Place::Nowhere),
         (multicast(&[], false), Place::Nowhere),
@@ -219,11 +223,11 @@ fn effects_are_found_by_where_they_happen() {
         (multicast(&same, true), Place::Gates),
         (BROADCAST, Place::Gates),
         (publish("room"), Place::Gates),
-        (Action::Subscribe(target(there), "room"), Place::Gate(GateId(3))),
+        (Action::Subscribe(target(there), "room"), Place::Gate(gate_id(3))),
         (Action::Unsubscribe(uid, "room"), Place::Uid(Uid(9))),
-        (Action::Bind(here, Uid(9)), Place::Gate(GateId(0))),
+        (Action::Bind(here, Uid(9)), Place::Gate(gate_id(0))),
         (Action::Unbind(target(ConnId(1 << 53))), Place::Nowhere),
-        (kick(target(there)), Place::Gate(GateId(3))),
+        (kick(target(there)), Place::Gate(gate_id(3))),
         (kick(uid), Place::Uid(Uid(9))),
     ] {
         assert_eq!(effect(action).place(), place, "{action:?}");
@@ -232,7 +236,7 @@ fn effects_are_found_by_where_they_happen() {
     let requests = requests();
     let outcome = Outcome::new(requests.bytes(), &list, &Gate::default()).unwrap();
     let runs: Vec<_> = outcome.runs().map(|(place, run)| (place, run.len())).collect();
-    assert_eq!(runs, [(Place::Gate(GateId(0)), 2), (Place::Gates, 1), (Place::Gate(GateId(0)), 1)]);
+    assert_eq!(runs, [(Place::Gate(gate_id(0)), 2), (Place::Gates, 1), (Place::Gate(gate_id(0)), 1)]);
     assert!(outcome.runs().flat_map(|(_, run)| run).eq(outcome.effects()));
 }
 

@@ -1,5 +1,7 @@
 //! What becomes of effects.
 
+use std::num::NonZeroU64;
+
 use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, GateId, Origin, Presence, Route, Seq, Source, Target, Targets, Uid};
 use duet_gateway::{CloseReason, GatewayOptions};
 use duet_session::DuplicateLogin;
@@ -22,10 +24,11 @@ fn an_effect_for_a_connection_that_is_gone_does_nothing_and_a_large_one_is_an_er
 
 #[test]
 fn a_gate_with_a_number_counts_its_connections_from_where_it_is_told_and_serves_no_others() {
-    let gate = Gate::with(GatewayOptions { gate: GateId(3), first_conn: 7, ..generous() }, |_| {});
+    let [lowest, below, own] = [0, 2, 3].map(|number| GateId::new(number).expect("a gate"));
+    let gate = Gate::with(GatewayOptions { gate: own, first_conn: NonZeroU64::new(7).expect("not 0"), ..generous() }, |_| {});
     let ((mut first, conn), (mut second, next)) = (gate.client(), gate.client());
-    assert_eq!([conn, next], [7, 8].map(|count| ConnId::new(GateId(3), count)));
-    let others = [GateId(0), GateId(2), GateId::MAX].map(|gate| push(Target::Conn(ConnId::new(gate, 8)), b"not here"));
+    assert_eq!([conn, next], [7, 8].map(|count| ConnId::new(own, count)));
+    let others = [lowest, below, GateId::MAX].map(|gate| push(Target::Conn(ConnId::new(gate, 8)), b"not here"));
     gate.act(conn, &[&others[..], &[push(Target::Conn(next), b"here"), Action::Reply(b"done")]].concat());
     assert_eq!((receive(&mut second).3, receive(&mut first).3), (b"here".to_vec(), b"done".to_vec()));
 }
