@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A deadline that is checked later than this was not being watched: the process was stopped, or got no CPU time.
-const STALLED: Duration = Duration::from_millis(500);
+pub const STALLED: Duration = Duration::from_millis(500);
 /// How long a client then still gets to be heard, because it may have done its part in time.
 const GRACE: Duration = Duration::from_secs(2);
 

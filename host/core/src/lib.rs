@@ -21,7 +21,7 @@ pub use self::directory::{Counts, Directory, Presence};
 pub use self::dispatch::{CALL_REQUESTS_MAX, Dispatch, Egress, Full};
 pub use self::effect::{Action, Effect, Origin, Source, Target, Targets};
 pub use self::error_code::ErrorCode;
-pub use self::grace::grace;
+pub use self::grace::{STALLED, grace};
 pub use self::ids::{ConnId, GateId, Key, Route, Seq, Uid};
 pub use self::in_flight::{Asker, InFlight};
 pub use self::lock::{Condvar, Mutex, MutexGuard};

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::call::engine::{self, Ticker};
+use crate::call::engine::{self, Ticker, Uptime};
 use crate::call::lane::wait_here;
 use crate::call::template::Template;
 use crate::host::Linkers;
@@ -174,6 +174,11 @@ impl Loader {
         let ticker = Ticker::start(engine.clone()).map_err(|e| LoadError::new(&options.cache, Reason::Host(format!("no thread: {e}"))))?;
         let (stop, loads) = (watch::Sender::new(false), watch::Sender::new(0));
         Ok(Self { engine, linkers, cache, warned: Once::new(), options, directory, stop, loads, ticker })
+    }
+
+    /// How long the process has run.
+    pub(crate) const fn uptime(&self) -> &Uptime {
+        self.ticker.uptime()
     }
 
     /// Loads and serves nothing more, and ends the compilations that are under way.

@@ -120,7 +120,8 @@ impl Runtime {
             }
         }
         let count = version.counters.len();
-        let inboxes = (0..count).map(|_| Inbox::new(self.options.queue_messages, self.options.queue_bytes)).collect();
+        let (options, uptime) = (&self.options, self.loader.uptime());
+        let inboxes = (0..count).map(|_| Inbox::new(options.queue_messages, options.queue_bytes, uptime.clone())).collect();
         let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new(name, inboxes)), version });
         for slot in self.start(&plugin)? {
             self.executor.spawn(slot.serve());

@@ -1,10 +1,11 @@
 //! The wasmtime engine that all plugins of a process share, and the clock of its budgets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use duet_core::STALLED;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::MissedTickBehavior;
 use wasmtime::{Config, Engine};
@@ -33,12 +34,29 @@ pub(crate) fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
 }
 
+/// How long the process has run. It stands still while the process does: a stopped server takes no time from what waits in it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uptime(Arc<AtomicU64>);
+
+impl Uptime {
+    /// Up to the last tick.
+    pub(crate) fn now(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    /// So much time has gone by since the last tick. Of what is much too long the process can have seen no more than the beginning.
+    fn pass(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.min(STALLED).as_nanos()).unwrap_or_default(), Ordering::Relaxed);
+    }
+}
+
 /// The thread that ticks, and wakes instances when their naps end. It never calls one itself, because a busy plugin must not be able to
 /// stop it.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     stop: Arc<AtomicBool>,
     timers: Handle,
+    uptime: Uptime,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,18 +66,28 @@ impl Ticker {
         let timers = runtime.handle().clone();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let uptime = Uptime::default();
+        let passing = uptime.clone();
         let thread = panic::thread("duet-ticker".to_owned(), move || {
             runtime.block_on(async {
                 let mut ticks = tokio::time::interval(TICK);
                 // After the process was stopped, the missed ticks must not come all at once and end calls.
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+                let mut last = Instant::now();
                 while !stopped.load(Ordering::Relaxed) {
                     ticks.tick().await;
                     engine.increment_epoch();
+                    let now = Instant::now();
+                    passing.pass(now - std::mem::replace(&mut last, now));
                 }
             });
         })?;
-        Ok(Self { stop, timers, thread: Some(thread) })
+        Ok(Self { stop, timers, uptime, thread: Some(thread) })
+    }
+
+    /// What it counts.
+    pub(crate) const fn uptime(&self) -> &Uptime {
+        &self.uptime
     }
 
     /// The timers that naps wait on.
@@ -74,5 +102,19 @@ impl Drop for Ticker {
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_stood_still_for_an_hour_is_hardly_older() {
+        let uptime = Uptime::default();
+        for time in [TICK, 3600 * Duration::from_secs(1), TICK] {
+            uptime.pass(time);
+        }
+        assert_eq!(uptime.now(), 2 * TICK + STALLED);
     }
 }

@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::Duration;
 
 use duet_core::{Full, Mutex, Requests};
 
+use crate::call::engine::Uptime;
 use crate::panic::{contained, report};
 
-/// The requests of one read, and when they came.
+/// The requests of one read, and how long the process had run when they came.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) requests: Requests,
-    pub(crate) at: Instant,
+    pub(crate) at: Duration,
 }
 
 /// Queue of one instance. Filled by I/O threads, and emptied in one go by the task of the instance.
@@ -25,6 +26,7 @@ pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     /// Requests that were accepted and are not handled yet, wherever they are.
     in_flight: AtomicUsize,
+    uptime: Uptime,
 }
 
 #[derive(Debug, Default)]
@@ -60,8 +62,13 @@ impl Waiting {
 const WAITING_MAX: usize = 1 << 17;
 
 impl Inbox {
-    pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { messages_max, bytes_max, queue: Mutex::default(), in_flight: AtomicUsize::new(0) })
+    pub(crate) fn new(messages_max: usize, bytes_max: usize, uptime: Uptime) -> Arc<Self> {
+        Arc::new(Self { messages_max, bytes_max, queue: Mutex::default(), in_flight: AtomicUsize::new(0), uptime })
+    }
+
+    /// What came before has waited for at least this long, if anything can have.
+    pub(crate) fn before(&self, wait: Duration) -> Option<Duration> {
+        self.uptime.now().checked_sub(wait)
     }
 
     /// Adds the requests of one read, all or none. A read is taken into an empty queue whatever its size, because it would never fit
@@ -86,7 +93,7 @@ impl Inbox {
         self.in_flight.fetch_add(messages, Ordering::AcqRel);
         queue.messages += messages;
         queue.bytes += bytes;
-        queue.chunks.push_back(Chunk { requests, at: Instant::now() });
+        queue.chunks.push_back(Chunk { requests, at: self.uptime.now() });
         let reader = queue.reader.take();
         drop(queue);
         if let Some(reader) = reader {
@@ -168,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_in_an_inbox_when_it_is_closed_is_handed_out_and_nothing_more_is_taken() {
-        let inbox = Inbox::new(10, 1000);
+        let inbox = Inbox::new(10, 1000, Uptime::default());
         let (cx, mut chunks) = (Context::from_waker(Waker::noop()), VecDeque::new());
         assert_eq!(inbox.poll_take(&cx, &mut chunks), Poll::Pending);
         inbox.offer(read(), Waker::noop()).unwrap();

@@ -114,7 +114,7 @@ impl Slot {
         let mut pending = std::mem::take(&mut self.pending);
         let limits = BatchLimits { messages: self.batch, ..self.limits };
         let now = Instant::now();
-        let oldest = now.checked_sub(self.plugin.version.options.queue_timeout);
+        let oldest = self.inbox.before(self.plugin.version.options.queue_timeout);
         let mut handled = 0;
         if let Some(slice) = pending.next(limits, oldest) {
             // `call` contains what a guest can make panic. This is for the rest: what is pending and in flight must be right afterwards,
@@ -363,6 +363,7 @@ mod tests {
     use wasmtime_wasi::WasiView;
 
     use super::*;
+    use crate::call::engine::Uptime;
     use crate::call::template::Template;
     use crate::host::Linkers;
     use crate::host::context::Context;
@@ -448,7 +449,7 @@ mod tests {
         let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let template = Template::new(&linkers, &component, context, options.clone(), TIMERS.handle()).unwrap();
         let manifest = Manifest::parse(r#"{"name":"test","version":"1","routes":[]}"#, Handlers::Single { events: false }).unwrap();
-        let inbox = Inbox::new(100, 1 << 20);
+        let inbox = Inbox::new(100, 1 << 20, Uptime::default());
         let version = Version::new(None, manifest, options, Code::Wasm(Box::new(template)), 1);
         let counters = version.counters.first().map(Arc::clone).unwrap();
         let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new("test", vec![Arc::clone(&inbox)])), version });

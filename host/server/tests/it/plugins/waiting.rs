@@ -91,6 +91,23 @@ fn a_call_that_waits_too_long_is_a_timeout_and_the_plugin_goes_on() {
 }
 
 #[test]
+fn what_waited_for_a_plugin_while_the_server_was_stopped_is_not_too_late() {
+    let server = server("queue_timeout = \"2s\"\n");
+    let mut peer = Peer::connect(server.tcp(), Wire::TCP);
+    let wire = peer.wire();
+    let packets = [wire.data(SLEEP, 1, b"1000"), wire.data(SLEEP, 2, b"1"), wire.data(ECHO, 3, &hello())].concat();
+    peer.write(&packets);
+    assert!(matches!(peer.next(), Message::Data { route: ECHO, .. }), "so the others are in the queue");
+    server.freeze();
+    std::thread::park_timeout(Duration::from_secs(4));
+    server.thaw();
+    for _ in 0..2 {
+        let answer = peer.next();
+        assert!(awake(&answer), "{answer:?}");
+    }
+}
+
+#[test]
 fn naps_are_not_billed_as_running() {
     let server = server("call_budget = \"50ms\"\nfaults_max = 1\n");
     let mut peer = Peer::connect(server.tcp(), Wire::TCP);
