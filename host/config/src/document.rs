@@ -1,9 +1,9 @@
 //! One source of settings on its way into the options of the crates.
 
-use crate::report::{Place, Report};
+use crate::report::{InFile, Report};
 use crate::table::Table;
 use crate::toml_text;
-use crate::tree::{Entries, Node};
+use crate::tree::Entries;
 
 /// A tree of settings, whatever front end made it.
 #[derive(Debug)]
@@ -23,14 +23,6 @@ impl<'t> Document<'t> {
 
     /// The table of the whole document.
     pub fn root(&self) -> Table<'_> {
-        Table::root(self, &self.root)
-    }
-
-    pub(crate) fn report(&self) -> &'t Report {
-        self.report
-    }
-
-    pub(crate) fn place(&self, line: Option<usize>, key: String, found: Option<&Node>) -> Place {
-        Place { file: self.file.clone(), line, key, found: found.map(|node| node.shown.clone()) }
+        Table::root(InFile::new(&self.file, self.report), &self.root)
     }
 }

@@ -5,9 +5,8 @@ use std::str::FromStr;
 
 use serde_json::{Map, Number, Value as Json};
 
-use crate::document::Document;
-use crate::table::join;
-use crate::tree::{Entries, Node, Value};
+use crate::report::InFile;
+use crate::tree::{Entries, Node, Value, join};
 
 /// How deep such a table may be nested; readers of JSON commonly stop at 128.
 const DEPTH_MAX: usize = 64;
@@ -33,8 +32,8 @@ impl JsonTable {
     }
 
     /// Converts a table; what JSON cannot say is reported and left out.
-    pub(crate) fn convert(document: &Document<'_>, path: &str, entries: &Entries) -> JsonTable {
-        JsonTable { entries: object(document, path, entries, 1) }
+    pub(crate) fn convert(file: InFile<'_>, path: &str, entries: &Entries) -> JsonTable {
+        JsonTable { entries: object(file, path, entries, 1) }
     }
 }
 
@@ -70,21 +69,21 @@ fn merge(under: &mut Map<String, Json>, over: Map<String, Json>) {
     }
 }
 
-fn object(document: &Document<'_>, path: &str, entries: &Entries, depth: usize) -> Map<String, Json> {
+fn object(file: InFile<'_>, path: &str, entries: &Entries, depth: usize) -> Map<String, Json> {
     let mut object = Map::new();
     for (key, node) in entries {
         let path = join(path, key);
-        match convert(document, &path, &node.value, depth) {
+        match convert(file, &path, &node.value, depth) {
             Ok(converted) => {
                 object.insert(key.clone(), converted);
             }
-            Err(problem) => document.report().mistake(document.place(node.line, path, Some(node)), problem),
+            Err(problem) => file.report().mistake(file.place(node.line, path, Some(node)), problem),
         }
     }
     object
 }
 
-fn convert(document: &Document<'_>, path: &str, value: &Value, depth: usize) -> Result<Json, String> {
+fn convert(file: InFile<'_>, path: &str, value: &Value, depth: usize) -> Result<Json, String> {
     if depth > DEPTH_MAX {
         return Err(format!("nested too deep: at most {DEPTH_MAX} levels are allowed"));
     }
@@ -93,9 +92,9 @@ fn convert(document: &Document<'_>, path: &str, value: &Value, depth: usize) -> 
         Value::Boolean(value) => Json::Bool(*value),
         Value::Integer(value) => Json::Number(integer(*value)?),
         Value::Float(value) => Json::Number(Number::from_f64(*value).ok_or("allowed: finite numbers, JSON has no others")?),
-        Value::Table(entries) => Json::Object(object(document, path, entries, depth + 1)),
+        Value::Table(entries) => Json::Object(object(file, path, entries, depth + 1)),
         Value::List(items) => {
-            let item = |(index, item): (usize, &Node)| convert(document, &format!("{path}[{index}]"), &item.value, depth + 1);
+            let item = |(index, item): (usize, &Node)| convert(file, &format!("{path}[{index}]"), &item.value, depth + 1);
             Json::Array(items.iter().enumerate().map(item).collect::<Result<_, _>>()?)
         }
         Value::TooDeep => return Err(format!("nested too deep: at most {DEPTH_MAX} levels are allowed")),
@@ -110,7 +109,7 @@ fn integer(value: i128) -> Result<Number, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Report;
+    use crate::{Document, Report};
 
     fn read(text: &str) -> Result<JsonTable, String> {
         let report = Report::new();

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
+use crate::tree::Node;
+
 /// How many mistakes one report keeps; a file that is not TOML at all would otherwise fill the screen.
 const KEPT_MAX: usize = 100;
 
@@ -49,6 +51,27 @@ pub struct Report {
     list: RefCell<Vec<Mistake>>,
     left_out: Cell<usize>,
     torn: Cell<bool>,
+}
+
+/// A report, and the file that mistakes are about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InFile<'t> {
+    name: &'t str,
+    report: &'t Report,
+}
+
+impl<'t> InFile<'t> {
+    pub(crate) const fn new(name: &'t str, report: &'t Report) -> Self {
+        Self { name, report }
+    }
+
+    pub(crate) const fn report(self) -> &'t Report {
+        self.report
+    }
+
+    pub(crate) fn place(self, line: Option<usize>, key: String, found: Option<&Node>) -> Place {
+        Place { file: self.name.to_owned(), line, key, found: found.map(|node| node.shown.clone()) }
+    }
 }
 
 impl Place {

@@ -1,18 +1,17 @@
 //! A table whose keys are asked for one by one.
 
-use crate::document::Document;
 use crate::field::{Field, State};
 use crate::json::JsonTable;
 use crate::kind::{Kind, Wrong};
-use crate::report::Place;
+use crate::report::{InFile, Place};
 use crate::suggest::nearest;
-use crate::tree::{Entries, Node, Value};
+use crate::tree::{Entries, Node, Value, join};
 
-/// A table of a [`Document`]. A table that is not in the file behaves like an empty one.
+/// A table of a [`Document`](crate::Document). A table that is not in the file behaves like an empty one.
 #[derive(Debug)]
 #[must_use = "call `finish` to report unknown keys"]
 pub struct Table<'d> {
-    document: &'d Document<'d>,
+    file: InFile<'d>,
     /// Path of the table; empty for the root.
     path: String,
     /// Line of the header; `None` for the root and for a table that is not there.
@@ -24,8 +23,8 @@ pub struct Table<'d> {
 }
 
 impl<'d> Table<'d> {
-    pub(crate) fn root(document: &'d Document<'d>, entries: &'d Entries) -> Table<'d> {
-        Table { document, path: String::new(), line: None, entries: Some(entries), sound: true, asked: Vec::new() }
+    pub(crate) fn root(file: InFile<'d>, entries: &'d Entries) -> Table<'d> {
+        Table { file, path: String::new(), line: None, entries: Some(entries), sound: true, asked: Vec::new() }
     }
 
     /// The value of a key. A mistake in a list points at the first wrong item.
@@ -39,13 +38,13 @@ impl<'d> Table<'d> {
                 (Err(Wrong::Item(index)), Value::List(items)) => {
                     let item = items.get(index);
                     let line = item.and_then(|item| item.line);
-                    place = self.document.place(line, format!("{}[{index}]", self.key_path(key)), item);
+                    place = self.file.place(line, format!("{}[{index}]", self.key_path(key)), item);
                     State::Wrong
                 }
                 (Err(_), _) => State::Wrong,
             },
         };
-        Field::new(self.document.report(), place, state, kind.allowed().to_owned())
+        Field::new(self.file.report(), place, state, kind.allowed().to_owned())
     }
 
     /// A table that is handed on as JSON, whatever its keys are.
@@ -53,10 +52,10 @@ impl<'d> Table<'d> {
         let state = match self.ask(key).map(|node| &node.value) {
             None if self.sound => State::Absent,
             None => State::Unknown,
-            Some(Value::Table(entries)) => State::Found(JsonTable::convert(self.document, &self.key_path(key), entries)),
+            Some(Value::Table(entries)) => State::Found(JsonTable::convert(self.file, &self.key_path(key), entries)),
             Some(_) => State::Wrong,
         };
-        Field::new(self.document.report(), self.place(key), state, "tables".into())
+        Field::new(self.file.report(), self.place(key), state, "tables".into())
     }
 
     /// A table in this one: `[key]`.
@@ -96,22 +95,22 @@ impl<'d> Table<'d> {
     /// The place of a key, or where it is missing.
     pub fn place(&self, key: &str) -> Place {
         let node = self.entry(key);
-        self.document.place(node.and_then(|node| node.line).or(self.line), self.key_path(key), node)
+        self.file.place(node.and_then(|node| node.line).or(self.line), self.key_path(key), node)
     }
 
     /// The place of the table itself.
     pub fn own_place(&self) -> Place {
-        self.document.place(self.line, self.path.clone(), None)
+        self.file.place(self.line, self.path.clone(), None)
     }
 
     /// Whether a mistake has already been reported for a key; its value is then a default, not what is there.
     pub fn is_wrong(&self, key: &str) -> bool {
-        self.document.report().has(&self.place(key))
+        self.file.report().has(&self.place(key))
     }
 
     /// Reports a mistake at a key.
     pub fn mistake(&self, key: &str, problem: impl Into<String>) {
-        self.document.report().mistake(self.place(key), problem);
+        self.file.report().mistake(self.place(key), problem);
     }
 
     /// Reports every key that nobody asked for, with the name that was probably meant.
@@ -122,7 +121,7 @@ impl<'d> Table<'d> {
             }
             let meant = nearest(key, &self.asked).map(|near| format!(", did you mean `{near}`?")).unwrap_or(";".into());
             let place = Place { found: None, ..self.place(key) };
-            self.document.report().mistake(place, format!("unknown key{meant} allowed: {}", self.known()));
+            self.file.report().mistake(place, format!("unknown key{meant} allowed: {}", self.known()));
         }
     }
 
@@ -141,10 +140,10 @@ impl<'d> Table<'d> {
     fn open(&self, path: String, node: &'d Node, allowed: &str) -> Table<'d> {
         let entries = node.value.as_table();
         if entries.is_none() {
-            let place = self.document.place(node.line, path.clone(), Some(node));
-            self.document.report().mistake(place, format!("allowed: {allowed}"));
+            let place = self.file.place(node.line, path.clone(), Some(node));
+            self.file.report().mistake(place, format!("allowed: {allowed}"));
         }
-        Table { document: self.document, path, line: node.line, entries, sound: entries.is_some(), asked: Vec::new() }
+        Table { file: self.file, path, line: node.line, entries, sound: entries.is_some(), asked: Vec::new() }
     }
 
     /// The keys that were asked for, for messages.
@@ -153,19 +152,12 @@ impl<'d> Table<'d> {
     }
 
     fn absent(&self, key: &str) -> Table<'d> {
-        Table { document: self.document, path: self.key_path(key), line: self.line, entries: None, sound: true, asked: Vec::new() }
+        Table { file: self.file, path: self.key_path(key), line: self.line, entries: None, sound: true, asked: Vec::new() }
     }
 
     fn key_path(&self, key: &str) -> String {
         join(&self.path, key)
     }
-}
-
-/// Path of a key in a table, the key quoted where TOML wants quotes.
-pub(crate) fn join(path: &str, key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    let key = if bare { key.to_owned() } else { format!("{key:?}") };
-    if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]

@@ -59,8 +59,8 @@ pub(crate) async fn serve(session: Arc<Session>, socket: Socket, throttle: Optio
         socket,
         session,
     };
-    let mut clock = pin!(tokio::time::sleep_until(connection.next_look().into()));
-    let reason = poll_fn(|cx| connection.poll(cx, shared, clock.as_mut())).await;
+    let mut timer = pin!(tokio::time::sleep_until(connection.next_look().into()));
+    let reason = poll_fn(|cx| connection.poll(cx, shared, timer.as_mut())).await;
     End { reason, session: connection.session, owner: connection.owner }
 }
 
@@ -83,7 +83,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, clock: Pin<&mut Sleep>) -> Poll<CloseReason> {
+    fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, timer: Pin<&mut Sleep>) -> Poll<CloseReason> {
         // Writing comes first: a connection that is to end must no longer be read.
         if let Poll::Ready(reason) = self.poll_write(cx) {
             return Poll::Ready(reason);
@@ -97,7 +97,7 @@ impl Connection {
         {
             return Poll::Ready(reason);
         }
-        self.poll_clock(cx, clock)
+        self.poll_clock(cx, timer)
     }
 
     /// Writes what waits. Ready when the connection is over.

@@ -1,5 +1,6 @@
 //! What an operator can set, for the gate and for each listener. The defaults are safe.
 
+mod policy;
 mod special;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use duet_core::{GateId, Route};
 use duet_session::{DuplicateLogin, SessionLimits, Timeouts};
 use duet_transport::{GuardOptions, KcpOptions, Networks, Rate, TlsIdentity, WsOptions, networks};
 
+pub use self::policy::{Overflow, RoutePolicy};
 pub use self::special::{describe_channel, describe_close_codes, describe_route, read_channels, read_close_codes, read_routes};
 
 use crate::CloseReason;
@@ -103,27 +105,6 @@ pub struct Rates {
     pub messages: Rate,
     /// Bytes. Above it, the connection is read more slowly.
     pub bytes: Rate,
-}
-
-/// What is special about a route.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RoutePolicy {
-    /// Longest body of a client's message, if less than the format's limit.
-    pub body_bytes_max: Option<usize>,
-    /// What is done with messages to clients that do not read.
-    pub overflow: Overflow,
-}
-
-/// What is done with a packet for a client that does not read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overflow {
-    /// Its connection is closed once the queue is full.
-    #[default]
-    Close,
-    /// A packet that finds the queue full is dropped.
-    DropNewest,
-    /// A packet takes the place of the one of the same route that still waits. One that finds the queue full is dropped.
-    KeepLatest,
 }
 
 /// The stages of overload.

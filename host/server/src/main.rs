@@ -16,6 +16,7 @@ mod memory;
 mod open_files;
 mod outlet;
 mod output;
+mod panic_hook;
 mod panics;
 mod reach;
 mod refusals;
@@ -40,7 +41,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    panics::handle();
+    panic_hook::handle();
     let code = command().unwrap_or_else(|error| match error.downcast_ref::<OutputError>() {
         Some(error) => error.end(),
         None => {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duet_codec::CodecOptions;
-use duet_config::{Document, Kind, Mistakes, Place, Report, Settings as _, Table, duration, integer, string};
+use duet_config::{Document, Kind, Mistakes, Place, Report, Settings as _, Table, duration, string};
 use duet_gateway::{CloseReason, read_channels, read_close_codes, read_routes};
 use duet_runtime::{CompileLimits, RuntimeOptions};
 
@@ -50,15 +50,6 @@ duet_config::settings! {
     pub(crate) struct StartSettings {
         /// How long start-up waits for plugins that still compile. Then the ports open, and their routes are unknown until they are ready.
         pub(crate) start_wait: Duration = Duration::from_secs(10), duration().range(Duration::ZERO..=Duration::from_secs(3600));
-    }
-}
-
-duet_config::settings! {
-    /// The threads of the gate.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(crate) struct IoSettings {
-        /// Threads that read and write sockets; 0: one for each core.
-        pub(crate) io_threads: usize = 0, integer().range(0..=1024);
     }
 }
 

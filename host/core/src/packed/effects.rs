@@ -1,7 +1,7 @@
 //! Effect records: what a handler returns. Nothing in them is trusted.
 
+use super::field::{u16_at, u32_at, u64_at};
 use super::kinds::EffectKind;
-use super::{u16_at, u32_at, u64_at};
 use crate::effect::{Action, Target, Targets};
 use crate::{ConnId, ErrorCode, Route, Uid};
 

@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
+use super::field::{u16_at, u32_at, u64_at};
 use super::kinds::RequestKind;
-use super::{u16_at, u32_at, u64_at};
 use crate::{ConnId, InFlight, Key, Route, Seq, Uid};
 
 /// Bytes of the shortest header.

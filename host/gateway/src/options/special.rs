@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use duet_config::{Kind, Place, Report, Setting, Table, choice, integer, size, string};
 use duet_core::Route;
 
-use super::{Overflow, RoutePolicy};
+use super::policy::{Overflow, RoutePolicy};
 use crate::CloseReason;
 
 /// The longest beginning of a channel's name, in bytes: as long as the longest name.

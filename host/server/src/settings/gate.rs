@@ -1,11 +1,18 @@
 //! `[gateway]` and `[limits]`: the options that several crates have in them.
 
-use duet_config::{Settings as _, Table};
+use duet_config::{Settings as _, Table, integer};
 use duet_gateway::{GatewayOptions, LimitOptions, MemoryOptions, Notices, SessionOptions};
 use duet_session::{SessionLimits, Timeouts};
 use duet_transport::GuardOptions;
 
-use super::IoSettings;
+duet_config::settings! {
+    /// The threads of the gate.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct IoSettings {
+        /// Threads that read and write sockets; 0: one for each core.
+        pub(crate) io_threads: usize = 0, integer().range(0..=1024);
+    }
+}
 
 /// Connections: how many, how long they may take, how much may wait for them, and what one client may do.
 #[derive(Debug, Clone, Default, PartialEq)]
