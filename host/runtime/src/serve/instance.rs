@@ -25,7 +25,8 @@ impl Code {
     pub(crate) async fn instantiate(&self) -> Result<Instance, Fault> {
         Ok(match self {
             Self::Native(handler) => Instance::Native(*handler, Vec::new()),
-            Self::Wasm(template) => Instance::Wasm(Box::new(template.instantiate().await?)),
+            // On the heap while it is made: every call would carry the room for that along, and few make one.
+            Self::Wasm(template) => Instance::Wasm(Box::new(Box::pin(template.instantiate()).await?)),
         })
     }
 }

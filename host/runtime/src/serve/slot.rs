@@ -472,6 +472,13 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_is_small_enough_to_be_made_anew_for_each_call() {
+        let (mut slot, _) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "random", "number");
+        let bytes = size_of_val(&slot.turn());
+        assert!(bytes < 4096, "{bytes} bytes");
+    }
+
+    #[test]
     fn a_panic_in_any_import_is_a_fault_of_one_message() {
         let fault = ErrorCode::PLUGIN_FAULT.0;
         let text = include_str!("../../../testkit/fixtures/single/single.wat");
