@@ -1,12 +1,14 @@
 //! The glue between a plugin and the host: the exports of world `game`.
 
 pub mod bindings;
+mod lists;
 
 use std::marker::PhantomData;
 use std::panic::{PanicHookInfo, set_hook};
 
-use crate::{Game, batch, game, log};
-use bindings::exports::duet::plugin::{batch_handler, lifecycle};
+use crate::{Game, game, log};
+use bindings::exports::duet::plugin::lifecycle;
+pub use lists::handle_batch;
 
 /// The exports of a plugin. `plugin!` exports them for its type.
 #[derive(Debug)]
@@ -14,29 +16,21 @@ pub struct Exports<G>(PhantomData<G>);
 
 impl<G: Game> lifecycle::Guest for Exports<G> {
     fn describe() -> String {
+        lists::begin();
         set_hook(Box::new(report_panic));
         game::manifest::<G>()
     }
 
     fn start() -> Result<(), String> {
+        lists::begin();
         // The instance that described the plugin was another.
         set_hook(Box::new(report_panic));
         G::start().map_err(|error| error.message().to_owned())
     }
 
     fn stop() {
+        lists::begin();
         G::stop();
-    }
-}
-
-impl<G: Game> batch_handler::Guest for Exports<G> {
-    #[allow(clippy::panic, reason = "a trap tells the host that it sent what nobody can read")]
-    fn handle_batch(mut requests: Vec<u8>) -> Vec<u8> {
-        let mut effects = Vec::new();
-        match batch::handle_batch::<G>(&mut requests, &mut effects) {
-            Ok(()) => effects,
-            Err(malformed) => panic!("{malformed}"),
-        }
     }
 }
 
@@ -46,4 +40,17 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("the payload is not text");
     let message: Vec<&str> = message.lines().map(str::trim).collect();
     log::error!("panicked{place}: {}", message.join(" "));
+}
+
+/// Exports `handle-batch` for a plugin.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_handle_batch {
+    ($game:ty) => {
+        #[unsafe(export_name = "duet:plugin/batch-handler@0.1.0#handle-batch")]
+        unsafe extern "C" fn handle_batch(requests: *mut u8, bytes: usize) -> *const [usize; 2] {
+            // SAFETY: the host passes what the canonical ABI says.
+            unsafe { $crate::component::handle_batch::<$game>(requests, bytes) }
+        }
+    };
 }

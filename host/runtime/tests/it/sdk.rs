@@ -4,7 +4,7 @@ use duet_core::RequestKind::{Bind, Connect, Disconnect, Resume, Suspend};
 use duet_core::{Action, ConnId, Effect, Origin, Route, Seq, Source, Target, Targets, Uid};
 use duet_runtime::PluginOptions;
 
-use crate::rig::{CONN, Rig, Sent, event, in_one_read};
+use crate::rig::{CONN, Rig, Sent, event, in_one_read, requests};
 
 fn lobby() -> Rig {
     let rig = Rig::new();
@@ -91,4 +91,18 @@ fn the_lobby_hears_of_connections() {
     assert_eq!(String::from_utf8(rig.reply(16, b"")).unwrap(), format!("[{}]", expected.join(",")));
     assert_eq!(rig.seen.count(), 1, "none of the events is answered");
     eprintln!("sdk: the lobby heard of 5 events and answered none");
+}
+
+#[test]
+fn lists_of_any_size_follow_each_other_and_strings_of_the_host_come_between() {
+    let rig = lobby();
+    let message = |route, seq, body: &[u8]| Sent::Message { conn: 7, route, seq, body: body.to_vec() };
+    for bytes in [0, 1, 20 << 10, 300 << 10, 7, 1 << 20, 100, 0] {
+        let body: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8).collect();
+        let before = rig.seen.count();
+        rig.send(requests(&[(7, 3, 1, b""), (7, 18, 2, &body), (7, 3, 3, b"")]));
+        let sent = rig.seen.wait(|sent| sent.len() == before + 3).split_off(before);
+        let whoami = br#"{"conn":7,"uid":0,"address":"192.0.2.7:77"}"#;
+        assert!(sent == [message(3, 1, whoami), message(18, 2, &body), message(3, 3, whoami)], "{bytes} bytes");
+    }
 }

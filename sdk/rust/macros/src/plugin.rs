@@ -105,6 +105,7 @@ impl Declaration {
             const _: () = {
                 type Exports = ::duet_plugin::component::Exports<Plugin>;
                 ::duet_plugin::component::bindings::export_game!(Exports);
+                ::duet_plugin::__export_handle_batch!(Plugin);
             };
         }
     }

@@ -14,4 +14,6 @@ wit_bindgen::generate!({
     pub_export_macro: true,
     export_macro_name: "export_game",
     default_bindings_module: "duet_plugin::component::bindings",
+    // Exported by `lists`.
+    skip: ["handle-batch"],
 });
