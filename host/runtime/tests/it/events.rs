@@ -1,6 +1,6 @@
 //! Events of connections: who gets them, in which order, and what becomes of them when a plugin is late or broken.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duet_core::RequestKind::{Bind, Connect, Disconnect, Resume, Suspend};
 use duet_core::packed::RequestIter;
@@ -8,7 +8,7 @@ use duet_core::{Dispatch, ErrorCode};
 use duet_runtime::{PluginOptions, RuntimeOptions};
 
 use crate::gate::{self, LANES, Lane, wanting};
-use crate::rig::{Rig, Sent, event, in_one_read, message};
+use crate::rig::{Rig, Sent, event, in_one_read, message, outlast};
 use crate::told::{gated, serve, tell, whats};
 
 fn rig(workers: usize) -> Rig {
@@ -83,10 +83,7 @@ fn events_are_handled_however_long_they_waited() {
             event(Disconnect, conn, 0, "silence"),
         ]));
     }
-    let begun = Instant::now();
-    while begun.elapsed() <= timeout {
-        std::thread::yield_now();
-    }
+    outlast(timeout);
     OPEN.raise();
     rig.idle();
     let sent = rig.seen.wait_for(0);
@@ -216,10 +213,7 @@ fn late_events_that_fail_are_faults_like_others() {
     rig.send(in_one_read(&[event(Connect, 1, 0, "first")]));
     ENTERED.wait_for(1);
     rig.send(in_one_read(&[event(Connect, 2, 0, "bad"), message(2, 0, 1, 1, b"")]));
-    let begun = Instant::now();
-    while begun.elapsed() <= timeout {
-        std::thread::yield_now();
-    }
+    outlast(timeout);
     OPEN.raise();
     rig.idle();
     let sent = rig.seen.wait_for(0);

@@ -9,7 +9,7 @@ use duet_core::packed::{EffectRecord, RequestIter, put_effect};
 use duet_core::{Action, Asker, Dispatch, ErrorCode, Full, InFlight, RequestKind, Requests};
 use duet_runtime::{NativeHandler, PluginOptions, RuntimeOptions};
 
-use crate::rig::{Flag, Rig, Sent, event, in_one_read, message, requests};
+use crate::rig::{Flag, Rig, Sent, event, in_one_read, message, outlast, requests};
 
 /// What a connection counts. It must not go below 0: that would let it send more than it may.
 #[derive(Debug, Default)]
@@ -133,7 +133,7 @@ fn requests_that_waited_too_long_are_counted_until_they_are_refused() {
     rig.send(count.of(requests(&[(1, 1, 2, b""), (1, 1, 3, b"")])));
     rig.send(count.of(in_one_read(&[event(RequestKind::Connect, 1, 0, "here"), message(1, 0, 1, 4, b"")])));
     assert_eq!(count.now(), 4);
-    std::thread::park_timeout(Duration::from_millis(1100));
+    outlast(Duration::from_secs(1));
     assert_eq!(count.now(), 4, "nobody has refused them yet");
     OPEN.raise();
     assert_eq!(codes(&rig.seen.wait_for(4))[1..], [Some(ErrorCode::TIMEOUT); 3]);

@@ -113,6 +113,14 @@ pub(crate) fn single() -> Vec<u8> {
     wat::parse_str(include_str!("../../../testkit/fixtures/single/single.wat")).unwrap()
 }
 
+/// Lets as much time pass as requests may wait, and more: their clock goes on every 5 ms, and later on a busy machine.
+pub(crate) fn outlast(queue_timeout: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < queue_timeout + Duration::from_millis(300) {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
 /// Requests of connection, route, seq and body.
 pub(crate) fn requests(list: &[(u64, i32, i32, &[u8])]) -> Requests {
     in_one_read(&list.iter().map(|&(conn, route, seq, body)| message(conn, 0, route, seq, body)).collect::<Vec<_>>())
