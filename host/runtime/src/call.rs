@@ -5,4 +5,5 @@ pub(crate) mod fault;
 pub(crate) mod guest;
 pub(crate) mod lane;
 pub(crate) mod meter;
+pub(crate) mod state;
 pub(crate) mod template;

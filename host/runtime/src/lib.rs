@@ -13,7 +13,7 @@ mod panic;
 mod serve;
 
 pub use self::load::compile::{CompileLimits, CompileMode, compile_here};
-pub use self::load::manifest::Manifest;
+pub use self::load::manifest::{Keeps, Manifest};
 pub use self::load::{LoadError, Loaded, Loader};
 pub use self::options::{Affinity, Instances, PluginOptions, RuntimeOptions};
 pub use self::serve::Runtime;

@@ -27,7 +27,7 @@ use crate::host::log::one_line;
 use crate::load::cache::{Cache, Source};
 use crate::load::check::{CheckError, check};
 use crate::load::compile::{CompileError, compile};
-use crate::load::manifest::{Manifest, ManifestError};
+use crate::load::manifest::{Keeps, Manifest, ManifestError};
 use crate::load::world::Handlers;
 use crate::options::{PluginOptions, RuntimeOptions};
 use crate::panic::contained;
@@ -87,6 +87,8 @@ pub(crate) enum Reason {
     Describe(String),
     #[error("{0}")]
     Start(String),
+    #[error("what a new instance saves, another does not restore: {0}")]
+    State(String),
     #[error("an instance does not end in good order: {0}")]
     Stop(String),
     #[error("its configuration is not a JSON object: {0}")]
@@ -204,7 +206,8 @@ impl Loader {
         self.guarded(file, options, false)
     }
 
-    /// Loads one file, starts an instance and ends it: what serving it would do, short of its routes.
+    /// Loads one file, starts an instance and ends it: what serving it would do, short of its routes. Its state goes from one new instance to
+    /// another.
     ///
     /// # Errors
     /// [`LoadError`] with everything that is wrong, as far as it can be found.
@@ -235,10 +238,15 @@ impl Loader {
         let template = template.map_err(|fault| only(Reason::Link(fault)))?;
         let handlers = template.handlers();
         let described = wait_here(template.describe()).map_err(|text| only(Reason::Describe(text)));
-        let manifest = described.and_then(|text| Manifest::parse(&text, handlers).map_err(every));
+        let manifest = described.and_then(|text| Manifest::parse(&text, handlers, template.has_state()).map_err(every));
         let started = if start { wait_here(template.try_start()) } else { Ok(None) };
         let (manifest, ends_badly) = match (manifest, started.map_err(|fault| Reason::Start(fault.to_string()))) {
-            (Ok(manifest), Ok(ends_badly)) => (manifest, ends_badly.as_deref().map(one_line)),
+            (Ok(manifest), Ok(ends_badly)) => {
+                if let (true, Keeps::State { schema, .. }) = (start, manifest.keeps()) {
+                    wait_here(template.try_state(schema)).map_err(|text| only(Reason::State(text)))?;
+                }
+                (manifest, ends_badly.as_deref().map(one_line))
+            }
             (Ok(_), Err(reason)) => return Err(vec![reason]),
             (Err(mut reasons), started) => {
                 reasons.extend(started.map_or_else(Some, |ends_badly| ends_badly.map(Reason::Stop)));

@@ -80,6 +80,8 @@ duet_config::settings! {
         pub wait_timeout: Duration = 3 * SECOND, duration().range(TEN_MS..=600 * SECOND);
         /// Time that a message may wait for its worker. Then it is answered `timeout` without a call.
         pub queue_timeout: Duration = 5 * SECOND, duration().range(TEN_MS..=600 * SECOND);
+        /// Processor time to save the state of an instance and restore it in another when the code is replaced. Then it is not replaced.
+        pub state_timeout: Duration = 5 * SECOND, duration().range(TEN_MS..=600 * SECOND);
         ..
         /// The table that the plugin reads through `config`.
         pub config: JsonTable = JsonTable::default();

@@ -101,7 +101,7 @@ impl Runtime {
     /// # Errors
     /// As [`Self::serve`], and if the manifest is not valid.
     pub fn serve_native(&self, name: &str, manifest: &str, handler: NativeHandler, options: PluginOptions) -> Result<(), LoadError> {
-        let manifest = Manifest::parse(manifest, Handlers::Batch).map_err(|e| LoadError::all(Path::new(name), every(e)))?;
+        let manifest = Manifest::parse(manifest, Handlers::Batch, false).map_err(|e| LoadError::all(Path::new(name), every(e)))?;
         let instances = self.instances(&options);
         let version = Version::new(None, manifest, options, Code::Native(handler), instances);
         self.place(name, version).map_err(|e| LoadError::new(Path::new(name), e))

@@ -2,6 +2,7 @@
 
 pub mod bindings;
 mod lists;
+pub mod state_bindings;
 
 use std::marker::PhantomData;
 use std::panic::{PanicHookInfo, set_hook};
@@ -9,6 +10,7 @@ use std::panic::{PanicHookInfo, set_hook};
 use crate::{Game, game, log};
 use bindings::exports::duet::plugin::lifecycle;
 pub use lists::handle_batch;
+use state_bindings::exports::duet::plugin::state;
 
 /// The exports of a plugin. `plugin!` exports them for its type.
 #[derive(Debug)]
@@ -31,6 +33,17 @@ impl<G: Game> lifecycle::Guest for Exports<G> {
     fn stop() {
         lists::begin();
         G::stop();
+    }
+}
+
+impl<G: Game> state::Guest for Exports<G> {
+    fn save(piece: u32) -> Result<Vec<u8>, String> {
+        lists::begin();
+        G::save(piece).map_err(|error| error.message().to_owned())
+    }
+
+    fn restore(schema: u32, piece: u32, bytes: Vec<u8>) -> Result<(), String> {
+        G::restore(schema, piece, lists::adopted(bytes)).map_err(|error| error.message().to_owned())
     }
 }
 

@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use crate::codec::Codec;
-use crate::{Ctx, Event, EventKind, Result};
+use crate::state::Keeps;
+use crate::{Ctx, Error, Event, EventKind, Result};
+
+/// Why nothing is saved.
+const STATELESS: &str = "this plugin keeps no state; name it in `plugin!`: `state: TheType`";
 
 /// What the host is told about a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,27 @@ pub trait Game {
         Ok(())
     }
 
+    /// What becomes of its state when its code is replaced.
+    fn keeps() -> Keeps {
+        Keeps::Unsaid
+    }
+
+    /// A piece of the state; empty behind the last one.
+    ///
+    /// # Errors
+    /// If there is no state, or it cannot be written.
+    fn save(_piece: u32) -> Result<Vec<u8>> {
+        Err(Error::handler(STATELESS))
+    }
+
+    /// Takes a piece of what another instance saved; an empty one ends it.
+    ///
+    /// # Errors
+    /// If there is no state, or the bytes cannot be read as this schema.
+    fn restore(_schema: u32, _piece: u32, _bytes: Vec<u8>) -> Result<()> {
+        Err(Error::handler(STATELESS))
+    }
+
     /// Runs once, before the first message.
     ///
     /// # Errors
@@ -93,7 +118,12 @@ pub fn manifest<G: Game>() -> String {
         internal: route.internal,
     });
     let events = G::EVENTS.iter().copied().flatten().map(|kind| kind.name());
-    let manifest = Manifest { name: G::NAME, version: G::VERSION, packed: 1, routes: routes.collect(), events: events.collect() };
+    let state = match G::keeps() {
+        Keeps::Unsaid => None,
+        Keeps::Nothing => Some(StateEntry::Word("none")),
+        Keeps::State { schema, reads } => Some(StateEntry::Kept { schema, reads }),
+    };
+    let manifest = Manifest { name: G::NAME, version: G::VERSION, packed: 1, routes: routes.collect(), events: events.collect(), state };
     let mut text = Vec::new();
     // Cannot fail: numbers, booleans and strings always have a json form. The host would refuse an empty manifest and say so.
     duet_json::to_vec(&manifest, &mut text).ok().and_then(|()| String::from_utf8(text).ok()).unwrap_or_default()
@@ -107,6 +137,15 @@ struct Manifest {
     routes: Vec<RouteEntry>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<StateEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum StateEntry {
+    Word(&'static str),
+    Kept { schema: u32, reads: Vec<u32> },
 }
 
 #[derive(Serialize)]

@@ -100,6 +100,7 @@ pub mod prelude;
 pub mod random;
 mod requests;
 pub mod sessions;
+pub mod state;
 mod target;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -107,7 +108,7 @@ pub mod testing;
 pub use batch::handle_batch;
 pub use body::{Body, Proto, Raw};
 pub use context::Ctx;
-pub use duet_plugin_macros::{event, plugin, route};
+pub use duet_plugin_macros::{event, plugin, route, state};
 pub use error::{Error, Result, code};
 #[doc(hidden)]
 pub use event::is_taken as __is_taken;

@@ -5,4 +5,5 @@ pub use std::borrow::Cow;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::Target::{self, Conn, Uid};
-pub use crate::{Ctx, Error, Event, EventKind, Proto, Raw, Result, event, log, route, sessions};
+pub use crate::state::State;
+pub use crate::{Ctx, Error, Event, EventKind, Proto, Raw, Result, event, log, route, sessions, state};

@@ -20,6 +20,7 @@ use crate::host::native::gate::{Gate, Session};
 use crate::host::native::stand_in::{self, StandIn};
 use crate::log::Level;
 use crate::requests::{Head, MESSAGE};
+use crate::state::{self, Schema};
 use crate::{Ctx, Event, EventKind, Game, Result, handle_batch};
 
 /// A plugin, and a host under the test's control.
@@ -52,6 +53,7 @@ impl<G: Game> Harness<G> {
             random: 1,
             lines: Vec::new(),
             gate: Gate::default(),
+            state: None,
         };
         Self { host: Some(host), conn: 1, uid: 0, seq: 0, game: PhantomData }
     }
@@ -173,6 +175,43 @@ impl<G: Game> Harness<G> {
             let result = function(&mut ctx);
             (result, Outcome::read(&ctx.close()))
         })
+    }
+
+    /// What the plugin saves when its code is replaced: a harness of a newer version can [restore](Self::restore) it.
+    ///
+    /// # Errors
+    /// If it keeps no state, or the state cannot be written.
+    pub fn save(&mut self) -> Result<Vec<u8>> {
+        stand_in::with(&mut self.host, || {
+            let mut saved = Vec::new();
+            for piece in 0.. {
+                let bytes = G::save(piece)?;
+                if bytes.is_empty() {
+                    break;
+                }
+                saved.extend_from_slice(&bytes);
+            }
+            Ok(saved)
+        })
+    }
+
+    /// Restores what a version with this schema saved.
+    ///
+    /// # Errors
+    /// If the plugin keeps no state, does not read the schema, or the bytes are of another shape.
+    pub fn restore(&mut self, schema: u32, saved: &[u8]) -> Result<()> {
+        stand_in::with(&mut self.host, || {
+            let pieces = saved.chunks(state::PIECE_BYTES).chain([[].as_slice()]);
+            pieces.zip(0..).try_for_each(|(bytes, piece)| G::restore(schema, piece, bytes.to_vec()))
+        })
+    }
+
+    /// Restores what an older version saved, which is this value: that is what a test of a conversion needs.
+    ///
+    /// # Errors
+    /// As [`Self::restore`].
+    pub fn restore_from<T: Schema + Serialize>(&mut self, old: &T) -> Result<()> {
+        self.restore(T::NUMBER, &rmp_serde::to_vec_named(old)?)
     }
 
     /// Takes the log lines so far, oldest first.

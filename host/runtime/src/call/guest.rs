@@ -20,11 +20,24 @@ pub(crate) type SingleIn<'a> = (u64, i64, i32, i32, &'a [u8]);
 pub(crate) type SingleOut = (Result<Vec<u8>, String>,);
 pub(crate) type EventIn<'a> = (u32, u64, i64, &'a str);
 
+pub(crate) type SaveOut = (Result<Vec<u8>, String>,);
+pub(crate) type RestoreIn<'a> = (u32, u32, &'a [u8]);
+pub(crate) type RestoreOut = (Result<(), String>,);
+
+/// The functions of `state`.
+#[derive(Clone, Copy)]
+pub(crate) struct StateCalls {
+    pub(crate) save: TypedFunc<(u32,), SaveOut>,
+    /// As with other entry points, its type names the lifetime of what it borrows.
+    pub(crate) restore: Func,
+}
+
 /// A running instance. After a fault it must be dropped: a trap poisons its store.
 pub(crate) struct Guest {
     pub(crate) store: Store<HostState>,
     pub(crate) entry: Entry,
     pub(crate) stop: TypedFunc<(), ()>,
+    pub(crate) state: Option<StateCalls>,
     pub(crate) lane: Lane,
     pub(crate) budget: Duration,
     pub(crate) wait: Duration,

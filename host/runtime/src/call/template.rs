@@ -9,12 +9,15 @@ use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::call::fault::{Fault, lifecycle_failure, too_long};
-use crate::call::guest::{BatchIn, BatchOut, Entry, EventIn, Guest, LIFECYCLE_BUDGET, SingleIn, SingleOut, begin};
+use crate::call::guest::{
+    BatchIn, BatchOut, Entry, EventIn, Guest, LIFECYCLE_BUDGET, RestoreIn, RestoreOut, SingleIn, SingleOut, StateCalls, begin,
+};
 use crate::call::lane::Lane;
+use crate::call::state::{StateBudget, carry};
 use crate::host::Linkers;
 use crate::host::context::Context;
 use crate::host::state::HostState;
-use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
+use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE, STATE};
 use crate::load::world::{Handlers, world_of};
 use crate::options::PluginOptions;
 
@@ -23,6 +26,7 @@ pub(crate) struct Template {
     pre: InstancePre<HostState>,
     entry: EntryIndex,
     lifecycle: LifecycleIndex,
+    state: Option<StateIndex>,
     lane: Lane,
     context: Arc<Context>,
     options: PluginOptions,
@@ -38,6 +42,12 @@ struct LifecycleIndex {
     describe: ComponentExportIndex,
     start: ComponentExportIndex,
     stop: ComponentExportIndex,
+}
+
+#[derive(Clone, Copy)]
+struct StateIndex {
+    save: ComponentExportIndex,
+    restore: ComponentExportIndex,
 }
 
 impl Template {
@@ -66,7 +76,11 @@ impl Template {
         };
         let lifecycle =
             LifecycleIndex { describe: need(LIFECYCLE, "describe")?, start: need(LIFECYCLE, "start")?, stop: need(LIFECYCLE, "stop")? };
-        Ok(Self { pre, entry, lifecycle, lane, context, options })
+        let state = match component.get_export_index(None, STATE) {
+            None => None,
+            Some(_) => Some(StateIndex { save: need(STATE, "save")?, restore: need(STATE, "restore")? }),
+        };
+        Ok(Self { pre, entry, lifecycle, state, lane, context, options })
     }
 
     /// How it is called.
@@ -75,6 +89,11 @@ impl Template {
             EntryIndex::Batch(_) => Handlers::Batch,
             EntryIndex::Single { event, .. } => Handlers::Single { events: event.is_some() },
         }
+    }
+
+    /// Whether it can save and restore its state.
+    pub(crate) const fn has_state(&self) -> bool {
+        self.state.is_some()
     }
 
     /// Whether its calls may wait.
@@ -145,6 +164,15 @@ impl Template {
         Ok(self.instantiate().await?.stop().await.err())
     }
 
+    /// Saves the state that a new instance has, and restores it in another.
+    pub(crate) async fn try_state(&self, schema: u32) -> Result<(), String> {
+        let (from, to) = (self.instantiate().await, self.instantiate().await);
+        let (mut from, mut to) = from.and_then(|from| Ok((from, to?))).map_err(|fault| fault.to_string())?;
+        let budget = StateBudget::new(self.options.state_timeout);
+        carry(&mut from, &mut to, schema, &budget, |_| Ok(())).await.map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
     /// The instance with its entry points, if it has started.
     fn guest(&self, mut store: Store<HostState>, started: wasmtime::Result<(Instance, Result<(), String>)>) -> Result<Guest, Fault> {
         let (instance, answer) = started.map_err(|e| Fault::Start(lifecycle_failure("start", &e, LIFECYCLE_BUDGET, store.data())))?;
@@ -161,7 +189,15 @@ impl Template {
             }
         };
         let stop = instance.get_typed_func(&mut store, self.lifecycle.stop).map_err(failed)?;
+        let state = match self.state {
+            None => None,
+            Some(StateIndex { save, restore }) => {
+                let save = instance.get_typed_func(&mut store, save).map_err(failed)?;
+                let restore = *instance.get_typed_func::<RestoreIn<'_>, RestoreOut>(&mut store, restore).map_err(failed)?.func();
+                Some(StateCalls { save, restore })
+            }
+        };
         let PluginOptions { call_budget: budget, wait_timeout: wait, .. } = self.options;
-        Ok(Guest { store, entry, stop, lane: self.lane.clone(), budget, wait })
+        Ok(Guest { store, entry, stop, state, lane: self.lane.clone(), budget, wait })
     }
 }

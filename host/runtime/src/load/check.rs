@@ -5,10 +5,10 @@ use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use crate::load::contract::{CONTRACT, Signature, WIT, functions, is_compatible};
-use crate::load::world::world_of;
+use crate::load::world::{World, world_of};
 
 /// Everything that decides what passes. It is part of a cache file's name, so that code that an older version let pass is not used.
-pub(crate) const CHECKS: ([&str; 3], [&str; 3]) = ([include_str!("check.rs"), include_str!("contract.rs"), include_str!("world.rs")], WIT);
+pub(crate) const CHECKS: ([&str; 3], [&str; 4]) = ([include_str!("check.rs"), include_str!("contract.rs"), include_str!("world.rs")], WIT);
 
 /// Interfaces a plugin may import, without version.
 pub(crate) const IMPORTS: [&str; 7] = [
@@ -136,7 +136,7 @@ fn check_names(outline: &Outline, problems: &mut Vec<CheckError>) {
 fn check_types(outline: &Outline, types: TypesRef<'_>, problems: &mut Vec<CheckError>) {
     // A file that fits no world is compared with the nearest one.
     let world = world_of(|interface| outline.export(interface).is_some()).or_else(|nearest| nearest.map(|(world, _)| world).ok_or(()));
-    for interface in world.map_or(&[][..], |world| world.exports) {
+    for interface in world.into_iter().flat_map(World::called) {
         let Some(name) = outline.export(interface) else { continue };
         let item = types.component_item_for_export(name).map(|item| item.ty);
         let exported = item.map_or_else(Vec::new, |ty| functions_of(types, ty));

@@ -11,11 +11,13 @@ pub(crate) const LIFECYCLE: &str = "duet:plugin/lifecycle@0.1.0";
 pub(crate) const BATCH_HANDLER: &str = "duet:plugin/batch-handler@0.1.0";
 pub(crate) const HANDLER: &str = "duet:plugin/handler@0.1.0";
 pub(crate) const EVENT_HANDLER: &str = "duet:plugin/event-handler@0.1.0";
+pub(crate) const STATE: &str = "duet:plugin/state@0.1.0";
 
 /// The contract is read from its own text, so there is no second list that could differ.
-pub(crate) const WIT: [&str; 3] = [
+pub(crate) const WIT: [&str; 4] = [
     include_str!("../../../../wit/lifecycle.wit"),
     include_str!("../../../../wit/handler.wit"),
+    include_str!("../../../../wit/state.wit"),
     include_str!("../../../../wit/imports.wit"),
 ];
 
@@ -129,6 +131,7 @@ mod tests {
         assert_eq!(names("duet:plugin/lifecycle"), ["describe", "start", "stop"]);
         assert_eq!(names("duet:plugin/batch-handler"), ["handle-batch"]);
         assert_eq!(names("duet:plugin/event-handler"), ["handle-event"]);
+        assert_eq!(names("duet:plugin/state"), ["save", "restore"]);
         assert_eq!(names("duet:plugin/clock"), ["now-ms", "monotonic-us"]);
         assert_eq!(names("duet:plugin/nothing"), [""; 0]);
         let all: usize = WIT.iter().map(|text| text.lines().filter(|l| l.contains(": func(")).count()).sum();

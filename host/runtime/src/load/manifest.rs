@@ -18,9 +18,11 @@ const BYTES_MAX: usize = 64 << 10;
 const WARNINGS_MAX: usize = 16;
 
 /// Keys of a manifest.
-const KEYS: [&str; 5] = ["name", "version", "packed", "routes", "events"];
+const KEYS: [&str; 6] = ["name", "version", "packed", "routes", "events", "state"];
 /// Keys of one of its routes.
 const ROUTE_KEYS: [&str; 4] = ["route", "name", "authorized", "internal"];
+/// Keys of `state`.
+const STATE_KEYS: [&str; 2] = ["schema", "reads"];
 
 /// A plugin's description of itself.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,8 +39,45 @@ pub struct Manifest {
     /// Events of connections it wants, by name.
     #[serde(default)]
     events: Vec<String>,
+    #[serde(default)]
+    state: Option<ManifestState>,
     #[serde(flatten)]
     unknown: BTreeMap<String, IgnoredAny>,
+}
+
+/// What a plugin says of the state that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing: what it has is lost with its code.
+    Unsaid,
+    /// That there is none.
+    Nothing,
+    /// That it can be saved and restored.
+    State {
+        /// The number of what it saves.
+        schema: u32,
+        /// The numbers of what it restores.
+        reads: Vec<u32>,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "`state` is \"none\" or an object with a number `schema` and, if you like, numbers `reads`")]
+enum ManifestState {
+    Word(NoState),
+    Kept {
+        schema: u32,
+        #[serde(default)]
+        reads: Option<Vec<u32>>,
+        #[serde(flatten)]
+        unknown: BTreeMap<String, IgnoredAny>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum NoState {
+    None,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -72,6 +111,12 @@ pub(crate) enum ManifestError {
     Event(String),
     #[error("it lists events, but a plugin with `handler` gets them only if it exports `event-handler`")]
     NoEventHandler,
+    #[error("it has `state`, but does not export the interface `state`")]
+    NoState,
+    #[error("it exports `state`, but does not say which: `\"state\": {{ \"schema\": 1 }}`")]
+    NoSchema,
+    #[error("it saves state of schema {0}, which is missing in `state.reads`; what it saves it has to restore")]
+    NotItsOwn(u32),
 }
 
 /// `route 1`, or `routes 1, 2` for several; as many as a log line has room for.
@@ -82,11 +127,11 @@ fn listed(routes: &[i32]) -> String {
 }
 
 impl Manifest {
-    /// Reads what `describe` returned.
+    /// Reads what `describe` of a plugin with these exports returned.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(crate) fn parse(text: &str, handlers: Handlers) -> Result<Self, Vec<ManifestError>> {
+    pub(crate) fn parse(text: &str, handlers: Handlers, exports_state: bool) -> Result<Self, Vec<ManifestError>> {
         if text.len() > BYTES_MAX {
             return Err(vec![ManifestError::TooLong(text.len())]);
         }
@@ -115,6 +160,14 @@ impl Manifest {
         if !manifest.events.is_empty() && handlers == (Handlers::Single { events: false }) {
             problems.push(ManifestError::NoEventHandler);
         }
+        match manifest.keeps() {
+            Keeps::State { schema, reads } if exports_state => {
+                problems.extend((!reads.contains(&schema)).then_some(ManifestError::NotItsOwn(schema)));
+            }
+            Keeps::State { .. } => problems.push(ManifestError::NoState),
+            _ if exports_state => problems.push(ManifestError::NoSchema),
+            _ => {}
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -132,6 +185,9 @@ impl Manifest {
             let of_route = format!("route {}: ", route.route);
             warnings.extend(route.unknown.keys().map(|key| unknown_key(&of_route, key, &ROUTE_KEYS)));
         }
+        if let Some(ManifestState::Kept { unknown, .. }) = &self.state {
+            warnings.extend(unknown.keys().map(|key| unknown_key("state: ", key, &STATE_KEYS)));
+        }
         if self.routes.is_empty() && self.events.is_empty() {
             warnings.push("it has no routes and wants no events, so it is never called".to_owned());
         }
@@ -146,6 +202,17 @@ impl Manifest {
     pub fn routes(&self) -> Vec<RouteEntry> {
         let entry = |r: &ManifestRoute| RouteEntry { route: Route(r.route), authorized: r.authorized, internal: r.internal };
         self.routes.iter().map(entry).collect()
+    }
+
+    /// What becomes of its state when its code is replaced.
+    pub fn keeps(&self) -> Keeps {
+        match &self.state {
+            None => Keeps::Unsaid,
+            Some(ManifestState::Word(NoState::None)) => Keeps::Nothing,
+            Some(ManifestState::Kept { schema, reads, .. }) => {
+                Keeps::State { schema: *schema, reads: reads.clone().unwrap_or_else(|| vec![*schema]) }
+            }
+        }
     }
 
     /// The events as the registry has them.
@@ -171,7 +238,7 @@ mod tests {
     #[test]
     fn unknown_keys_are_ignored_with_a_warning_and_flags_default_to_open() {
         let text = r#"{"name":"a\u001b[1m","version":"1","packed":1,"later":[1],"routes":[{"route":-3,"name":"x"}]}"#;
-        let manifest = Manifest::parse(text, Handlers::Batch).expect("valid");
+        let manifest = Manifest::parse(text, Handlers::Batch, false).expect("valid");
         assert_eq!(manifest.name, "a[1m");
         assert_eq!(manifest.routes(), [RouteEntry { route: Route(-3), authorized: false, internal: false }]);
         assert_eq!(manifest.warnings(), ["the manifest's key `later` is unknown and ignored"]);
@@ -180,7 +247,7 @@ mod tests {
     #[test]
     fn a_slip_in_a_key_is_told_with_what_was_probably_meant() {
         let text = r#"{"name":"a","version":"1","packed":1,"event":[],"routes":[{"route":1,"authorised":true},{"route":2,"internl":1}]}"#;
-        let warnings = Manifest::parse(text, Handlers::Batch).expect("served all the same").warnings();
+        let warnings = Manifest::parse(text, Handlers::Batch, false).expect("served all the same").warnings();
         assert_eq!(
             warnings,
             [
@@ -193,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_plugin_without_routes_and_events_is_told_that_nobody_calls_it() {
-        let warnings = |text: &str| Manifest::parse(text, Handlers::Batch).expect("valid").warnings();
+        let warnings = |text: &str| Manifest::parse(text, Handlers::Batch, false).expect("valid").warnings();
         assert_eq!(warnings(r#"{"name":"a","version":"1","packed":1,"routes":[]}"#).len(), 1);
         assert_eq!(warnings(r#"{"name":"a","version":"1","packed":1,"routes":[],"events":["bind"]}"#), [""; 0]);
     }
@@ -202,7 +269,7 @@ mod tests {
     fn warnings_about_one_manifest_are_few_and_of_one_line_each() {
         let keys: Vec<String> = (0..100).map(|n| format!("\"k\\n{n}\":1")).collect();
         let text = format!(r#"{{"name":"a","version":"1","packed":1,"routes":[{{"route":1}}],{}}}"#, keys.join(","));
-        let warnings = Manifest::parse(&text, Handlers::Batch).expect("valid").warnings();
+        let warnings = Manifest::parse(&text, Handlers::Batch, false).expect("valid").warnings();
         assert_eq!((warnings.len(), warnings.last().map(String::as_str)), (17, Some("84 more of this sort")));
         assert!(!warnings.iter().any(|w| w.contains(char::is_control)), "{warnings:?}");
     }
@@ -210,7 +277,8 @@ mod tests {
     #[test]
     fn all_mistakes_of_a_manifest_are_told_at_once() {
         let text = r#"{"name":"a","version":"1","routes":[{"route":1},{"route":1},{"route":2},{"route":2}],"events":["x","bind","y"]}"#;
-        let problems: Vec<String> = Manifest::parse(text, Handlers::Batch).expect_err("refused").iter().map(ToString::to_string).collect();
+        let problems: Vec<String> =
+            Manifest::parse(text, Handlers::Batch, false).expect_err("refused").iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems[0].contains("version 0 of the packed layout") && problems[1].contains("routes 1, 2 twice"), "{problems:?}");
         assert!(problems[2].contains("`x`") && problems[3].contains("`y`"), "{problems:?}");
@@ -222,29 +290,52 @@ mod tests {
         let (_, example) = wit.split_once("```json").expect("an example");
         let (example, _) = example.split_once("```").expect("its end");
         let json: String = example.lines().map(|l| l.trim().trim_start_matches("///")).collect();
-        let manifest = Manifest::parse(&json, Handlers::Batch).expect("JSON that the host takes");
+        let manifest = Manifest::parse(&json, Handlers::Batch, false).expect("JSON that the host takes");
         assert_eq!((manifest.warnings(), manifest.routes().len(), manifest.events().len()), (Vec::new(), 1, 1));
     }
 
     #[test]
     fn events_are_known_by_name_and_need_somebody_who_takes_them() {
         let text = r#"{"name":"a","version":"1","packed":1,"routes":[],"events":["connect","resume"]}"#;
-        let manifest = Manifest::parse(text, Handlers::Batch).expect("valid");
+        let manifest = Manifest::parse(text, Handlers::Batch, false).expect("valid");
         assert_eq!(manifest.events(), [RequestKind::Connect, RequestKind::Resume]);
-        assert!(Manifest::parse(text, Handlers::Single { events: true }).is_ok());
+        assert!(Manifest::parse(text, Handlers::Single { events: true }, false).is_ok());
         assert!(matches!(
-            Manifest::parse(text, Handlers::Single { events: false }).expect_err("refused")[..],
+            Manifest::parse(text, Handlers::Single { events: false }, false).expect_err("refused")[..],
             [ManifestError::NoEventHandler]
         ));
         let wrong = text.replace("resume", "message");
         assert!(
-            matches!(&Manifest::parse(&wrong, Handlers::Batch).expect_err("refused")[..], [ManifestError::Event(name)] if name == "message")
+            matches!(&Manifest::parse(&wrong, Handlers::Batch, false).expect_err("refused")[..], [ManifestError::Event(name)] if name == "message")
         );
     }
 
     #[test]
+    fn state_is_what_is_exported_and_its_own_schema_is_read() {
+        let of = |state: &str, exports| {
+            let text = format!(r#"{{"name":"a","version":"1","packed":1,"routes":[{{"route":1}}]{state}}}"#);
+            let manifest = Manifest::parse(&text, Handlers::Batch, exports);
+            manifest.map(|manifest| (manifest.keeps(), manifest.warnings())).map_err(|problems| problems[0].to_string())
+        };
+        assert_eq!(of("", false), Ok((Keeps::Unsaid, vec![])));
+        assert_eq!(of(r#","state":"none""#, false), Ok((Keeps::Nothing, vec![])));
+        assert_eq!(of(r#","state":{"schema":2}"#, true), Ok((Keeps::State { schema: 2, reads: vec![2] }, vec![])));
+        let (kept, warnings) = of(r#","state":{"schema":2,"reads":[1,2],"shema":1}"#, true).unwrap();
+        assert_eq!(kept, Keeps::State { schema: 2, reads: vec![1, 2] });
+        assert_eq!(warnings, ["state: the manifest's key `shema` is unknown and ignored, did you mean `schema`?"]);
+        assert!(of(r#","state":{"schema":2,"reads":[1]}"#, true).unwrap_err().contains("schema 2, which is missing in `state.reads`"));
+        assert!(of("", true).unwrap_err().contains("does not say which"));
+        assert!(of(r#","state":"none""#, true).unwrap_err().contains("does not say which"));
+        assert!(of(r#","state":{"schema":2}"#, false).unwrap_err().contains("does not export"));
+        for wrong in [r#""some""#, "2", r#"{"reads":[1]}"#, r#"{"schema":-1}"#] {
+            let error = of(&format!(r#","state":{wrong}"#), true).unwrap_err();
+            assert!(error.contains("`state` is \"none\" or an object with a number `schema`"), "{error}");
+        }
+    }
+
+    #[test]
     fn wrong_manifests_are_refused_with_their_reason() {
-        let refused = |text: &str| Manifest::parse(text, Handlers::Batch).expect_err("refused")[0].to_string();
+        let refused = |text: &str| Manifest::parse(text, Handlers::Batch, false).expect_err("refused")[0].to_string();
         assert!(refused("{").contains("cannot be read"));
         assert!(refused(r#"{"name":"a","version":"1","routes":[]}"#).contains("version 0 of the packed layout"));
         assert!(refused(r#"{"name":"a","version":"1","packed":1,"routes":[{"route":1},{"route":1}]}"#).contains("route 1 twice"));

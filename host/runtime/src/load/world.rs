@@ -1,6 +1,6 @@
 //! The worlds of the contract: what a plugin of each exports, and how it is called.
 
-use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE};
+use crate::load::contract::{BATCH_HANDLER, EVENT_HANDLER, HANDLER, LIFECYCLE, STATE};
 
 /// One of the worlds in `wit/`.
 #[derive(Debug)]
@@ -8,7 +8,16 @@ pub(crate) struct World {
     pub(crate) name: &'static str,
     /// Interfaces that are called, each with all its functions.
     pub(crate) exports: &'static [&'static str],
+    /// The same of those that a plugin may do without.
+    pub(crate) optional: &'static [&'static str],
     pub(crate) handlers: Handlers,
+}
+
+impl World {
+    /// All that is called of a plugin, if it exports it.
+    pub(crate) fn called(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.exports.iter().chain(self.optional).copied()
+    }
 }
 
 /// What a plugin is called with.
@@ -25,9 +34,14 @@ pub(crate) enum Handlers {
 
 /// All that this host serves. A plugin that fits several belongs to the first.
 pub(crate) const WORLDS: [World; 3] = [
-    World { name: "game", exports: &[LIFECYCLE, BATCH_HANDLER], handlers: Handlers::Batch },
-    World { name: "game-single-events", exports: &[LIFECYCLE, HANDLER, EVENT_HANDLER], handlers: Handlers::Single { events: true } },
-    World { name: "game-single", exports: &[LIFECYCLE, HANDLER], handlers: Handlers::Single { events: false } },
+    World { name: "game", exports: &[LIFECYCLE, BATCH_HANDLER], optional: &[STATE], handlers: Handlers::Batch },
+    World {
+        name: "game-single-events",
+        exports: &[LIFECYCLE, HANDLER, EVENT_HANDLER],
+        optional: &[STATE],
+        handlers: Handlers::Single { events: true },
+    },
+    World { name: "game-single", exports: &[LIFECYCLE, HANDLER], optional: &[STATE], handlers: Handlers::Single { events: false } },
 ];
 
 /// The world of a plugin that has these exports.

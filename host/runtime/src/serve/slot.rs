@@ -448,7 +448,7 @@ mod tests {
         let context = Context::new("test", &options, &(Arc::clone(&directory) as _)).unwrap();
         let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let template = Template::new(&linkers, &component, context, options.clone(), TIMERS.handle()).unwrap();
-        let manifest = Manifest::parse(r#"{"name":"test","version":"1","routes":[]}"#, Handlers::Single { events: false }).unwrap();
+        let manifest = Manifest::parse(r#"{"name":"test","version":"1","routes":[]}"#, Handlers::Single { events: false }, false).unwrap();
         let inbox = Inbox::new(100, 1 << 20, Uptime::default());
         let version = Version::new(None, manifest, options, Code::Wasm(Box::new(template)), 1);
         let counters = version.counters.first().map(Arc::clone).unwrap();

@@ -1,9 +1,10 @@
-//! The macros of `duet-plugin`: `#[route]`, `#[event]` and `plugin!`. Use them from there.
+//! The macros of `duet-plugin`: `#[route]`, `#[event]`, `#[state]` and `plugin!`. Use them from there.
 
 mod event;
 mod plugin;
 mod route;
 mod signature;
+mod state;
 
 use proc_macro::TokenStream;
 
@@ -43,6 +44,22 @@ pub fn event(arguments: TokenStream, function: TokenStream) -> TokenStream {
     event::expand(arguments.into(), &function.into()).into()
 }
 
+/// Makes a serde type one that can be saved when the code of the plugin is replaced, with the number of its schema.
+///
+/// ```text
+/// #[state(schema = 2, from = WorldOf1)]
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct World { .. }
+/// ```
+///
+/// `from` is the type of the schema before, which has `#[state]` as well and needs `Deserialize` alone; there is a `From` or a `TryFrom` from
+/// it. One type may lead to the next, so that the oldest of them can still be restored. Give the schema another number whenever a version
+/// that is out could not read what this one saves, or would take it for something else.
+#[proc_macro_attribute]
+pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    state::expand(arguments.into(), &item.into()).into()
+}
+
 /// Declares the plugin: its routes and events, and what runs when it starts and stops.
 ///
 /// ```text
@@ -51,6 +68,7 @@ pub fn event(arguments: TokenStream, function: TokenStream) -> TokenStream {
 ///     events: [left],     // optional
 ///     start: on_start,    // optional, fn() -> Result<()>
 ///     stop: on_stop,      // optional, fn()
+///     state: World,       // optional, a type with #[state]; or `none`, which says that there is nothing to keep
 ///     name: "greet",      // optional, the crate's name if absent
 /// }
 /// ```

@@ -21,11 +21,12 @@ struct Declaration {
     start: Option<Path>,
     stop: Option<Path>,
     name: Option<LitStr>,
+    state: Option<Path>,
 }
 
 impl Parse for Declaration {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let (mut routes, mut events, mut start, mut stop, mut name) = (None, None, None, None, None);
+        let (mut routes, mut events, mut start, mut stop, mut name, mut state) = (None, None, None, None, None, None);
         while !input.is_empty() {
             let key: Ident = input.parse()?;
             input.parse::<Token![:]>()?;
@@ -35,8 +36,9 @@ impl Parse for Declaration {
                 "start" => start.replace(input.parse()?).is_some(),
                 "stop" => stop.replace(input.parse()?).is_some(),
                 "name" => name.replace(input.parse()?).is_some(),
+                "state" => state.replace(input.parse()?).is_some(),
                 other => {
-                    let known = "a plugin has `routes`, `events`, `start`, `stop` and `name`";
+                    let known = "a plugin has `routes`, `events`, `start`, `stop`, `state` and `name`";
                     return Err(Error::new(key.span(), format!("unknown key `{other}`: {known}")));
                 }
             };
@@ -48,7 +50,7 @@ impl Parse for Declaration {
             }
         }
         let missing = || Error::new(Span::call_site(), "name the plugin's routes: `routes: [greet]`");
-        Ok(Self { routes: routes.ok_or_else(missing)?, events: events.unwrap_or_default(), start, stop, name })
+        Ok(Self { routes: routes.ok_or_else(missing)?, events: events.unwrap_or_default(), start, stop, name, state })
     }
 }
 
@@ -62,12 +64,15 @@ impl Declaration {
     fn expand(&self) -> TokenStream {
         let game = self.game();
         let unique = self.check_unique();
+        let cell = self.state_cell();
+        let exported = self.kept().map(|_| quote! { ::duet_plugin::component::state_bindings::export_state!(Exports); });
         quote! {
             /// The plugin of this crate.
             #[derive(Debug, Clone, Copy)]
             pub struct Plugin;
 
             #game
+            #cell
             #unique
 
             impl Plugin {
@@ -106,8 +111,54 @@ impl Declaration {
                 type Exports = ::duet_plugin::component::Exports<Plugin>;
                 ::duet_plugin::component::bindings::export_game!(Exports);
                 ::duet_plugin::__export_handle_batch!(Plugin);
+                #exported
             };
         }
+    }
+
+    /// The type of the state, if there is one to keep.
+    fn kept(&self) -> Option<&Path> {
+        self.state.as_ref().filter(|state| !state.is_ident("none"))
+    }
+
+    /// Where the state is. The type may be of another module.
+    fn state_cell(&self) -> Option<TokenStream> {
+        let state = self.kept()?;
+        Some(quote_spanned! { state.span()=>
+            impl ::duet_plugin::state::State for #state {
+                fn cell() -> &'static ::core::cell::RefCell<Self> {
+                    ::std::thread_local! {
+                        static CELL: &'static ::core::cell::RefCell<#state> = ::std::boxed::Box::leak(::std::boxed::Box::default());
+                    }
+                    ::duet_plugin::state::__cell(&CELL)
+                }
+            }
+        })
+    }
+
+    /// What the host is told of it, and how it is saved.
+    fn state_calls(&self) -> Option<TokenStream> {
+        let declared = self.state.as_ref()?;
+        let Some(state) = self.kept() else {
+            return Some(quote! {
+                fn keeps() -> ::duet_plugin::state::Keeps {
+                    ::duet_plugin::state::Keeps::Nothing
+                }
+            });
+        };
+        Some(quote_spanned! { declared.span()=>
+            fn keeps() -> ::duet_plugin::state::Keeps {
+                ::duet_plugin::state::Keeps::of::<#state>()
+            }
+
+            fn save(piece: u32) -> ::duet_plugin::Result<::std::vec::Vec<u8>> {
+                ::duet_plugin::state::save::<#state>(piece)
+            }
+
+            fn restore(schema: u32, piece: u32, bytes: ::std::vec::Vec<u8>) -> ::duet_plugin::Result<()> {
+                ::duet_plugin::state::restore::<#state>(schema, piece, bytes)
+            }
+        })
     }
 
     fn game(&self) -> TokenStream {
@@ -122,7 +173,7 @@ impl Declaration {
             let call = quote_spanned! { stop.span()=> { let stop: fn() = #stop; stop() } };
             quote! { fn stop() { #call } }
         });
-        let events = self.events();
+        let (events, state) = (self.events(), self.state_calls());
         quote! {
             impl ::duet_plugin::Game for Plugin {
                 const NAME: &'static str = #name;
@@ -147,6 +198,7 @@ impl Declaration {
                 #events
                 #start
                 #stop
+                #state
             }
         }
     }

@@ -28,6 +28,19 @@ pub(super) fn begin() {
     drop(REQUESTS.take());
 }
 
+/// Begins an export that was passed this list: the generated glue took it for one that has no more room than it has bytes.
+#[allow(unsafe_code, reason = "lists are raw pointers in the canonical ABI")]
+pub(super) fn adopted(list: Vec<u8>) -> Vec<u8> {
+    begin();
+    let room = ROOM.take();
+    if room <= list.len() {
+        return list;
+    }
+    let mut list = ManuallyDrop::new(list);
+    // SAFETY: it is the memory of a list that was given up between two calls, with that room, and has no other owner.
+    unsafe { Vec::from_raw_parts(list.as_mut_ptr(), list.len(), room) }
+}
+
 /// The export `handle-batch`.
 ///
 /// # Safety

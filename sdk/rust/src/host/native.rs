@@ -4,12 +4,13 @@ pub(crate) mod gate;
 pub(crate) mod sessions;
 pub(crate) mod stand_in;
 
+use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
 use crate::log::Level;
-use stand_in::STAND_IN;
+use stand_in::{STAND_IN, StandIn};
 
 pub(crate) fn log(level: Level, message: &str) {
     STAND_IN.with_borrow_mut(|host| match host {
@@ -43,6 +44,12 @@ pub(crate) fn random_number() -> u32 {
     let number = STAND_IN.with_borrow_mut(|host| host.as_mut().map(|host| splitmix(&mut host.random)));
     // Good enough for a native run; a component gets its numbers from the operating system.
     number.unwrap_or_else(|| RandomState::new().hash_one(0)) as u32
+}
+
+/// The cell of the state for this test, which nobody takes back.
+pub(crate) fn cell<S: Default + 'static>() -> Option<&'static RefCell<S>> {
+    let place = |host: &mut StandIn| *host.state.get_or_insert_with(|| Box::leak(Box::<RefCell<S>>::default()));
+    STAND_IN.with_borrow_mut(|host| host.as_mut().map(place))?.downcast_ref()
 }
 
 /// One step of the SplitMix64 generator.

@@ -8,3 +8,4 @@ mod events;
 mod game;
 mod golden;
 mod lookups;
+mod state;

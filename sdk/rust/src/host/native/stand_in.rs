@@ -1,5 +1,6 @@
 //! The host that a test set up for its thread.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(crate) struct StandIn {
     pub(crate) random: u64,
     pub(crate) lines: Vec<(Level, String)>,
     pub(crate) gate: Gate,
+    /// The cell of the plugin's state, once it was asked for.
+    pub(crate) state: Option<&'static dyn Any>,
 }
 
 /// Runs `call` with this host instead of the system.
