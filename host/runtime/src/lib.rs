@@ -13,10 +13,13 @@ mod panic;
 mod serve;
 
 pub use self::load::compile::{CompileLimits, CompileMode, compile_here};
+pub use self::load::id::VersionId;
 pub use self::load::manifest::{Keeps, Manifest};
 pub use self::load::{LoadError, Loaded, Loader};
 pub use self::options::{Affinity, Instances, PluginOptions, RuntimeOptions};
 pub use self::serve::Runtime;
 pub use self::serve::counters::Counts;
 pub use self::serve::instance::NativeHandler;
+pub use self::serve::record::{Change, Happened, StateMoved};
 pub use self::serve::snapshot::PluginSnapshot;
+pub use self::serve::swap::{SwapError, Swapped};

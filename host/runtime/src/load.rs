@@ -4,6 +4,7 @@ pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod contract;
+pub(crate) mod id;
 pub(crate) mod manifest;
 pub(crate) mod world;
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use duet_core::Directory;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -27,6 +29,7 @@ use crate::host::log::one_line;
 use crate::load::cache::{Cache, Source};
 use crate::load::check::{CheckError, check};
 use crate::load::compile::{CompileError, compile};
+use crate::load::id::VersionId;
 use crate::load::manifest::{Keeps, Manifest, ManifestError};
 use crate::load::world::Handlers;
 use crate::options::{PluginOptions, RuntimeOptions};
@@ -95,6 +98,8 @@ pub(crate) enum Reason {
     Config(#[from] serde_json::Error),
     #[error(transparent)]
     Route(#[from] duet_core::PublishError),
+    #[error("its code is not in the cache any more; put its file into the folder of plugins again")]
+    NotCached,
     #[error("a plugin of that name is loaded already")]
     Twice,
     #[error("it is not served, because the process is stopping")]
@@ -147,6 +152,11 @@ impl Loaded {
     /// Whether it is called in the asynchronous lane, because it imports something that waits.
     pub fn waits(&self) -> bool {
         self.template.waits()
+    }
+
+    /// Which version it is.
+    pub fn id(&self) -> VersionId {
+        VersionId::new(&self.manifest.version, Some(self.source))
     }
 
     /// A separate instance, called without queue and threads, to measure a call: request records in, effect records out.
@@ -215,6 +225,11 @@ impl Loader {
         self.guarded(file, options, true)
     }
 
+    /// What wakes tasks at a time. They must not take long: all budgets are counted on their thread.
+    pub(crate) const fn timers(&self) -> &Handle {
+        self.ticker.timers()
+    }
+
     /// A guard that [`Self::idle`] waits for until it is dropped.
     pub(crate) fn underway(&self) -> Underway<'_> {
         self.loads.send_modify(|loads| *loads += 1);
@@ -231,10 +246,32 @@ impl Loader {
 
     fn load_file(&self, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, Vec<Reason>> {
         let begun = Instant::now();
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let (component, source, cached) = self.component(file)?;
+        let mut loaded = self.described(file, &component, source, options, start)?;
+        (loaded.cached, loaded.time) = (cached, begun.elapsed());
+        Ok(loaded)
+    }
+
+    /// A version that was loaded before, out of the cache.
+    pub(crate) fn recall(&self, file: &Path, source: Source, options: PluginOptions) -> Result<Loaded, LoadError> {
+        let component = self.cache.as_ref().and_then(|cache| cache.load(source)?.component(&self.engine).ok());
+        let described = component.map_or_else(|| Err(only(Reason::NotCached)), |code| self.described(file, &code, source, options, false));
+        described.map_err(|reasons| LoadError::all(file, reasons))
+    }
+
+    /// What a component says of itself.
+    fn described(
+        &self,
+        file: &Path,
+        component: &Component,
+        source: Source,
+        options: PluginOptions,
+        start: bool,
+    ) -> Result<Loaded, Vec<Reason>> {
+        let begun = Instant::now();
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let context = Context::new(&name, &options, &self.directory).map_err(only)?;
-        let template = Template::new(&self.linkers, &component, context, options.clone(), self.ticker.timers());
+        let template = Template::new(&self.linkers, component, Arc::clone(&context), options.clone(), self.ticker.timers());
         let template = template.map_err(|fault| only(Reason::Link(fault)))?;
         let handlers = template.handlers();
         let described = wait_here(template.describe()).map_err(|text| only(Reason::Describe(text)));
@@ -253,8 +290,20 @@ impl Loader {
                 return Err(reasons);
             }
         };
+        context.log.is_of(VersionId::new(&manifest.version, Some(source)));
         let batch = handlers == Handlers::Batch;
-        Ok(Loaded { name, manifest, cached, batch, time: begun.elapsed(), ends_badly, file: file.to_owned(), source, options, template })
+        Ok(Loaded {
+            name,
+            manifest,
+            cached: true,
+            batch,
+            time: begun.elapsed(),
+            ends_badly,
+            file: file.to_owned(),
+            source,
+            options,
+            template,
+        })
     }
 
     /// The compiled form of a file, its hash, and whether it was in the cache.

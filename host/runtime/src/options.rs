@@ -82,6 +82,8 @@ duet_config::settings! {
         pub queue_timeout: Duration = 5 * SECOND, duration().range(TEN_MS..=600 * SECOND);
         /// Processor time to save the state of an instance and restore it in another when the code is replaced. Then it is not replaced.
         pub state_timeout: Duration = 5 * SECOND, duration().range(TEN_MS..=600 * SECOND);
+        /// Versions before the one that serves to which one can go back, as long as their code is in the cache.
+        pub versions_kept: usize = 4, integer().range(0..=100);
         ..
         /// The table that the plugin reads through `config`.
         pub config: JsonTable = JsonTable::default();

@@ -4,13 +4,16 @@ pub(crate) mod batch;
 pub(crate) mod counters;
 pub(crate) mod executor;
 pub(crate) mod health;
+pub(crate) mod hold;
 pub(crate) mod inbox;
 pub(crate) mod instance;
 pub(crate) mod plugin;
+pub(crate) mod record;
 pub(crate) mod router;
 pub(crate) mod seat;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
+pub(crate) mod swap;
 pub(crate) mod version;
 pub(crate) mod worker;
 
@@ -31,6 +34,7 @@ use crate::serve::executor::Executor;
 use crate::serve::inbox::Inbox;
 use crate::serve::instance::{Code, NativeHandler};
 use crate::serve::plugin::Plugin;
+use crate::serve::record::Happened;
 use crate::serve::router::Router;
 use crate::serve::seat::Seat;
 use crate::serve::slot::{Gate, Slot};
@@ -42,8 +46,9 @@ pub struct Runtime {
     options: Arc<RuntimeOptions>,
     registry: Arc<dyn Registry>,
     gate: Gate,
-    router: Router,
-    /// Held while a plugin is placed, which takes as long as its instances take to start.
+    /// Shared with the clock, which looks at the counters now and then.
+    router: Arc<Router>,
+    /// Held while a plugin is placed, exchanged or withdrawn, which takes as long as its instances take to start.
     placing: Mutex<()>,
     // Dropped in this order: first what calls plugins, last the loader, which has the clock of their budgets.
     executor: Executor,
@@ -64,10 +69,12 @@ impl Runtime {
     ) -> Result<Arc<Self>, LoadError> {
         let options = Arc::new(options);
         let loader = Loader::new(Arc::clone(&options), Arc::clone(&directory))?;
+        let router = Arc::new(Router::new(Arc::clone(&egress)));
+        loader.timers().spawn(router::count_now_and_then(Arc::downgrade(&router)));
         let threads = |e: std::io::Error| LoadError::new(Path::new("duet"), Reason::Host(format!("no thread: {e}")));
         Ok(Arc::new(Self {
             registry,
-            router: Router::new(Arc::clone(&egress)),
+            router,
             gate: Gate { egress, directory },
             placing: Mutex::default(),
             executor: Executor::start(options.threads()).map_err(threads)?,
@@ -87,9 +94,9 @@ impl Runtime {
     /// If an instance does not start, or one of its routes belongs to another plugin. Nothing of the plugin is published then.
     pub fn serve(&self, loaded: Loaded) -> Result<(), LoadError> {
         let _underway = self.loader.underway();
-        let Loaded { name, manifest, file, source, options, template, .. } = loaded;
-        let instances = self.instances(&options);
-        let version = Version::new(Some(source), manifest, options, Code::Wasm(Box::new(template)), instances);
+        let (name, file) = (loaded.name.clone(), loaded.file.clone());
+        let instances = self.instances(&loaded.options);
+        let version = Version::of(loaded, instances);
         // The next plugin is served whatever happens to this one.
         contained(|| self.place(&name, version))
             .unwrap_or_else(|panic| Err(Reason::Panic(panic)))
@@ -103,14 +110,14 @@ impl Runtime {
     pub fn serve_native(&self, name: &str, manifest: &str, handler: NativeHandler, options: PluginOptions) -> Result<(), LoadError> {
         let manifest = Manifest::parse(manifest, Handlers::Batch, false).map_err(|e| LoadError::all(Path::new(name), every(e)))?;
         let instances = self.instances(&options);
-        let version = Version::new(None, manifest, options, Code::Native(handler), instances);
+        let version = Version::native(manifest, options, Code::Native(handler), instances);
         self.place(name, version).map_err(|e| LoadError::new(Path::new(name), e))
     }
 
     /// Puts a version into a seat of its own.
     fn place(&self, name: &str, version: Version) -> Result<(), Reason> {
         let _placing = self.placing.lock();
-        if self.router.plugins().iter().any(|other| &*other.seat.name == name) {
+        if self.router.named(name).is_some() {
             return Err(Reason::Twice);
         }
         // Checked before anything of the plugin runs. Plugins are placed one at a time, so nobody takes a route in between.
@@ -122,15 +129,19 @@ impl Runtime {
         let count = version.counters.len();
         let (options, uptime) = (&self.options, self.loader.uptime());
         let inboxes = (0..count).map(|_| Inbox::new(options.queue_messages, options.queue_bytes, uptime.clone())).collect();
-        let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new(name, inboxes)), version });
+        let affinity = version.options.affinity;
+        let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new(name, inboxes, affinity)), version: Arc::new(version) });
         for slot in self.start(&plugin)? {
             self.executor.spawn(slot.serve());
         }
         self.router.add(&plugin);
         let published = self.publish(&plugin);
-        if published.is_err() {
-            self.router.remove(&plugin);
-            plugin.seat.close();
+        match &published {
+            Ok(()) => plugin.seat.record.lock().serves(&plugin.version, Happened::Served, None, String::new()),
+            Err(_) => {
+                self.router.remove(&plugin);
+                plugin.seat.close();
+            }
         }
         published
     }

@@ -168,20 +168,52 @@ impl Read for Chain<'_> {
 /// What is written goes into pieces of equal size, so that nothing that was written is moved.
 #[derive(Debug, Default)]
 struct Pieces {
+    /// Those that are full.
     pieces: VecDeque<Vec<u8>>,
+    last: Vec<u8>,
     /// The number of the first one that is left.
     next: u32,
 }
 
+impl Pieces {
+    /// What has no room in the last piece goes into another.
+    #[cold]
+    fn write_across(&mut self, mut bytes: &[u8]) {
+        loop {
+            let room = PIECE_BYTES - self.last.len();
+            let (here, rest) = bytes.split_at(room.min(bytes.len()));
+            self.last.extend_from_slice(here);
+            if rest.is_empty() {
+                return;
+            }
+            // A small state takes no more than it needs, a large one is not copied while it grows.
+            self.pieces.push_back(std::mem::replace(&mut self.last, Vec::with_capacity(PIECE_BYTES)));
+            bytes = rest;
+        }
+    }
+
+    /// The next piece; empty behind the last one.
+    fn next(&mut self) -> Vec<u8> {
+        self.next += 1;
+        self.pieces.pop_front().unwrap_or_else(|| std::mem::take(&mut self.last))
+    }
+}
+
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.pieces.back().is_none_or(|last| last.len() >= PIECE_BYTES) {
-            self.pieces.push_back(Vec::new());
-        }
-        let Some(last) = self.pieces.back_mut() else { return Ok(0) };
-        let bytes = bytes.get(..PIECE_BYTES - last.len()).unwrap_or(bytes);
-        last.extend_from_slice(bytes);
+        self.write_all(bytes)?;
         Ok(bytes.len())
+    }
+
+    /// Most writes are of a few bytes.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() <= PIECE_BYTES - self.last.len() {
+            self.last.extend_from_slice(bytes);
+        } else {
+            self.write_across(bytes);
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -210,8 +242,7 @@ pub fn save<S: State>(piece: u32) -> Result<Vec<u8>> {
         if piece != saved.next {
             return Err(Error::handler(format!("piece {piece} is asked for, but it is the turn of {}", saved.next)));
         }
-        saved.next += 1;
-        Ok(saved.pieces.pop_front().unwrap_or_default())
+        Ok(saved.next())
     })
 }
 

@@ -1,5 +1,6 @@
 //! Saving the state of an instance and restoring it in another, piece by piece.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use crate::call::fault::Fault;
@@ -63,7 +64,7 @@ impl StateBudget {
 impl Guest {
     /// A piece of its state; empty behind the last one.
     pub(crate) async fn save(&mut self, piece: u32, budget: &StateBudget) -> Result<Vec<u8>, StateError> {
-        contained_async(self.save_uncontained(piece, budget)).await.unwrap_or_else(|panic| Err(StateError::panicked("save", panic)))
+        contained_async(pin!(self.save_uncontained(piece, budget))).await.unwrap_or_else(|panic| Err(StateError::panicked("save", panic)))
     }
 
     async fn save_uncontained(&mut self, piece: u32, budget: &StateBudget) -> Result<Vec<u8>, StateError> {
@@ -76,7 +77,7 @@ impl Guest {
 
     /// Takes a piece of what another instance saved; an empty one ends it.
     pub(crate) async fn restore(&mut self, schema: u32, piece: u32, bytes: &[u8], budget: &StateBudget) -> Result<(), StateError> {
-        let restored = contained_async(self.restore_uncontained(schema, piece, bytes, budget)).await;
+        let restored = contained_async(pin!(self.restore_uncontained(schema, piece, bytes, budget))).await;
         restored.unwrap_or_else(|panic| Err(StateError::panicked("restore", panic)))
     }
 

@@ -91,6 +91,11 @@ impl Template {
         }
     }
 
+    /// Bytes of all memories and tables of all instances.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.context.memory.bytes()
+    }
+
     /// Whether it can save and restore its state.
     pub(crate) const fn has_state(&self) -> bool {
         self.state.is_some()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use duet_core::Directory;
 
 use crate::host::log::LogQuota;
+use crate::host::memory::MemoryUse;
 use crate::options::PluginOptions;
 
 /// What all instances of a plugin share with the host's functions.
@@ -12,6 +13,7 @@ pub(crate) struct Context {
     /// What `config.get` reads.
     pub(crate) config: serde_json::Value,
     pub(crate) log: LogQuota,
+    pub(crate) memory: Arc<MemoryUse>,
     /// What `sessions` looks up.
     pub(crate) directory: Arc<dyn Directory>,
 }
@@ -21,6 +23,7 @@ impl Context {
         Ok(Arc::new(Self {
             config: serde_json::from_str(&options.config.to_string())?,
             log: LogQuota::new(name, options.log_lines_per_second),
+            memory: Arc::default(),
             directory: Arc::clone(directory),
         }))
     }

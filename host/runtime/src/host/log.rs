@@ -1,10 +1,12 @@
 //! Log lines of plugins: escaped, cut to length, and limited by a quota.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use duet_core::Mutex;
 use tracing::Level;
+
+use crate::load::id::VersionId;
 
 /// Longest line in bytes.
 const LINE_BYTES_MAX: usize = 4096;
@@ -14,6 +16,8 @@ const NOTICE_AFTER: Duration = Duration::from_secs(1);
 /// What a plugin may write. Errors have a quota of their own: no flood of other lines hides them.
 pub(crate) struct LogQuota {
     plugin: Arc<str>,
+    /// Known once it has described itself.
+    version: OnceLock<VersionId>,
     per_second: f64,
     lines: Mutex<Bucket>,
     errors: Mutex<Bucket>,
@@ -45,7 +49,12 @@ impl LogQuota {
     pub(crate) fn new(plugin: &str, lines_per_second: u32) -> Self {
         let per_second = f64::from(lines_per_second);
         let bucket = || Mutex::new(Bucket { tokens: per_second * 2.0, filled: Instant::now() });
-        Self { plugin: plugin.into(), per_second, lines: bucket(), errors: bucket(), dropped: Arc::default() }
+        Self { plugin: plugin.into(), version: OnceLock::new(), per_second, lines: bucket(), errors: bucket(), dropped: Arc::default() }
+    }
+
+    /// Says which version of the plugin writes.
+    pub(crate) fn is_of(&self, version: VersionId) {
+        drop(self.version.set(version));
     }
 
     /// Whether a line may be written now.
@@ -80,7 +89,10 @@ impl LogQuota {
             ($level:expr) => {
                 if tracing::enabled!(target: "plugin", $level) {
                     if self.take($level, Instant::now()) {
-                        tracing::event!(target: "plugin", $level, plugin = &*self.plugin, "{}", escaped(line));
+                        let version = self.version.get();
+                        let hash = version.and_then(VersionId::short_hash);
+                        let version = version.map(|id| &*id.version);
+                        tracing::event!(target: "plugin", $level, plugin = &*self.plugin, version, hash, "{}", escaped(line));
                     } else {
                         self.drop_line();
                     }

@@ -1,5 +1,8 @@
 //! How much memory an instance may take: the sum of all its linear memories and tables.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use wasmtime::ResourceLimiter;
 
 use crate::options::PluginOptions;
@@ -20,6 +23,16 @@ pub(crate) enum Refused {
     Table(usize),
 }
 
+/// Bytes of all memories and tables of all instances of a version, for whoever asks.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryUse(AtomicUsize);
+
+impl MemoryUse {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Counts what one instance has, and refuses what is too much.
 #[derive(Debug)]
 pub(crate) struct MemoryLimits {
@@ -27,13 +40,14 @@ pub(crate) struct MemoryLimits {
     elements_max: usize,
     bytes: usize,
     elements: usize,
+    all: Arc<MemoryUse>,
     /// What was refused in the current call: most guests then trap, for a reason that does not mention it.
     pub(crate) refused: Option<Refused>,
 }
 
 impl MemoryLimits {
-    pub(crate) const fn new(options: &PluginOptions) -> Self {
-        Self { bytes_max: options.memory_bytes, elements_max: options.table_elements, bytes: 0, elements: 0, refused: None }
+    pub(crate) const fn new(options: &PluginOptions, all: Arc<MemoryUse>) -> Self {
+        Self { bytes_max: options.memory_bytes, elements_max: options.table_elements, bytes: 0, elements: 0, all, refused: None }
     }
 
     /// Bytes of all memories and tables. Wasm never gives any back.
@@ -42,6 +56,7 @@ impl MemoryLimits {
     }
 
     fn grow(&mut self, bytes: usize, elements: usize) -> bool {
+        let more = bytes;
         let (bytes, elements) = (self.bytes.saturating_add(bytes), self.elements.saturating_add(elements));
         if elements > self.elements_max {
             self.refused = Some(Refused::Table(self.elements_max));
@@ -49,9 +64,16 @@ impl MemoryLimits {
             self.refused = Some(Refused::Memory(self.bytes_max));
         } else {
             (self.bytes, self.elements) = (bytes, elements);
+            self.all.0.fetch_add(more, Ordering::Relaxed);
             return true;
         }
         false
+    }
+}
+
+impl Drop for MemoryLimits {
+    fn drop(&mut self) {
+        self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -87,7 +109,7 @@ mod tests {
     #[test]
     fn all_memories_and_tables_count_together() {
         let options = PluginOptions { memory_bytes: 1000, table_elements: 50, ..PluginOptions::default() };
-        let mut limits = MemoryLimits::new(&options);
+        let mut limits = MemoryLimits::new(&options, Arc::default());
         assert!(limits.memory_growing(0, 400, None).unwrap());
         assert!(limits.memory_growing(0, 400, None).unwrap(), "another memory");
         assert!(!limits.memory_growing(400, 401, Some(400)).unwrap(), "beyond its own maximum");

@@ -61,7 +61,7 @@ impl HostState {
         Self {
             context: Arc::clone(context),
             last_words,
-            limits: MemoryLimits::new(options),
+            limits: MemoryLimits::new(options, Arc::clone(&context.memory)),
             effects: Vec::new(),
             effects_begin: 0,
             effects_count: 0,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use duet_core::{Full, Mutex, Requests};
 
 use crate::call::engine::Uptime;
 use crate::panic::{contained, report};
+use crate::serve::hold::Hold;
 
 /// The requests of one read, and how long the process had run when they came.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Inbox {
     /// Requests that were accepted and are not handled yet, wherever they are.
     in_flight: AtomicUsize,
     uptime: Uptime,
+    /// There is an order in the queue. Read between two calls; only this says whether to look.
+    is_ordered: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +41,8 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     /// The task that handles them, if it is waiting for something to come.
     reader: Option<Waker>,
+    /// Whoever handles them is to give way.
+    order: Option<Hold>,
     is_closed: bool,
 }
 
@@ -63,7 +68,14 @@ const WAITING_MAX: usize = 1 << 17;
 
 impl Inbox {
     pub(crate) fn new(messages_max: usize, bytes_max: usize, uptime: Uptime) -> Arc<Self> {
-        Arc::new(Self { messages_max, bytes_max, queue: Mutex::default(), in_flight: AtomicUsize::new(0), uptime })
+        Arc::new(Self {
+            messages_max,
+            bytes_max,
+            queue: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            uptime,
+            is_ordered: AtomicBool::new(false),
+        })
     }
 
     /// What came before has waited for at least this long, if anything can have.
@@ -102,8 +114,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Swaps what is there with `into`, which is empty, and wakes as many as there is now room for. If there is nothing, the reader is
-    /// woken by what comes next; `false` if nothing ever will.
+    /// Swaps what is there with `into`, which is empty, and wakes as many as there is now room for. If there is nothing, not even an
+    /// order, the reader is woken by what comes next; `false` if nothing ever will.
     pub(crate) fn poll_take(&self, cx: &Context<'_>, into: &mut VecDeque<Chunk>) -> Poll<bool> {
         let mut queue = self.queue.lock();
         std::mem::swap(&mut queue.chunks, into);
@@ -111,6 +123,7 @@ impl Inbox {
         queue.bytes = 0;
         let taken = match into.is_empty() {
             false => Poll::Ready(true),
+            true if queue.order.is_some() => Poll::Ready(true),
             true if queue.is_closed => Poll::Ready(false),
             true => {
                 queue.reader = Some(cx.waker().clone());
@@ -123,6 +136,35 @@ impl Inbox {
         drop(queue);
         woken.into_iter().for_each(Waiting::wake);
         taken
+    }
+
+    /// Orders whoever handles the requests to give way. False if nobody will any more.
+    pub(crate) fn hold(&self, order: Hold) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.is_closed {
+            return false;
+        }
+        queue.order = Some(order);
+        self.is_ordered.store(true, Ordering::Relaxed);
+        let reader = queue.reader.take();
+        drop(queue);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        true
+    }
+
+    /// Whether there is an order. A reader that is about to wait finds out in any case, because it looks under the lock.
+    #[inline]
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.is_ordered.load(Ordering::Relaxed)
+    }
+
+    /// Takes the order out, to follow it or to take it back.
+    pub(crate) fn take_order(&self) -> Option<Hold> {
+        let mut queue = self.queue.lock();
+        self.is_ordered.store(false, Ordering::Relaxed);
+        queue.order.take()
     }
 
     /// Requests that were accepted and are not handled yet.

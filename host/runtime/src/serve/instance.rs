@@ -21,6 +21,22 @@ pub(crate) enum Instance {
 }
 
 impl Code {
+    /// Whether its calls may wait.
+    pub(crate) const fn waits(&self) -> bool {
+        match self {
+            Self::Wasm(template) => template.waits(),
+            Self::Native(..) => false,
+        }
+    }
+
+    /// Bytes of all memories and tables of all instances.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Wasm(template) => template.memory_bytes(),
+            Self::Native(..) => 0,
+        }
+    }
+
     /// A new instance, started.
     pub(crate) async fn instantiate(&self) -> Result<Instance, Fault> {
         Ok(match self {
@@ -51,6 +67,14 @@ impl Instance {
         match self {
             Self::Wasm(guest) => guest.memory_bytes(),
             Self::Native(..) => 0,
+        }
+    }
+
+    /// The component, of which alone there is a state.
+    pub(crate) fn guest(&mut self) -> Option<&mut Guest> {
+        match self {
+            Self::Wasm(guest) => Some(guest),
+            Self::Native(..) => None,
         }
     }
 

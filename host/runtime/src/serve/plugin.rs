@@ -16,19 +16,25 @@ use crate::serve::version::Version;
 /// A serving plugin: a seat, and the version that is in it.
 pub(crate) struct Plugin {
     pub(crate) seat: Arc<Seat>,
-    pub(crate) version: Version,
+    pub(crate) version: Arc<Version>,
 }
 
 impl Plugin {
     /// The queue of the instance that has to handle a request.
     #[inline]
     pub(crate) fn inbox_for(&self, request: &Request<'_>) -> Option<&Arc<Inbox>> {
-        self.seat.inbox_for(self.version.options.affinity, request)
+        self.seat.inbox_for(request)
     }
 
     /// Whether the other is a version of the same plugin.
     pub(crate) fn shares_seat(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.seat, &other.seat)
+    }
+
+    /// Notes which routes were called since this was done last.
+    pub(crate) fn count(&self, now: Instant) {
+        let counts = self.version.counts().into_iter().filter_map(|(route, counts)| Some((route?, counts.requests)));
+        self.seat.record.lock().count(now, counts);
     }
 
     /// Whether requests are refused now.
@@ -45,16 +51,17 @@ impl Plugin {
     fn write(&self, fault: &Fault, requests: &[u8]) {
         let mut all = RequestIter::new(requests);
         let fault = one_line(&fault.to_string());
-        let (plugin, version) = (&*self.seat.name, &*self.version.manifest.version);
+        let (plugin, version, hash) = (&*self.seat.name, &*self.version.id.version, self.version.id.short_hash());
         match (all.next(), all.count()) {
             (Some(Request { kind, route, body, .. }), 0) => {
-                tracing::warn!(%plugin, %version, kind = kind.name(), route = route.0, body = hex(body), "plugin fault: {fault}");
+                tracing::warn!(%plugin, %version, hash, kind = kind.name(), route = route.0, body = hex(body), "plugin fault: {fault}");
             }
             (_, others) => {
                 let (messages, routes) = (others + 1, routes(requests));
                 tracing::warn!(
                     %plugin,
                     %version,
+                    hash,
                     messages,
                     routes,
                     "plugin fault: {fault}; in a batch of {messages}, none of which fails alone"
@@ -69,7 +76,7 @@ impl Plugin {
         self.log(fault, requests);
         if let Some(time) = out_of_service {
             drop(contained(|| {
-                tracing::error!(plugin = %self.seat.name, version = %self.version.manifest.version, faults = self.version.health.faults(), "out of service for {time:?} after repeated faults");
+                tracing::error!(plugin = %self.seat.name, version = %self.version.id.version, hash = self.version.id.short_hash(), faults = self.version.health.faults(), "out of service for {time:?} after repeated faults");
             }));
         }
     }

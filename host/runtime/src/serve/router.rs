@@ -1,8 +1,9 @@
 //! The router: which instance gets a request. It knows who serves what, and not how.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use duet_core::{Dispatch, Egress, ErrorCode, Full, Request, Requests, Route};
@@ -62,6 +63,11 @@ impl Router {
         self.table.load().plugins.clone()
     }
 
+    /// The plugin of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.table.load().plugins.iter().find(|plugin| &*plugin.seat.name == name).cloned()
+    }
+
     /// The plugin that has this route.
     pub(crate) fn holder(&self, route: Route) -> Option<Arc<Plugin>> {
         self.table.load().routes.get(&route).cloned()
@@ -112,6 +118,18 @@ impl Router {
             }
         }
         if left.is_empty() { Ok(()) } else { Err(Full(left)) }
+    }
+}
+
+/// How often somebody looks which routes were called.
+const COUNTED_EVERY: Duration = Duration::from_secs(30);
+
+/// Notes again and again which routes were called, so that it need not be noted with each call.
+pub(crate) async fn count_now_and_then(router: Weak<Router>) {
+    loop {
+        tokio::time::sleep(COUNTED_EVERY).await;
+        let Some(router) = router.upgrade() else { return };
+        router.plugins().iter().for_each(|plugin| plugin.count(Instant::now()));
     }
 }
 

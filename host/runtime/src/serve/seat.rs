@@ -1,32 +1,53 @@
 //! A seat: what of a plugin stays when its code is replaced.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
-use duet_core::Request;
+use duet_core::{Mutex, Request};
 
 use crate::options::Affinity;
 use crate::serve::inbox::Inbox;
+use crate::serve::record::Record;
+
+/// What a slot holds as long as it serves.
+pub(crate) type Serving = SyncSender<Infallible>;
 
 /// A name, and a queue for each instance.
 pub(crate) struct Seat {
     pub(crate) name: Arc<str>,
     pub(crate) inboxes: Vec<Arc<Inbox>>,
+    /// Another one would send the messages of a key to another instance, which overtakes.
+    pub(crate) affinity: Affinity,
     next: AtomicUsize,
+    /// Each slot has a copy of the sender; nothing is ever sent.
+    serving: Mutex<(Option<Serving>, Receiver<Infallible>)>,
+    /// What became of its versions. Locked for moments; taken after the lock of the runtime under which versions are exchanged.
+    pub(crate) record: Mutex<Record>,
 }
 
 impl Seat {
-    pub(crate) fn new(name: &str, inboxes: Vec<Arc<Inbox>>) -> Self {
-        Self { name: name.into(), inboxes, next: AtomicUsize::new(0) }
+    pub(crate) fn new(name: &str, inboxes: Vec<Arc<Inbox>>, affinity: Affinity) -> Self {
+        let (sender, receiver) = sync_channel(0);
+        Self {
+            name: name.into(),
+            inboxes,
+            affinity,
+            next: AtomicUsize::new(0),
+            serving: Mutex::new((Some(sender), receiver)),
+            record: Mutex::default(),
+        }
     }
 
     /// The queue of the instance that has to handle a request.
     #[inline]
-    pub(crate) fn inbox_for(&self, affinity: Affinity, request: &Request<'_>) -> Option<&Arc<Inbox>> {
+    pub(crate) fn inbox_for(&self, request: &Request<'_>) -> Option<&Arc<Inbox>> {
         if let [only] = self.inboxes.as_slice() {
             return Some(only);
         }
-        let key = match (request.key, affinity) {
+        let key = match (request.key, self.affinity) {
             (Some(key), _) => key.0,
             (None, Affinity::Connection) => request.conn.0,
             (None, Affinity::Uid) => request.uid.map_or(request.conn.0, |u| u.0.cast_unsigned()),
@@ -45,6 +66,18 @@ impl Seat {
     /// Requests that were accepted and are not handled yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.inboxes.iter().map(|inbox| inbox.in_flight()).sum()
+    }
+
+    /// Something that a slot of this seat holds until it ends.
+    pub(crate) fn serving(&self) -> Option<Serving> {
+        self.serving.lock().0.clone()
+    }
+
+    /// Waits until no slot serves any more. False if that takes longer.
+    pub(crate) fn wait_until_served(&self, within: Duration) -> bool {
+        let mut serving = self.serving.lock();
+        serving.0 = None;
+        matches!(serving.1.recv_timeout(within), Err(RecvTimeoutError::Disconnected))
     }
 
     /// Accepts nothing more; the instances end once what is there is handled.

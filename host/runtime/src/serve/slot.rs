@@ -14,9 +14,11 @@ use crate::host::log::one_line;
 use crate::panic::{contained, contained_async, report};
 use crate::serve::batch::{BatchLimits, Pending, Slice};
 use crate::serve::counters::{Counters, Ended};
+use crate::serve::hold::Post;
 use crate::serve::inbox::Inbox;
 use crate::serve::instance::Instance;
 use crate::serve::plugin::{Plugin, refuse};
+use crate::serve::seat::Serving;
 
 /// One instance with its queue.
 pub(crate) struct Slot {
@@ -39,6 +41,8 @@ pub(crate) struct Slot {
     /// An instance did not end in good order, and the log has said so.
     ends_badly: bool,
     gate: Gate,
+    /// Dropped when this slot has ended.
+    _serving: Option<Serving>,
 }
 
 /// The gate as slots use it.
@@ -54,6 +58,7 @@ const SLOW_CALL: Duration = TICK;
 impl Slot {
     pub(crate) fn new(plugin: Arc<Plugin>, inbox: Arc<Inbox>, counters: Arc<Counters>, limits: BatchLimits, gate: Gate) -> Self {
         Self {
+            _serving: plugin.seat.serving(),
             plugin,
             inbox,
             counters,
@@ -102,11 +107,32 @@ impl Slot {
 
     /// Waits for requests and makes one call. False if there will be no more.
     async fn turn(&mut self) -> bool {
+        if self.inbox.is_ordered() {
+            self.give_way().await;
+        }
         if self.pending.is_empty() && !poll_fn(|cx| self.inbox.poll_take(cx, &mut self.pending.chunks)).await {
             return false;
         }
         self.step().await;
         true
+    }
+
+    /// Hands the instance over to whoever wants it, and goes on with what comes back. What it has not handled stays here, in order.
+    async fn give_way(&mut self) {
+        let Some(order) = self.inbox.take_order() else { return };
+        let before = Arc::clone(&self.plugin.version);
+        let post = Post { version: Arc::clone(&before), counters: Arc::clone(&self.counters), instance: self.instance.take() };
+        let Ok(Post { version, counters, instance }) = order.follow(post).await else { return };
+        if Arc::ptr_eq(&version, &before) {
+            self.instance = instance;
+            return;
+        }
+        self.plugin = Arc::new(Plugin { seat: Arc::clone(&self.plugin.seat), version });
+        (self.counters, self.instance) = (counters, None);
+        (self.batch, self.ends_badly) = (1, false);
+        if let Some(instance) = instance {
+            self.replace(instance);
+        }
     }
 
     /// Makes one call with what is there.
@@ -371,7 +397,7 @@ mod tests {
     use crate::load::contract::CONTRACT;
     use crate::load::manifest::Manifest;
     use crate::load::world::Handlers;
-    use crate::options::PluginOptions;
+    use crate::options::{Affinity, PluginOptions};
     use crate::serve::instance::Code;
     use crate::serve::seat::Seat;
     use crate::serve::version::Version;
@@ -450,9 +476,12 @@ mod tests {
         let template = Template::new(&linkers, &component, context, options.clone(), TIMERS.handle()).unwrap();
         let manifest = Manifest::parse(r#"{"name":"test","version":"1","routes":[]}"#, Handlers::Single { events: false }, false).unwrap();
         let inbox = Inbox::new(100, 1 << 20, Uptime::default());
-        let version = Version::new(None, manifest, options, Code::Wasm(Box::new(template)), 1);
+        let version = Version::native(manifest, options, Code::Wasm(Box::new(template)), 1);
         let counters = version.counters.first().map(Arc::clone).unwrap();
-        let plugin = Arc::new(Plugin { seat: Arc::new(Seat::new("test", vec![Arc::clone(&inbox)])), version });
+        let plugin = Arc::new(Plugin {
+            seat: Arc::new(Seat::new("test", vec![Arc::clone(&inbox)], Affinity::Connection)),
+            version: Arc::new(version),
+        });
         let limits = BatchLimits { messages: 32, bytes: 1 << 16 };
         (Slot::new(plugin, inbox, counters, limits, Gate { egress: Arc::clone(&codes) as _, directory }), codes)
     }

@@ -1,9 +1,12 @@
 //! What plugins have done so far and how they are doing, for operators.
 
+use std::time::SystemTime;
+
 use duet_core::Route;
 
 use crate::serve::counters::Counts;
 use crate::serve::plugin::Plugin;
+use crate::serve::record::StateMoved;
 
 /// One plugin.
 #[derive(Clone, Debug)]
@@ -22,6 +25,12 @@ pub struct PluginSnapshot {
     pub faults: u64,
     /// Whether it is out of service now.
     pub is_quarantined: bool,
+    /// Since when this version serves.
+    pub since: Option<SystemTime>,
+    /// What became of the state when it took the place of another; `None` of the first.
+    pub state: Option<StateMoved>,
+    /// Bytes of all memories and tables of all instances.
+    pub memory_bytes: usize,
     /// Counts of each route, in order, and last those of all events, which have no route.
     pub routes: Vec<(Option<Route>, Counts)>,
 }
@@ -29,14 +38,9 @@ pub struct PluginSnapshot {
 impl PluginSnapshot {
     pub(crate) fn of(plugin: &Plugin) -> Self {
         let version = &plugin.version;
-        let mut routes: Vec<(Option<Route>, Counts)> = Vec::new();
-        for instance in &version.counters {
-            routes.resize(instance.counts().count(), (None, Counts::default()));
-            for ((route, sum), (of, counts)) in routes.iter_mut().zip(instance.counts()) {
-                *route = of;
-                sum.add(counts);
-            }
-        }
+        let record = plugin.seat.record.lock();
+        let (since, state) = (record.since, record.state);
+        drop(record);
         Self {
             name: plugin.seat.name.to_string(),
             version: version.manifest.version.clone(),
@@ -45,7 +49,10 @@ impl PluginSnapshot {
             calls: version.counters.iter().map(|instance| instance.calls()).sum(),
             faults: version.health.faults(),
             is_quarantined: plugin.is_quarantined(),
-            routes,
+            routes: version.counts(),
+            since,
+            state,
+            memory_bytes: version.code.memory_bytes(),
         }
     }
 

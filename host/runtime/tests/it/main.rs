@@ -30,4 +30,5 @@ mod rig;
 mod sdk;
 mod single;
 mod stopping;
+mod swap;
 mod told;

@@ -25,6 +25,7 @@ pub(crate) const CONN: ConnId = ConnId(5);
 pub(crate) struct Rig {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) seen: Arc<Seen>,
+    pub(crate) registry: Arc<MemoryRegistry>,
     folder: TempDir,
 }
 
@@ -36,11 +37,17 @@ impl Rig {
 
     /// These options, but with a cache of its own.
     pub(crate) fn with(options: RuntimeOptions) -> Self {
+        let seen = Arc::<Seen>::default();
+        Self::asking(options, Arc::clone(&seen), seen)
+    }
+
+    /// The same, with a gate that answers like this when a plugin asks about connections.
+    pub(crate) fn asking(options: RuntimeOptions, seen: Arc<Seen>, directory: Arc<dyn Directory>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = RuntimeOptions { cache: folder.path().join("cache"), ..options };
-        let seen = Arc::<Seen>::default();
-        let runtime = Runtime::new(options, Arc::<MemoryRegistry>::default(), Arc::clone(&seen) as _, Arc::clone(&seen) as _).unwrap();
-        Self { runtime, seen, folder }
+        let registry = Arc::<MemoryRegistry>::default();
+        let runtime = Runtime::new(options, Arc::clone(&registry) as _, Arc::clone(&seen) as _, directory).unwrap();
+        Self { runtime, seen, registry, folder }
     }
 
     /// Writes a file into the folder of this test.
