@@ -20,8 +20,8 @@ impl Error {
     }
 
     /// Reads the value again, this time noting where it is: the parser's own errors do not name the field.
-    pub(crate) fn located<'de, T: Deserialize<'de>>(text: &'de str, error: &serde_json::Error) -> Self {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
+    pub(crate) fn located<'de, T: Deserialize<'de>>(text: &'de [u8], error: &serde_json::Error) -> Self {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
         let words = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
             Err(located) if located.path().iter().next().is_some() => {
                 format!("`{}`: {}", located.path(), words(located.inner()))

@@ -48,8 +48,10 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(),
 
 #[cold]
 fn read_slowly<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, Error> {
-    let text = simdutf8::basic::from_utf8(text).map_err(|_| Error::not_utf8())?;
-    serde_json::from_str(text).map_err(|error| Error::located::<T>(text, &error))
+    simdutf8::basic::from_utf8(text).map_err(|_| Error::not_utf8())?;
+    // Not as a `str`: `serde_json` reads a key that should be a boolean from its second byte on, which may be in the middle of a character,
+    // and then it panics. It checks what it takes out of bytes.
+    serde_json::from_slice(text).map_err(|error| Error::located::<T>(text, &error))
 }
 
 #[cold]

@@ -1,6 +1,7 @@
 //! Places where one byte more or less matters.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::same::{check_written, reading};
 use crate::shapes::Echo;
@@ -92,5 +93,13 @@ fn decimals_are_written_in_their_shortest_form() {
         check_written(&(f64::from(thousandths) / 1000.0));
         check_written(&(thousandths as f32 / 1000.0));
         check_written(&((thousandths * 499) as f32 / 1000.0));
+    }
+}
+
+#[test]
+fn a_key_that_is_not_a_boolean_is_refused_whatever_it_begins_with() {
+    for key in ["\u{1f600}", "é", "yes", "t", ""] {
+        let text = format!("{{\"{key}\":1}}");
+        assert!(duet_json::from_slice::<BTreeMap<bool, u8>>(text.as_bytes()).is_err(), "{text}");
     }
 }

@@ -72,13 +72,13 @@ fn check_read<'a, T: Deserialize<'a> + PartialEq + Debug>(text: &'a [u8]) -> boo
 
 /// What `serde_json` reads, and how its errors are told.
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "the json is not UTF-8".to_owned())?;
-    serde_json::from_str(text).map_err(|error| {
+    std::str::from_utf8(text).map_err(|_| "the json is not UTF-8".to_owned())?;
+    serde_json::from_slice(text).map_err(|error| {
         let words = |error: &serde_json::Error| match error.to_string() {
             all if error.is_data() => all.rsplit_once(" at line ").map_or(all.clone(), |(words, _)| words.to_owned()),
             all => all,
         };
-        match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text)) {
+        match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(text)) {
             Err(located) if located.path().iter().next().is_some() => format!("`{}`: {}", located.path(), words(located.inner())),
             _ => words(&error),
         }
