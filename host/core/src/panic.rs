@@ -15,7 +15,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// The message of the panic.
 pub fn contained<T>(f: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| text(&*payload).to_owned())
+    catch_unwind(AssertUnwindSafe(f)).map_err(told)
+}
+
+/// The message of a panic that was caught, whose payload ends here: that may panic, too, and then what comes of it is left where it is.
+pub fn told(payload: Box<dyn Any + Send>) -> String {
+    let text = text(&*payload).to_owned();
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    text
 }
 
 /// The same for a future, which stays where the caller has pinned it (`pin!`): one that is moved in here would have its size twice.
@@ -39,8 +48,7 @@ pub fn until_done(mut work: impl FnMut(), report: impl Fn(&str)) {
     }
 }
 
-/// The message of a panic.
-pub fn text(payload: &(dyn Any + Send)) -> &str {
+fn text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("without a text")
 }
@@ -60,6 +68,17 @@ mod tests {
             |panic| reports.borrow_mut().push(panic.to_owned()),
         );
         assert_eq!(*reports.borrow(), ["turn 1", "turn 2"]);
+    }
+
+    #[test]
+    fn a_payload_whose_end_panics_is_contained_with_its_panic() {
+        struct Fragile;
+        impl Drop for Fragile {
+            fn drop(&mut self) {
+                panic!("injected into the end of a payload");
+            }
+        }
+        assert_eq!(contained::<()>(|| std::panic::panic_any(Fragile)), Err("without a text".to_owned()));
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Application<'_> {
     #[inline]
     fn serve(&mut self, conn: ConnId, serve: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| serve(self))) {
-            self.sessions.panicked(conn, &*panic);
+            self.sessions.panicked(conn, panic);
             if let Some(session) = self.sessions.find(conn) {
                 session.cut(CloseReason::Internal);
             }

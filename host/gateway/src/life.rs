@@ -31,10 +31,10 @@ pub(crate) async fn live(session: Arc<Session>, socket: Reader, throttle: Option
         Ok(reason) => reason,
         Err(panic) => {
             let session = first.heir();
-            shared.sessions.panicked(session.id, &*panic);
+            shared.sessions.panicked(session.id, panic);
             let end = finish(&shared, session, first.id.0, CloseReason::Internal);
             AssertUnwindSafe(end).catch_unwind().await.unwrap_or_else(|panic| {
-                shared.sessions.panicked(session.id, &*panic);
+                shared.sessions.panicked(session.id, panic);
                 CloseReason::Internal
             })
         }

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use duet_core::ConnId;
-use duet_core::panic::text;
+use duet_core::panic::told;
 use futures_util::FutureExt;
 
 use crate::{Sessions, Stats};
@@ -18,8 +18,9 @@ pub(crate) async fn survive<T>(what: &str, stats: &Stats, step: impl Future<Outp
     match AssertUnwindSafe(step).catch_unwind().await {
         Ok(done) => Some(done),
         Err(panic) => {
+            let panic = told(panic);
             stats.panic();
-            tracing::error!("{what} panicked and goes on: {}", text(&*panic));
+            tracing::error!("{what} panicked and goes on: {panic}");
             tokio::time::sleep(PAUSE).await;
             None
         }
@@ -28,8 +29,9 @@ pub(crate) async fn survive<T>(what: &str, stats: &Stats, step: impl Future<Outp
 
 impl Sessions {
     /// Logs and counts a panic in what served one connection, which the caller ends.
-    pub(crate) fn panicked(&self, conn: ConnId, panic: &(dyn Any + Send)) {
+    pub(crate) fn panicked(&self, conn: ConnId, panic: Box<dyn Any + Send>) {
+        let panic = told(panic);
         self.stats.panic();
-        tracing::error!(%conn, "a panic ends this connection: {}", text(panic));
+        tracing::error!(%conn, "a panic ends this connection: {panic}");
     }
 }

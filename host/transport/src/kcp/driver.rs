@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use duet_core::panic::told;
 use tokio::sync::mpsc;
 
 use super::admission::{KcpAdmission, KcpConnection};
@@ -65,10 +66,11 @@ impl<T> Driver<T> {
                 self.keep_deadlines(Instant::now());
                 received
             });
-            expects_replies = catch_unwind(turn).unwrap_or_else(|_| {
+            expects_replies = catch_unwind(turn).unwrap_or_else(|panic| {
                 // It was about a datagram or a deadline that belongs to no connection, and is gone.
+                let panic = told(panic);
                 add(&self.port.stats().panics, 1);
-                tracing::error!("the driver of a kcp port panicked and goes on");
+                tracing::error!("the driver of a kcp port panicked and goes on: {panic}");
                 true
             });
         }
