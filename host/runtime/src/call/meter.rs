@@ -31,13 +31,14 @@ pub(crate) struct Meter {
     /// Wall-clock time left, in ticks; counted from the first check on. Ticks stop when the process does, so a stopped or frozen server
     /// costs a call nothing.
     ticks: Option<u64>,
+    starved: bool,
 }
 
 impl Meter {
     /// For a call that begins. It is first checked at the next tick; what it used until then, less than a tick, is not counted.
     pub(crate) fn new(budget: Duration) -> Self {
         BEGAN.set(None);
-        Self { budget, ticks: None }
+        Self { budget, ticks: None, starved: false }
     }
 
     /// What is left of the budget; `None` if that is nothing.
@@ -53,12 +54,13 @@ impl Meter {
         let on_the_clock = self.ticks.unwrap_or_else(|| ticks(self.budget.saturating_mul(WALL_FACTOR)));
         let next = ticks(self.left()?).min(on_the_clock);
         self.ticks = Some(on_the_clock - next);
+        self.starved = next == 0;
         (next > 0).then_some(next)
     }
 
     /// Whether the wall clock ended the call, rather than its own use of the processor.
     pub(crate) fn starved(&self) -> bool {
-        self.ticks == Some(0)
+        self.starved
     }
 }
 
@@ -136,6 +138,18 @@ mod tests {
     fn a_call_that_uses_its_budget_up_is_ended() {
         let mut meter = Meter::new(2 * TICK);
         assert_eq!(meter.strike(), Some(2), "what was before the first look does not count");
+        let begun = thread_time();
+        while thread_time() - begun < 2 * TICK {
+            std::hint::spin_loop();
+        }
+        assert_eq!(meter.strike(), None);
+        assert!(!meter.starved());
+    }
+
+    #[test]
+    fn a_call_that_has_neither_budget_nor_ticks_left_has_used_its_budget_up() {
+        let mut meter = Meter { ticks: Some(2), ..Meter::new(2 * TICK) };
+        assert_eq!(meter.strike(), Some(2), "that is all there is on the clock");
         let begun = thread_time();
         while thread_time() - begun < 2 * TICK {
             std::hint::spin_loop();
