@@ -150,6 +150,9 @@ impl Slot {
                 self.discard();
                 report("a slot", &panic);
                 self.refuse(slice.bytes, ErrorCode::PLUGIN_FAULT);
+            } else if let Err(panic) = contained_async(pin!(self.recycle())).await {
+                // All are answered, and must not be answered twice.
+                report("a slot", &panic);
             }
             handled = slice.messages;
         }
@@ -179,7 +182,6 @@ impl Slot {
         } else {
             self.handle(slice.bytes, slice.messages, now).await;
             self.adapt();
-            self.recycle().await;
         }
     }
 
@@ -536,6 +538,16 @@ mod tests {
         });
         assert_eq!(answers(&mut slot, &codes, &[211, 208]), [0, 0]);
         assert_eq!(slot.plugin.version.health.faults(), 3);
+    }
+
+    #[test]
+    fn a_log_that_panics_over_an_instance_that_is_recycled_answers_nobody_twice() {
+        // The import that panics is not called.
+        let (mut slot, codes) = slot(include_str!("../../../testkit/fixtures/single/single.wat"), "random", "number");
+        let plugin = Arc::get_mut(&mut slot.plugin).unwrap();
+        Arc::get_mut(&mut plugin.version).unwrap().options.recycle_calls = Some(1);
+        let broken = Log::new(tracing::Level::TRACE, |_| panic!("injected into the log"));
+        tracing::subscriber::with_default(broken, || assert_eq!(answers(&mut slot, &codes, &[211, 211, 211]), [0; 3]));
     }
 
     /// Something a guest holds whose end panics.
