@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{Codec, Decode, Encode};
-use crate::effects::{Effect, Effects};
+use crate::effects::{EFFECT_BYTES_MAX, EFFECTS_MAX, Effect, Effects, HEADER_BYTES};
 use crate::requests::Head;
 use crate::{Body, Error, Result, clock, config, random};
 
@@ -20,7 +20,9 @@ const CHANNEL_BYTES_MAX: usize = 255;
 /// Effects are applied in their order when the call returns. If the handler returns an error, its effects are taken back and the client
 /// gets the error (that of an event becomes a log line); after a trap nothing of the whole call is applied.
 ///
-/// A target that no longer exists is skipped: sending to a connection that has ended, or to a uid that is offline, is not an error.
+/// A target that no longer exists is skipped: sending to a connection that has ended, or to a uid that is offline, is not an error. A
+/// request makes at most 4,096 effects besides its answer, with at most 4 MiB as records, and its answer has at most as much: beyond that
+/// every method that makes one fails, and what was made before stays.
 #[derive(Debug)]
 pub struct Ctx {
     effects: Effects,
@@ -31,6 +33,9 @@ pub struct Ctx {
     seq: i32,
     codec: Codec,
     answer: Answer,
+    /// Effects of the request besides its answer, and their bytes.
+    made: usize,
+    made_bytes: usize,
 }
 
 /// Whether the request can still be answered.
@@ -105,7 +110,18 @@ impl Ctx {
 /// What a batch does with its context.
 impl Ctx {
     pub(crate) fn open(out: Vec<u8>) -> Self {
-        Self { effects: Effects::from_bytes(out), request: 0, conn: 0, uid: 0, route: 0, seq: 0, codec: Codec::Json, answer: Answer::Open }
+        Self {
+            effects: Effects::from_bytes(out),
+            request: 0,
+            conn: 0,
+            uid: 0,
+            route: 0,
+            seq: 0,
+            codec: Codec::Json,
+            answer: Answer::Open,
+            made: 0,
+            made_bytes: 0,
+        }
     }
 
     pub(crate) fn close(self) -> Vec<u8> {
@@ -120,6 +136,7 @@ impl Ctx {
         self.seq = head.seq;
         self.codec = Codec::Json;
         self.answer = Answer::Open;
+        (self.made, self.made_bytes) = (0, 0);
     }
 
     /// The same for an event, which nobody waits for.
@@ -136,14 +153,15 @@ impl Ctx {
     #[cold]
     pub(crate) fn leave(&mut self, request: u32) {
         // Cannot fail: it has no body.
-        let _ = self.effects.append(request, |_| Ok(Effect::REST));
+        let _ = self.effects.append(request, HEADER_BYTES, |_| Ok(Effect::REST));
     }
 
     pub(crate) fn fail(&mut self, error: &Error) {
-        let message = error.message().as_bytes();
-        // Cannot fail: the message is already in memory, far below the 4 GiB a record holds.
-        let _ = self.effects.append(self.request, |out| {
-            out.extend_from_slice(message);
+        let message = error.message();
+        let message = message.get(..message.floor_char_boundary(EFFECT_BYTES_MAX - HEADER_BYTES)).unwrap_or_default();
+        // Cannot fail: it was cut to what a record may have.
+        let _ = self.effects.append(self.request, EFFECT_BYTES_MAX, |out| {
+            out.extend_from_slice(message.as_bytes());
             Ok(Effect::error(error.code()))
         });
         self.answer = Answer::Given;
@@ -154,7 +172,7 @@ impl Ctx {
         if self.answer != Answer::Open {
             return Err(self.unanswerable());
         }
-        self.effects.append(self.request, |out| write(out).map(|()| Effect::REPLY))?;
+        self.effects.append(self.request, EFFECT_BYTES_MAX, |out| write(out).map(|()| Effect::REPLY))?;
         self.answer = Answer::Given;
         Ok(())
     }
@@ -167,11 +185,22 @@ impl Ctx {
     /// Appends any other effect; its body is `prefix` and then `body`.
     #[inline]
     fn act(&mut self, effect: Effect, prefix: &[u8], body: impl Body) -> Result<()> {
-        let codec = self.codec;
-        self.effects.append(self.request, |out| {
+        self.make(|codec, out| {
             out.extend_from_slice(prefix);
             body.write(codec, out).map(|()| effect)
         })
+    }
+
+    /// Appends what `write` makes, which is not an answer.
+    #[inline]
+    fn make(&mut self, write: impl FnOnce(Codec, &mut Vec<u8>) -> Result<Effect>) -> Result<()> {
+        if self.made >= EFFECTS_MAX {
+            return Err(too_many());
+        }
+        let (codec, mark) = (self.codec, self.effects.mark());
+        self.effects.append(self.request, EFFECT_BYTES_MAX - self.made_bytes, |out| write(codec, out))?;
+        (self.made, self.made_bytes) = (self.made + 1, self.made_bytes + self.effects.mark() - mark);
+        Ok(())
     }
 }
 
@@ -198,6 +227,11 @@ impl Ctx {
     pub fn __raw_effects(&mut self) -> &mut Vec<u8> {
         self.effects.bytes_mut()
     }
+}
+
+#[cold]
+fn too_many() -> Error {
+    Error::handler(format!("a request makes at most {EFFECTS_MAX} effects"))
 }
 
 /// The name of a channel, if the host would accept it.

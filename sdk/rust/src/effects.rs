@@ -13,6 +13,11 @@ pub(crate) const FLAG_AT_ONCE: u8 = 2;
 /// takes with room for one more request, because a list has to fit into the memory of the instance while it grows.
 pub(crate) const LIST_BYTES: usize = 1 << 20;
 
+/// Effects that a request may have besides its answer.
+pub(crate) const EFFECTS_MAX: usize = 4096;
+/// Bytes that they may have as records; and so many its answer.
+pub(crate) const EFFECT_BYTES_MAX: usize = 4 << 20;
+
 /// What effects do, as the header says it.
 pub(crate) mod kind {
     pub(crate) const REPLY: u8 = 0;
@@ -135,12 +140,13 @@ impl Effects {
         self.bytes.truncate(mark);
     }
 
-    /// Appends an effect of a request. `write` writes the body in place and then says which effect it is; nothing is appended if it fails.
+    /// Appends an effect of a request, whose record has at most so many bytes. `write` writes the body in place and then says which effect
+    /// it is; nothing is appended if it fails.
     #[inline]
-    pub(crate) fn append(&mut self, request: u32, write: impl FnOnce(&mut Vec<u8>) -> Result<Effect>) -> Result<()> {
+    pub(crate) fn append(&mut self, request: u32, room: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<Effect>) -> Result<()> {
         let start = self.mark();
         self.bytes.extend_from_slice(&[0; HEADER_BYTES]);
-        let written = write(&mut self.bytes).and_then(|effect| self.write_header(start, request, effect));
+        let written = write(&mut self.bytes).and_then(|effect| self.write_header(start, room, request, effect));
         if written.is_err() {
             self.take_back(start);
         }
@@ -149,10 +155,13 @@ impl Effects {
 
     // Inlined because most of it is constant at each call: that saves 10 ns per message in a guest.
     #[inline]
-    fn write_header(&mut self, start: usize, request: u32, effect: Effect) -> Result<()> {
-        let size = u32::try_from(self.bytes.len() - start).map_err(|_| Error::handler("an effect of 4 GiB"))?;
+    fn write_header(&mut self, start: usize, room: usize, request: u32, effect: Effect) -> Result<()> {
+        let size = self.bytes.len() - start;
+        if size > room {
+            return Err(too_large());
+        }
         let mut header = [0; HEADER_BYTES];
-        let fields = u128::from(size) | (HEADER_BYTES as u128) << 32 | u128::from(effect.kind) << 48 | u128::from(effect.flags) << 56;
+        let fields = size as u128 | (HEADER_BYTES as u128) << 32 | u128::from(effect.kind) << 48 | u128::from(effect.flags) << 56;
         let fields = fields | u128::from(request) << 64 | u128::from(effect.route.cast_unsigned()) << 96;
         let (low, high) = header.split_at_mut(16);
         low.copy_from_slice(&fields.to_le_bytes());
@@ -162,6 +171,11 @@ impl Effects {
         }
         Ok(())
     }
+}
+
+#[cold]
+fn too_large() -> Error {
+    Error::handler(format!("the effects of a request have at most {EFFECT_BYTES_MAX} bytes, and its answer as many"))
 }
 
 #[cfg(test)]
@@ -175,7 +189,7 @@ mod tests {
             out.extend_from_slice(b"no");
             Ok(Effect::error(1000))
         };
-        effects.append(3, append).unwrap();
+        effects.append(3, 100, append).unwrap();
         let hex: String = effects.into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "1a000000180001000300 0000e803000000000000000000006e6f".replace(' ', ""));
     }
@@ -183,7 +197,7 @@ mod tests {
     #[test]
     fn a_body_that_fails_leaves_nothing_behind() {
         let mut effects = Effects::default();
-        let failed = effects.append(0, |out| {
+        let failed = effects.append(0, 100, |out| {
             out.extend_from_slice(b"half");
             Err(Error::handler("no"))
         });

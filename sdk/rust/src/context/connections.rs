@@ -44,7 +44,7 @@ impl Ctx {
     /// Ends all memberships of this connection.
     ///
     /// # Errors
-    /// None at present; it is a `Result` like its siblings.
+    /// Only if the handler makes too many effects.
     pub fn unsubscribe_all(&mut self) -> Result<()> {
         self.unsubscribe_all_for(self.conn)
     }
@@ -52,7 +52,7 @@ impl Ctx {
     /// Ends all memberships of another connection, or that of a uid.
     ///
     /// # Errors
-    /// None at present; it is a `Result` like its siblings.
+    /// Only if the handler makes too many effects.
     pub fn unsubscribe_all_for(&mut self, target: impl Into<Target>) -> Result<()> {
         self.act(Effect::unsubscribe(target.into()), b"", Raw(b""))
     }
@@ -90,7 +90,7 @@ impl Ctx {
     /// Takes the uid from this connection. Its `authorize_timeout` starts again.
     ///
     /// # Errors
-    /// None at present; it is a `Result` like its siblings.
+    /// Only if the handler makes too many effects.
     pub fn unbind(&mut self) -> Result<()> {
         self.unbind_for(self.conn)
     }
@@ -98,7 +98,7 @@ impl Ctx {
     /// Takes the uid from another connection, or from the one that is bound to it.
     ///
     /// # Errors
-    /// None at present; it is a `Result` like its siblings.
+    /// Only if the handler makes too many effects.
     pub fn unbind_for(&mut self, target: impl Into<Target>) -> Result<()> {
         self.act(Effect::unbind(target.into()), b"", Raw(b""))
     }
@@ -107,7 +107,7 @@ impl Ctx {
     /// (`kicked`); codes of your own begin at 1,000.
     ///
     /// # Errors
-    /// If the reason is larger than 4 GiB.
+    /// If the reason is larger than 4 MiB.
     pub fn kick(&mut self, target: impl Into<Target>, code: u16, reason: &str) -> Result<()> {
         self.act(Effect::kick(target.into(), code, false), b"", Raw(reason.as_bytes()))
     }
@@ -115,7 +115,7 @@ impl Ctx {
     /// The same without waiting: what was sent to it before and has not left yet is lost.
     ///
     /// # Errors
-    /// If the reason is larger than 4 GiB.
+    /// If the reason is larger than 4 MiB.
     pub fn kick_now(&mut self, target: impl Into<Target>, code: u16, reason: &str) -> Result<()> {
         self.act(Effect::kick(target.into(), code, true), b"", Raw(reason.as_bytes()))
     }

@@ -45,7 +45,7 @@ impl Ctx {
     /// Sends a protobuf message to one: short for [`Ctx::push`] with [`Proto`].
     ///
     /// # Errors
-    /// If the message is larger than 4 GiB.
+    /// If the message is larger than 4 MiB.
     pub fn push_protobuf<T: Message>(&mut self, to: impl Into<Target>, route: i32, value: &T) -> Result<()> {
         self.push(to, route, Proto(value))
     }
@@ -53,7 +53,7 @@ impl Ctx {
     /// Sends these bytes to one: short for [`Ctx::push`] with [`Raw`].
     ///
     /// # Errors
-    /// If there are more than 4 GiB of them.
+    /// If there are more than 4 MiB of them.
     pub fn push_bytes(&mut self, to: impl Into<Target>, route: i32, body: &[u8]) -> Result<()> {
         self.push(to, route, Raw(body))
     }
@@ -71,8 +71,7 @@ impl Ctx {
         let mut targets = to.into_iter().map(Into::<Target>::into).peekable();
         let Some(first) = targets.peek() else { return Ok(()) };
         let uids = first.is_uid();
-        let codec = self.codec;
-        self.effects.append(self.request, |out| {
+        self.make(|codec, out| {
             let mut count = 0;
             for target in targets {
                 if target.is_uid() != uids {

@@ -114,6 +114,31 @@ fn what_the_host_would_not_take_is_refused_at_once() {
 }
 
 #[test]
+fn the_effect_that_is_one_too_many_for_the_host_is_refused_and_those_before_it_stay() {
+    let (refused, outcome) = Harness::<Plugin>::new().call(|ctx| {
+        ctx.reply(&1).unwrap();
+        (0..4096).for_each(|_| ctx.push(7, 2, &1).unwrap());
+        [ctx.push(7, 2, &1), ctx.unbind(), ctx.multicast([7], 2, &1)]
+    });
+    assert!(refused.iter().all(|made| made.as_ref().unwrap_err().message() == "a request makes at most 4096 effects"), "{refused:?}");
+    assert_eq!((outcome.effects().len(), outcome.reply()), (4096, Some(b"1".as_slice())));
+}
+
+#[test]
+fn effects_and_an_answer_that_are_too_large_for_the_host_are_refused() {
+    let half = vec![0; (2 << 20) - 24];
+    let (made, outcome) = Harness::<Plugin>::new().call(|ctx| {
+        let pushes = [(); 3].map(|()| ctx.push(7, 2, Raw(&half)).is_ok());
+        let replies = [(4 << 20) - 23, (4 << 20) - 24].map(|bytes| ctx.reply(Raw(&vec![0; bytes])).is_ok());
+        (pushes, ctx.unbind().is_ok(), replies)
+    });
+    assert_eq!(made, ([true, true, false], false, [false, true]));
+    assert_eq!(outcome.effects().len(), 2);
+    let (_, outcome) = Harness::<Plugin>::new().call(|ctx| ctx.reply(&"short"));
+    assert_eq!(outcome.reply(), Some(b"\"short\"".as_slice()), "the next request begins anew");
+}
+
+#[test]
 fn a_bind_behind_the_reply_is_refused() {
     let outcome = Harness::<Plugin>::new().send(2, "");
     assert!(outcome.error().unwrap().message().starts_with("bind before the reply"));
