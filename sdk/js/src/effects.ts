@@ -113,7 +113,7 @@ export class Effects {
   /** Adds any other effect. Throws if its request has made too many. */
   add(head: Head, body: Body): void {
     const count = this.heads.length;
-    if (count >= EFFECTS_MAX && requestOf(this.heads[count - EFFECTS_MAX]) === head.request) {
+    if (count >= EFFECTS_MAX && requestOf(this.heads[count - EFFECTS_MAX]) === head.request && this.isFull(head.request)) {
       throw new Error(`more than ${EFFECTS_MAX} effects of one request`);
     }
     const whole = head.words === undefined ? body : behind(head.words.byteLength, body);
@@ -121,6 +121,13 @@ export class Effects {
     this.size += EFFECT_HEADER_BYTES + whole.length;
     this.heads.push(head);
     this.bodies.push(whole);
+  }
+
+  /** Whether the last request, which has as many heads or more, has as many effects besides its reply. */
+  private isFull(request: number): boolean {
+    const first = this.heads.length - EFFECTS_MAX;
+    const replied = this.heads.indexOf(request, first) !== -1;
+    return !replied || (first > 0 && requestOf(this.heads[first - 1]) === request);
   }
 
   /** Takes back the effects of the request that was added to last. */

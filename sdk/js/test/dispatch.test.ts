@@ -240,6 +240,22 @@ test("more effects than a request may make fail that request and no other", () =
   }
 });
 
+test("a reply has a place of its own, before the effects of its request, among them and behind them", () => {
+  for (const before of [0, 1, 4095, 4096]) {
+    for (const count of [4096, 4097]) {
+      const plugin = host((context) => {
+        for (let i = 0; i < count; i++) {
+          if (i === before) context.reply("here");
+          context.push(i, 1, 1);
+        }
+        if (count <= before) context.reply("here");
+      });
+      const effects = plugin.send({ route: 1, body: 0 }, { route: 1, body: 0 });
+      assert.equal(effects.filter((effect) => effect.request === 1).length, count > 4096 ? 1 : 4097, `${before}, ${count}`);
+    }
+  }
+});
+
 test("a uid beyond 2^53 is exact as a bigint and refused as a number", () => {
   for (const uid of [2n ** 53n, -(2n ** 63n), 2n ** 63n - 1n]) {
     assert.deepEqual(told(host((context) => String(context.uidBig)).send({ ...one, uid })), [{ kind: "reply", request: 0, body: `"${uid}"` }]);
