@@ -14,7 +14,7 @@ use crate::serve::plugin::{Plugin, refuse};
 /// Who serves what. It is exchanged as a whole, so that one read is routed by one table.
 #[derive(Clone, Default)]
 struct Table {
-    /// By seat. A seat keeps its place while it is taken, on which `mark` relies: only the last one is ever removed.
+    /// By seat.
     plugins: Vec<Arc<Plugin>>,
     routes: HashMap<Route, Arc<Plugin>>,
 }
@@ -39,10 +39,9 @@ impl Table {
         table
     }
 
-    /// What the copy of an event for this inbox has as its route while the gateway keeps it. Events have no route of their own.
+    /// The mark of the seat with this inbox.
     fn mark(&self, inbox: &Arc<Inbox>) -> Route {
-        let at = self.plugins.iter().position(|plugin| plugin.seat.has(inbox));
-        Route(at.map_or(0, |at| at as i32 + 1))
+        self.plugins.iter().find(|plugin| plugin.seat.has(inbox)).map_or(Route(0), |plugin| plugin.seat.mark)
     }
 }
 
@@ -92,8 +91,8 @@ impl Router {
                 continue;
             }
             // An event goes to all who want it. A copy that was given back carries the mark of the one it is for.
-            for (plugin, mark) in table.plugins.iter().zip(1..) {
-                if [Route(0), Route(mark)].contains(&request.route)
+            for plugin in &table.plugins {
+                if [Route(0), plugin.seat.mark].contains(&request.route)
                     && plugin.version.events.contains(&request.kind)
                     && !plugin.is_quarantined()
                     && let Some(inbox) = plugin.inbox_for(&request)

@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use duet_core::{Mutex, Request};
+use duet_core::{Mutex, Request, Route};
 
 use crate::options::Affinity;
 use crate::serve::inbox::Inbox;
@@ -15,9 +15,15 @@ use crate::serve::record::Record;
 /// What a slot holds as long as it serves.
 pub(crate) type Serving = SyncSender<Infallible>;
 
+/// How many seats there have been.
+static SEATS: AtomicI32 = AtomicI32::new(0);
+
 /// A name, and a queue for each instance.
 pub(crate) struct Seat {
     pub(crate) name: Arc<str>,
+    /// What the copy of an event for this seat has as its route while the gateway keeps it: events have no route of their own. No other
+    /// seat has the same, not even later, and none has 0.
+    pub(crate) mark: Route,
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     /// Another one would send the messages of a key to another instance, which overtakes.
     pub(crate) affinity: Affinity,
@@ -33,6 +39,7 @@ impl Seat {
         let (sender, receiver) = sync_channel(0);
         Self {
             name: name.into(),
+            mark: Route(SEATS.fetch_add(1, Ordering::Relaxed).wrapping_add(1)),
             inboxes,
             affinity,
             next: AtomicUsize::new(0),

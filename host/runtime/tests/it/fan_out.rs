@@ -66,6 +66,28 @@ fn what_a_full_plugin_does_not_take_is_given_back_for_it_alone() {
 }
 
 #[test]
+fn an_event_that_was_given_back_is_for_the_same_plugin_when_another_is_gone() {
+    gated!(ENTERED, OPEN, handler, 2);
+    let rig = rig(1);
+    serve(&rig, 11, &[], tell::<1>, PluginOptions::default());
+    serve(&rig, 12, &["connect"], handler, PluginOptions::default());
+    serve(&rig, 13, &["connect"], tell::<3>, PluginOptions::default());
+    rig.send(in_one_read(&[message(1, 0, 12, 1, b"")]));
+    ENTERED.wait_for(1);
+    rig.send(in_one_read(&[message(1, 0, 12, 2, b"")]));
+    let left = back(rig.runtime.dispatch(in_one_read(&[event(Connect, 1, 0, "here")]), Waker::noop()));
+    assert_eq!(left.len(), 1);
+    rig.runtime.withdraw("plugin-11").unwrap();
+    OPEN.raise();
+    rig.idle();
+    assert!(back(rig.runtime.dispatch(left, Waker::noop())).is_empty());
+    rig.idle();
+    let sent = rig.seen.wait_for(0);
+    assert_eq!(whats(&sent, 2, 1), ["message 0 1", "message 0 2", "connect 0 here"]);
+    assert_eq!(whats(&sent, 3, 1), ["connect 0 here"]);
+}
+
+#[test]
 fn an_event_that_two_full_plugins_want_comes_back_once_for_each() {
     gated!(ENTERED_1, OPEN_1, handler_1, 1);
     gated!(ENTERED_2, OPEN_2, handler_2, 2);
