@@ -5,8 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::call::fault::Fault;
 use crate::call::guest::{Guest, RestoreIn, RestoreOut, begin};
-use crate::call::meter::thread_time;
+use crate::call::meter::{WALL_FACTOR, thread_time};
 use crate::panic::contained_async;
+
+/// Bytes of a piece of state.
+const PIECE_BYTES_MAX: usize = 4 << 20;
+/// The least that a state may take on the clock.
+const WALL_MIN: Duration = Duration::from_secs(30);
 
 /// Why a function of `state` did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +27,9 @@ pub(crate) enum StateError {
         "`{function}` ran longer than what was left of {budget:?} for the whole state; raise `state_timeout` of the plugin, or keep less"
     )]
     Budget { function: &'static str, budget: Duration, was_ended: bool },
+    /// It took much longer than that by the clock, most of it in naps. The instance can go on.
+    #[error("the state was not moved within {0:?}, most of which its calls slept or the machine was busy")]
+    Slow(Duration),
     /// What was saved could not be kept for a way back.
     #[error("the state could not be kept for a way back: {0}")]
     Keep(#[from] std::io::Error),
@@ -40,22 +48,29 @@ impl StateError {
     }
 }
 
-/// What all calls for one state have left, in processor time of this thread.
+/// What all calls for one state have left, in processor time of this thread; and, because nothing else is handled meanwhile and each call of
+/// a plugin that can wait may do so, ten times as much on the clock.
 #[derive(Debug)]
 pub(crate) struct StateBudget {
     whole: Duration,
     /// When it began.
     began: Duration,
+    wall: Duration,
+    ends: Instant,
 }
 
 impl StateBudget {
     /// For calls on this thread, from now on.
     pub(crate) fn new(whole: Duration) -> Self {
-        Self { whole, began: thread_time() }
+        let wall = whole.saturating_mul(WALL_FACTOR).max(WALL_MIN);
+        Self { whole, began: thread_time(), wall, ends: Instant::now() + wall }
     }
 
     /// A meter does not see calls that are shorter than a tick, and there may be any number of them.
     fn left(&self, function: &'static str) -> Result<Duration, StateError> {
+        if Instant::now() >= self.ends {
+            return Err(StateError::Slow(self.wall));
+        }
         let left = self.whole.checked_sub(thread_time().saturating_sub(self.began)).filter(|left| !left.is_zero());
         left.ok_or(StateError::Budget { function, budget: self.whole, was_ended: false })
     }
@@ -72,7 +87,12 @@ impl Guest {
         let left = budget.left("save")?;
         begin(&mut self.store, left);
         let called = self.lane.bounded(self.wait.max(left), self.lane.call(save, &mut self.store, (piece,))).await;
-        self.answer("save", called, budget)
+        let bytes: Vec<u8> = self.answer("save", called, budget)?;
+        if bytes.len() > PIECE_BYTES_MAX {
+            let text = format!("a piece of {} bytes; it may have {PIECE_BYTES_MAX}", bytes.len());
+            return Err(StateError::Answered { function: "save", text });
+        }
+        Ok(bytes)
     }
 
     /// Takes a piece of what another instance saved; an empty one ends it.
@@ -154,4 +174,17 @@ pub(crate) async fn carry(
         }
     }
     Ok(carried)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_is_moved_in_naps_has_an_end_on_the_clock() {
+        let budget = StateBudget::new(Duration::from_secs(5));
+        assert!(budget.left("save").is_ok_and(|left| left > Duration::from_secs(4)));
+        let late = StateBudget { ends: Instant::now(), ..budget };
+        assert!(matches!(late.left("save"), Err(StateError::Slow(wall)) if wall == Duration::from_secs(50)));
+    }
 }
