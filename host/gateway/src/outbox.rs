@@ -152,7 +152,7 @@ impl Outbox {
             _ => return self.miss(packet, route, overflow),
         }
         if overflow == Overflow::KeepLatest
-            && let Some(chunk) = self.chunks.iter_mut().find(|c| c.written == 0 && c.latest == Some(route))
+            && let Some(chunk) = self.chunks.iter_mut().rev().find(|c| c.written == 0 && c.latest == Some(route))
         {
             let (before, cause) = (chunk.data.len(), chunk.cause);
             chunk.data = packet.clone();

@@ -131,6 +131,9 @@ mod tests {
     use duet_transport::Stream;
 
     use super::*;
+    use crate::GatewayOptions;
+    use crate::outbox::OutboxLimits;
+    use crate::retained::Total;
 
     /// A socket of a client, and the server's side of it.
     fn socket() -> (TcpStream, Stream) {
@@ -139,6 +142,33 @@ mod tests {
         let (server, _) = listener.accept().expect("accept");
         server.set_nonblocking(true).expect("nonblocking");
         (client, tokio::net::TcpStream::from_std(server).expect("inside a runtime").into())
+    }
+
+    #[tokio::test]
+    async fn of_a_route_that_keeps_the_latest_the_last_packet_that_a_client_gets_is_the_newest() {
+        let ((_lost, first), (mut client, second)) = (socket(), socket());
+        let limits = OutboxLimits::new(&GatewayOptions::default(), 1024);
+        let add = |outbox: &mut Outbox, text: &'static str| {
+            let packet = Bytes::from_static(text.as_bytes());
+            outbox.add(&packet, Route(9), Overflow::KeepLatest, Cause::Call(1), &limits)
+        };
+        let (mut outbox, mut by) = (Outbox::new(first.writer), Outbox::new(second.writer));
+        outbox.retain(b"token".to_vec(), Retained::new(10, 1000, Total::default()));
+        for text in ["a", "b"] {
+            assert_eq!(add(&mut outbox, text), Taken::Added);
+            outbox.flush().expect("flushed");
+            outbox.insist().expect("written");
+        }
+        // The client has got neither of them when it comes back, and the next one comes before they are written again.
+        let missed = outbox.missed(0).expect("both are kept");
+        drop(outbox.take_over(&mut by, b"hello ".to_vec(), missed));
+        assert_eq!(add(&mut outbox, "c"), Taken::Dropped);
+        outbox.insist().expect("written");
+        let mut read = [0; 8];
+        client.read_exact(&mut read).expect("read");
+        assert_eq!(std::str::from_utf8(&read), Ok("hello ac"));
+        let kept: Vec<_> = outbox.missed(0).expect("both are kept").0.into_iter().map(|chunk| chunk.data).collect();
+        assert_eq!(kept, ["a", "c"], "and this is what it would get the next time");
     }
 
     #[tokio::test]
