@@ -112,10 +112,14 @@ impl Requests {
         self.in_flight.push(in_flight);
     }
 
-    /// The same for requests that were part of another list, whose marks are given: each is split, as far as this list needs it.
+    /// The same for requests that were part of another list, whose marks are given: each is split, as far as this list needs it. Events
+    /// need none, because nobody counts them as in flight, and there may be several copies of one.
     pub fn depart_with(&mut self, in_flight: &mut [InFlight]) {
-        let mut left = self.count;
-        for whole in in_flight {
+        let mut left = self.iter().filter(|request| !request.kind.is_event()).count();
+        for whole in in_flight.iter_mut().filter(|whole| whole.requests() > 0) {
+            if left == 0 {
+                break;
+            }
             let part = whole.split(left);
             left -= part.requests();
             self.in_flight.push(part);

@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use super::*;
-use crate::{Action, ConnId, ErrorCode, Key, Route, Seq, Target, Targets, Uid};
+use crate::{Action, Asker, ConnId, ErrorCode, InFlight, Key, Route, Seq, Target, Targets, Uid};
 
 fn golden(name: &str) -> Vec<u8> {
     let text = include_str!("../../../../wit/packed-v1.golden");
@@ -59,6 +61,33 @@ fn events_are_written_as_the_contract_says() {
         requests.push(&event);
         assert_eq!(requests.bytes(), golden(line), "{line}");
         assert_eq!(requests.iter().next(), Some(event), "{line}");
+    }
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+impl Asker for Nobody {
+    fn done(&self, _: usize) {}
+}
+
+#[test]
+fn a_list_that_is_split_has_in_flight_what_it_has_of_messages() {
+    let (message, event) = (example(), Request { kind: RequestKind::Bind, body: b"", ..example() });
+    for (list, kept, off) in [
+        ([message, event, event], 1, 0),
+        ([event, message, message], 0, 2),
+        ([message, event, message], 1, 1),
+        ([message, message, message], 1, 2),
+        ([event, event, event], 0, 0),
+    ] {
+        let mut requests = Requests::default();
+        list.iter().for_each(|request| requests.push(request));
+        // As a gate does it: it counts messages.
+        requests.depart(InFlight::new(Arc::new(Nobody), kept + off));
+        let mut rest = requests.split_off(1);
+        let counted = |list: &mut Requests| list.take_in_flight().iter().map(InFlight::requests).sum::<usize>();
+        assert_eq!((counted(&mut requests), counted(&mut rest)), (kept, off), "{:?}", list.map(|request| request.kind));
     }
 }
 

@@ -22,10 +22,11 @@ impl Asker for Count {
 }
 
 impl Count {
-    /// The requests, counted as a gate does.
+    /// The requests, of which the messages are counted, as a gate does.
     fn of(self: &Arc<Self>, mut requests: Requests) -> Requests {
-        self.0.fetch_add(i64::try_from(requests.len()).unwrap(), Ordering::SeqCst);
-        requests.depart(InFlight::new(Arc::clone(self) as _, requests.len()));
+        let messages = requests.iter().filter(|request| !request.kind.is_event()).count();
+        self.0.fetch_add(i64::try_from(messages).unwrap(), Ordering::SeqCst);
+        requests.depart(InFlight::new(Arc::clone(self) as _, messages));
         requests
     }
 
@@ -132,9 +133,9 @@ fn requests_that_waited_too_long_are_counted_until_they_are_refused() {
     ENTERED.wait_for(1);
     rig.send(count.of(requests(&[(1, 1, 2, b""), (1, 1, 3, b"")])));
     rig.send(count.of(in_one_read(&[event(RequestKind::Connect, 1, 0, "here"), message(1, 0, 1, 4, b"")])));
-    assert_eq!(count.now(), 4);
+    assert_eq!(count.now(), 3);
     outlast(Duration::from_secs(1));
-    assert_eq!(count.now(), 4, "nobody has refused them yet");
+    assert_eq!(count.now(), 3, "nobody has refused them yet");
     OPEN.raise();
     assert_eq!(codes(&rig.seen.wait_for(4))[1..], [Some(ErrorCode::TIMEOUT); 3]);
     count.returns_to_zero(&rig, "queue_timeout");
@@ -149,7 +150,7 @@ fn a_mixed_read_is_counted_part_by_part_also_what_is_given_back() {
     let count = Arc::<Count>::default();
     rig.send(requests(&[(1, 1, 1, b"busy")]));
     ENTERED.wait_for(1);
-    // One waits in each queue or is answered; the event goes to both plugins and is one.
+    // One waits in each queue or is answered; the event goes to both plugins and is not counted.
     let mixed = in_one_read(&[
         event(RequestKind::Connect, 1, 0, "here"),
         message(1, 0, 1, 2, b"waits"),
@@ -158,7 +159,7 @@ fn a_mixed_read_is_counted_part_by_part_also_what_is_given_back() {
     ]);
     rig.send(count.of(mixed));
     rig.seen.wait_for(2);
-    count.becomes(2, "what the second plugin and nobody had");
+    count.becomes(1, "what the second plugin and nobody had");
     // The queue of the first is full now.
     let more = Arc::<Count>::default();
     let Err(Full(left)) = rig.runtime.dispatch(more.of(requests(&[(1, 1, 5, b"no room"), (1, 2, 6, b"room")])), Waker::noop()) else {
@@ -173,6 +174,24 @@ fn a_mixed_read_is_counted_part_by_part_also_what_is_given_back() {
     rig.send(left);
     more.returns_to_zero(&rig, "what was given back and taken later");
     assert_eq!(rig.seen.wait_for(6).iter().filter(|sent| sent.code().is_some()).count(), 1, "one unknown route, all others answered");
+}
+
+#[test]
+fn a_message_is_counted_until_it_is_handled_whoever_is_done_with_the_event_beside_it() {
+    gated!(ENTERED, OPEN, handler);
+    let rig = Rig::with(RuntimeOptions { workers: 2, ..RuntimeOptions::default() });
+    crate::told::serve(&rig, 1, &[], handler, PluginOptions::default());
+    crate::told::serve(&rig, 2, &["bind"], crate::told::tell::<2>, PluginOptions::default());
+    let count = Arc::<Count>::default();
+    rig.send(count.of(in_one_read(&[event(RequestKind::Bind, 1, 9, ""), message(1, 9, 1, 1, b"slow")])));
+    ENTERED.wait_for(1);
+    rig.seen.wait_for(1);
+    // Once this has been handled, nothing is left of the event.
+    rig.send(requests(&[(1, 2, 2, b"")]));
+    rig.seen.wait_for(2);
+    assert_eq!(count.now(), 1, "the message is still being handled");
+    OPEN.raise();
+    count.returns_to_zero(&rig, "a message beside an event");
 }
 
 #[test]
