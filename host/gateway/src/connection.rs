@@ -250,6 +250,7 @@ impl Connection {
         let mut harvest = Harvest {
             sessions: &shared.sessions,
             session: &self.session,
+            owner: self.owner,
             routes: &routes,
             throttle: self.throttle.as_deref_mut(),
             closed: shared.closed(),
@@ -289,8 +290,7 @@ impl Connection {
             Ok(()) => {}
             Err(Fatal { reason: reason @ (CloseReason::ClientLeft | CloseReason::Goodbye), .. }) => {
                 if reason == CloseReason::Goodbye {
-                    // Bound -> Draining: nobody can resume it while the last answers are on their way.
-                    shared.sessions.book().drain(self.session.id);
+                    shared.sessions.part(&self.session, self.owner);
                 }
                 self.life.end_input(reason, farewell);
             }
@@ -299,10 +299,8 @@ impl Connection {
     }
 
     fn end(&mut self, reason: CloseReason, text: &str) {
-        if !self.session.is_owned_by(self.owner) {
-            return;
+        if self.session.close_as(self.owner, reason, text) {
+            self.life.drain(reason);
         }
-        self.life.drain(reason);
-        self.session.close(reason, text);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Inbound {
 pub(crate) struct Harvest<'a> {
     pub(crate) sessions: &'a Sessions,
     pub(crate) session: &'a Arc<Session>,
+    /// The task that reads, as [`Session::is_owned_by`] knows it.
+    pub(crate) owner: u64,
     pub(crate) routes: &'a RouteTable,
     pub(crate) throttle: Option<&'a mut Throttle>,
     /// The answer to everything, if the gate takes nothing new.
@@ -254,7 +256,7 @@ impl Harvest<'_> {
         session.send(&std::mem::take(&mut self.answers), std::mem::take(&mut self.answers_count));
         // With requests on their way it would be unclear whose they are.
         let may_resume = self.requests.is_empty();
-        match self.sessions.session_request(session, seq, body, may_resume) {
+        match self.sessions.session_request(session, self.owner, seq, body, may_resume) {
             Ok(SessionAnswer::Issued) => self.messages = 0,
             Ok(SessionAnswer::Acknowledged) => {}
             Ok(SessionAnswer::Resumed(resumed)) => {

@@ -6,6 +6,7 @@ use duet_core::{ErrorCode, RequestKind, Seq};
 use duet_session::{IssueError, ResumeError, Token};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::outbox::Cause;
 use crate::outbox::resumption::Stuck;
 use crate::retained::{Gap, Retained};
 use crate::session::Session;
@@ -94,13 +95,15 @@ impl SessionError {
 }
 
 impl Sessions {
-    /// Answers a packet on the session route. Returns the session that goes on with this socket, if one does.
+    /// Answers a packet on the session route, which the task `owner` has read. Returns the session that goes on with this socket, if one
+    /// does.
     ///
     /// # Errors
     /// What the client is told.
     pub(crate) fn session_request(
         &self,
         asking: &Arc<Session>,
+        owner: u64,
         seq: Seq,
         body: &[u8],
         may_resume: bool,
@@ -111,12 +114,12 @@ impl Sessions {
                 let resumed = self.resume(asking, &token, received.unwrap_or_default(), seq);
                 resumed.map(SessionAnswer::Resumed).inspect_err(|_| self.stats.refuse(Refusal::Resume))
             }
-            Question { token: None, received: Some(received) } if asking.retains() => acknowledge(asking, received, seq),
-            Question { token: None, .. } => self.issue(asking, seq),
+            Question { token: None, received: Some(received) } if asking.retains() => acknowledge(asking, owner, received, seq),
+            Question { token: None, .. } => self.issue(asking, owner, seq),
         }
     }
 
-    fn issue(&self, session: &Session, seq: Seq) -> Result<SessionAnswer, SessionError> {
+    fn issue(&self, session: &Session, owner: u64, seq: Seq) -> Result<SessionAnswer, SessionError> {
         let token = fresh()?;
         let answer = answer(session, seq, Some(&token), 0)?;
         let sessions = &session.profile.sessions;
@@ -124,6 +127,7 @@ impl Sessions {
         {
             // The token and what is kept for it come and go together, both locks held.
             let mut book = self.book();
+            still_owned(session, owner)?;
             book.issue(session.id, &token)?;
             // Both sides count from the answer on: nothing may come between.
             let mut outbox = session.outbox();
@@ -158,6 +162,8 @@ impl Sessions {
         let greeting = answer(by, seq, Some(&fresh), session.taken())?;
         let mut own = by.outbox();
         if !own.is_free() {
+            // It has tried to write: if the socket is full, the task has to wait for it.
+            by.task.wake();
             return Err(SessionError::Unread);
         }
         // Bound, Suspended -> Bound, by another socket and its task.
@@ -205,14 +211,25 @@ fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Opti
 }
 
 /// Forgets what the client has.
-fn acknowledge(session: &Session, received: u64, seq: Seq) -> Result<SessionAnswer, SessionError> {
+fn acknowledge(session: &Session, owner: u64, received: u64, seq: Seq) -> Result<SessionAnswer, SessionError> {
     let answer = answer(session, seq, None, session.taken())?;
-    match session.outbox().retained().map(|retained| retained.acknowledge(received)) {
-        Some(Err(Gap::NeverSent(sent))) => return Err(SessionError::NeverSent { received, sent }),
-        Some(Ok(()) | Err(Gap::Forgotten(_))) | None => {}
-    }
-    session.send(&answer, 1);
+    let taken = {
+        let mut outbox = session.outbox();
+        still_owned(session, owner)?;
+        match outbox.retained().map(|retained| retained.acknowledge(received)) {
+            Some(Err(Gap::NeverSent(sent))) => return Err(SessionError::NeverSent { received, sent }),
+            Some(Ok(()) | Err(Gap::Forgotten(_))) | None => {}
+        }
+        outbox.send(&answer, 1, Cause::Asked, session.limits())
+    };
+    session.look_after(taken);
     Ok(SessionAnswer::Acknowledged)
+}
+
+/// Refuses a question that came on a connection from which the session was resumed meanwhile: its answer would go to the new one. Called
+/// with the book or the outbox locked.
+fn still_owned(session: &Session, owner: u64) -> Result<(), IssueError> {
+    if session.is_owned_by(owner) { Ok(()) } else { Err(IssueError::Gone) }
 }
 
 fn fresh() -> Result<Token, SessionError> {
@@ -236,7 +253,108 @@ fn answer(session: &Session, seq: Seq, token: Option<&Token>, received: u64) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use bytes::Bytes;
+    use duet_codec::{ByteOrder, Format};
+    use duet_core::{Directory, Route, Uid};
+    use duet_session::{DuplicateLogin, Timeouts};
+    use duet_transport::Stream;
+
     use super::*;
+    use crate::outbox::{Sending, Taken};
+    use crate::profile::Profile;
+    use crate::{GatewayOptions, ListenerOptions, Overflow, Protocol};
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Sessions of a gate without tasks.
+    struct Gate {
+        sessions: Sessions,
+        profile: Arc<Profile>,
+    }
+
+    impl Gate {
+        fn new() -> Self {
+            let format = Format::new(duet_codec::Profile::Due2, ByteOrder::Big, 2, 2, 65_536).expect("format");
+            let address = "127.0.0.1:0".parse().expect("address");
+            let listener = ListenerOptions::new(Protocol::Tcp, address, format, Timeouts::default());
+            let options = GatewayOptions::default();
+            Self { profile: Arc::new(Profile::new(&listener, &options)), sessions: Sessions::new(options) }
+        }
+
+        /// A session with the socket of its client, whose own task is its owner.
+        fn session(&self) -> (Arc<Session>, TcpStream) {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+            let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+            let (server, address) = listener.accept().expect("accept");
+            server.set_nonblocking(true).expect("nonblocking");
+            let stream = Stream::from(tokio::net::TcpStream::from_std(server).expect("inside a runtime"));
+            let session = Arc::new(Session::new(self.sessions.next_id(), Arc::clone(&self.profile), address, stream.writer));
+            self.sessions.insert(&session);
+            (session, client)
+        }
+
+        /// One that is bound, and a question for it.
+        fn resumable(&self) -> (Arc<Session>, TcpStream, String) {
+            let ((session, client), token) = (self.session(), Token::new([7; Token::BYTES]));
+            let mut book = self.sessions.book();
+            book.bind(session.id, Uid(9), DuplicateLogin::Reject).expect("bound");
+            book.issue(session.id, &token).expect("issued");
+            session.set_retains(true);
+            session.outbox().retain(b"token".to_vec(), Retained::new(10, 1000, self.sessions.stats.kept.clone()));
+            (session, client, format!(r#"{{"token":"{}"}}"#, token.hex()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_refused_resume_could_not_write_is_not_forgotten() {
+        let gate = Gate::new();
+        let (_session, _lost, question) = gate.resumable();
+        let (by, _client) = gate.session();
+        let woken = Arc::<Woken>::default();
+        by.task.register(&Waker::from(Arc::clone(&woken)));
+        // More than the sockets take, from somebody who flushes later and then sees that the task waits for the socket already.
+        let packet = Bytes::from(vec![0; 32 << 20]);
+        assert_eq!(by.add(&packet, Route(9), Overflow::Close, Cause::Asked), Taken::Added);
+        let refused = gate.sessions.session_request(&by, by.id.0, Seq(1), question.as_bytes(), true);
+        assert!(matches!(refused, Err(SessionError::Unread)), "{refused:?}");
+        assert!(by.outbox().is_blocked());
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "its task has to wait for the socket now");
+    }
+
+    #[tokio::test]
+    async fn the_task_of_a_connection_does_nothing_for_a_session_that_was_resumed_elsewhere() {
+        let gate = Gate::new();
+        let (session, _lost, question) = gate.resumable();
+        let (by, _client) = gate.session();
+        let (old, new) = (session.id.0, by.id.0);
+        let ask = |session, owner, body: &str| gate.sessions.session_request(session, owner, Seq(1), body.as_bytes(), true);
+        assert!(matches!(ask(&by, new, &question), Ok(SessionAnswer::Resumed(_))));
+        for body in ["{}", r#"{"received":0}"#] {
+            let refused = ask(&session, old, body);
+            assert!(matches!(refused, Err(SessionError::Issue(IssueError::Gone))), "{body}: {refused:?}");
+        }
+        assert!(!session.close_as(old, CloseReason::Silence, ""));
+        gate.sessions.part(&session, old);
+        assert_eq!(session.outbox().state(), Sending::Open);
+        assert_eq!(gate.sessions.uid_of(session.id), Some(Uid(9)));
+        // The task that has it now may.
+        assert!(matches!(ask(&session, new, r#"{"received":0}"#), Ok(SessionAnswer::Acknowledged)));
+        assert!(matches!(ask(&session, new, "{}"), Ok(SessionAnswer::Issued)));
+        gate.sessions.part(&session, new);
+        assert_eq!(gate.sessions.uid_of(session.id), None);
+        assert!(session.close_as(new, CloseReason::Goodbye, ""));
+    }
 
     #[test]
     fn a_question_is_an_object_of_at_most_256_bytes() {

@@ -225,6 +225,21 @@ impl Session {
         self.task.wake();
     }
 
+    /// Ends it after what was sent so far, for its task. False if it goes on with another one: then nothing is done.
+    pub(crate) fn close_as(&self, owner: u64, reason: CloseReason, text: &str) -> bool {
+        let mut farewell = Vec::new();
+        self.profile.farewell(reason, reason.error_code(), text, &mut farewell);
+        {
+            let mut outbox = self.outbox();
+            if !self.is_owned_by(owner) {
+                return false;
+            }
+            outbox.close(reason, farewell);
+        }
+        self.task.wake();
+        true
+    }
+
     /// Ends it at once; what waits is lost.
     pub(crate) fn cut(&self, reason: CloseReason) {
         self.outbox().abort(reason);

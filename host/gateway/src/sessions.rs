@@ -117,6 +117,15 @@ impl Sessions {
         }
     }
 
+    /// The client of a session has said that it is done. Nothing, if the session goes on with another task than the one that heard it.
+    pub(crate) fn part(&self, session: &Session, owner: u64) {
+        let mut book = self.book();
+        if session.is_owned_by(owner) {
+            // Bound -> Draining: nobody can resume it while the last answers are on their way.
+            book.drain(session.id);
+        }
+    }
+
     /// Closes a session that a login elsewhere replaced.
     pub(crate) fn replace(&self, id: ConnId) {
         if let Some(old) = self.find(id) {
