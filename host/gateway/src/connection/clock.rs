@@ -41,6 +41,8 @@ impl Connection {
                 self.paused = None;
                 cx.waker().wake_by_ref();
             }
+            // A plugin may have bound it meanwhile, or what was just read has resumed a session.
+            self.life.set_bound(self.session.uid().is_some());
             match self.life.deadlines.due(now) {
                 None => {}
                 Some(Due::Heartbeat) => self.beat(now),

@@ -4,9 +4,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use duet_codec::Carrier;
+use duet_core::ErrorCode;
 use duet_gateway::{GatewayOptions, Rates};
 use duet_transport::Rate;
 
+use crate::sessions::{SESSION, logged_in};
 use crate::{Gate, format, generous, receive, send, wait_until};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -63,6 +65,36 @@ fn a_body_that_takes_longer_than_a_packet_may_because_of_its_rate_arrives() {
     let mut client = gate.connect();
     send(&mut client, 1, 1, &[7; 60_000]);
     assert_eq!(receive(&mut client), (0, 1, 1, vec![7; 60_000]));
+}
+
+#[test]
+fn a_session_goes_on_if_it_is_resumed_when_its_new_connection_has_to_be_bound() {
+    let time = Duration::from_secs(2);
+    let gate = Gate::with(generous(), |listener| listener.timeouts.authorize = time);
+    let (lost, conn, token) = logged_in(&gate, 9);
+    drop(lost);
+    gate.echo.wait_for(&format!("suspend {conn}"));
+    for _ in 0..5 {
+        let (mut client, _) = gate.client();
+        // Its task stands still with a request. When it goes on, the question is there, and the time for a login is up.
+        let stands_still = gate.echo.state.lock().expect("state");
+        send(&mut client, 1, 2, b"first");
+        std::thread::park_timeout(SHORT);
+        send(&mut client, SESSION, 3, format!(r#"{{"token":"{token}"}}"#).as_bytes());
+        std::thread::park_timeout(time);
+        drop(stands_still);
+        assert_eq!(receive(&mut client).3, b"first");
+        let (extcode, route, _, body) = receive(&mut client);
+        if (extcode, route) == (1, SESSION) {
+            assert_eq!(body[..2], ErrorCode::BAD_REQUEST.0.to_be_bytes(), "both came in one read");
+            continue;
+        }
+        assert_eq!((extcode, route), (0, SESSION), "resumed");
+        send(&mut client, 2, 4, b"still bound");
+        assert_eq!(receive(&mut client), (0, 2, 4, b"still bound".to_vec()));
+        return;
+    }
+    panic!("the two are always read together");
 }
 
 #[test]
