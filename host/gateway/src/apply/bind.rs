@@ -11,17 +11,19 @@ impl Application<'_> {
     pub(super) fn bind(&mut self, origin: Origin, conn: ConnId, uid: Uid, out: &mut Vec<u8>) {
         let Err(error) = self.try_bind(origin, conn, uid) else { return };
         self.refused |= bit(origin);
-        self.sessions.stats.refuse(error.refusal());
-        match error.refusal() {
-            Refusal::Bind => {
-                let Request { kind, route, .. } = origin.source.request();
-                tracing::warn!(%conn, %uid, kind = kind.name(), %route, "not bound: {error}");
-            }
-            _ => tracing::debug!(%conn, %uid, "not bound: {error}"),
+        let refusal = error.refusal();
+        if let Some(refusal) = refusal {
+            self.sessions.stats.refuse(refusal);
+        }
+        if refusal == Some(Refusal::Bind) {
+            let Request { kind, route, .. } = origin.source.request();
+            tracing::warn!(%conn, %uid, kind = kind.name(), %route, "not bound: {error}");
+        } else {
+            tracing::debug!(%conn, %uid, "not bound: {error}");
         }
         if let Source::Client { conn: asker, .. } = origin.source {
             let (code, text) = (error.code(), error.to_string());
-            let text = if error.refusal() == Refusal::Bind { text.as_str() } else { code.text() };
+            let text = if refusal == Some(Refusal::Bind) { text.as_str() } else { code.text() };
             self.send(asker, &[Effect { origin, action: Action::Error(code, text) }], out);
         }
     }
@@ -76,10 +78,12 @@ enum NotBound {
 }
 
 impl NotBound {
-    const fn refusal(&self) -> Refusal {
+    /// As what it is counted; not at all if there is nobody left to bind.
+    const fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Book(_) => Refusal::DuplicateLogin,
-            Self::Again | Self::ByBind | Self::Events => Refusal::Bind,
+            Self::Book(BindError::AlreadyOnline(_)) => Some(Refusal::DuplicateLogin),
+            Self::Book(_) => None,
+            Self::Again | Self::ByBind | Self::Events => Some(Refusal::Bind),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use duet_core::{Action, ConnId, Directory, Effect, Egress, ErrorCode, GateId, Origin, Presence, Route, Seq, Source, Target, Targets, Uid};
-use duet_gateway::{CloseReason, GatewayOptions};
+use duet_gateway::{CloseReason, GatewayOptions, Refusal};
 use duet_session::DuplicateLogin;
 
 use crate::{Gate, ended, generous, receive, receive_error, send, wait_until};
@@ -130,6 +130,10 @@ fn a_second_login_is_refused_with_all_that_follows_if_the_listener_says_so() {
         &[push(Target::Conn(first), b"before"), Action::Bind(second, Uid(9)), push(Target::Conn(first), b"after"), Action::Reply(b"in")],
     );
     assert_eq!(receive_error(&mut new), (1, 77, 13, "already online".to_owned()));
+    // A login for a connection that is gone is none elsewhere.
+    gate.act(second, &[Action::Bind(ConnId(u64::MAX), Uid(10))]);
+    assert_eq!(receive_error(&mut new), (1, 77, 11, "session gone".to_owned()));
+    assert_eq!(gate.echo.sessions.stats().refused(Refusal::DuplicateLogin), 1);
     gate.act(second, &[push(Target::Conn(first), b"later"), Action::Reply(b"next")]);
     assert_eq!(receive(&mut new).3, b"next");
     assert_eq!(receive(&mut old).3, b"before");
