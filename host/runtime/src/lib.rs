@@ -15,7 +15,7 @@ mod serve;
 pub use self::load::compile::{CompileLimits, CompileMode, compile_here};
 pub use self::load::id::VersionId;
 pub use self::load::manifest::{Keeps, Manifest};
-pub use self::load::{LoadError, Loaded, Loader};
+pub use self::load::{LoadError, Loaded, Loader, Underway};
 pub use self::options::{Affinity, Instances, PluginOptions, RuntimeOptions};
 pub use self::serve::Runtime;
 pub use self::serve::counters::Counts;

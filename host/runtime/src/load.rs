@@ -130,7 +130,7 @@ pub struct Loader {
 
 /// A file that passed everything short of serving.
 pub struct Loaded {
-    /// Name of the plugin: the file name without `.wasm`.
+    /// Name of the plugin: the file name without `.wasm`, unless it was loaded by another.
     pub name: String,
     /// What it says of itself.
     pub manifest: Manifest,
@@ -213,7 +213,15 @@ impl Loader {
     /// # Errors
     /// [`LoadError`] with the reason. A file that is refused leaves nothing behind.
     pub fn load(&self, file: &Path, options: PluginOptions) -> Result<Loaded, LoadError> {
-        self.guarded(file, options, false)
+        self.guarded(&named(file), file, options, false)
+    }
+
+    /// Loads one file as a version of the plugin `name`, whatever the file is called.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_as(&self, name: &str, file: &Path, options: PluginOptions) -> Result<Loaded, LoadError> {
+        self.guarded(name, file, options, false)
     }
 
     /// Loads one file, starts an instance and ends it: what serving it would do, short of its routes. Its state goes from one new instance to
@@ -222,7 +230,7 @@ impl Loader {
     /// # Errors
     /// [`LoadError`] with everything that is wrong, as far as it can be found.
     pub fn check(&self, file: &Path, options: PluginOptions) -> Result<Loaded, LoadError> {
-        self.guarded(file, options, true)
+        self.guarded(&named(file), file, options, true)
     }
 
     /// What wakes tasks at a time. They must not take long: all budgets are counted on their thread.
@@ -231,37 +239,39 @@ impl Loader {
     }
 
     /// A guard that [`Self::idle`] waits for until it is dropped.
-    pub(crate) fn underway(&self) -> Underway<'_> {
+    pub fn underway(&self) -> Underway {
         self.loads.send_modify(|loads| *loads += 1);
-        Underway(&self.loads)
+        Underway(self.loads.clone())
     }
 
-    fn guarded(&self, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, LoadError> {
+    fn guarded(&self, name: &str, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, LoadError> {
         let _underway = self.underway();
         // The next plugin is loaded whatever happens to this one.
-        contained(|| self.load_file(file, options, start))
+        contained(|| self.load_file(name, file, options, start))
             .unwrap_or_else(|panic| Err(only(Reason::Panic(panic))))
             .map_err(|reasons| LoadError::all(file, reasons))
     }
 
-    fn load_file(&self, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, Vec<Reason>> {
+    fn load_file(&self, name: &str, file: &Path, options: PluginOptions, start: bool) -> Result<Loaded, Vec<Reason>> {
         let begun = Instant::now();
         let (component, source, cached) = self.component(file)?;
-        let mut loaded = self.described(file, &component, source, options, start)?;
+        let mut loaded = self.described(name, file, &component, source, options, start)?;
         (loaded.cached, loaded.time) = (cached, begun.elapsed());
         Ok(loaded)
     }
 
     /// A version that was loaded before, out of the cache.
-    pub(crate) fn recall(&self, file: &Path, source: Source, options: PluginOptions) -> Result<Loaded, LoadError> {
+    pub(crate) fn recall(&self, name: &str, file: &Path, source: Source, options: PluginOptions) -> Result<Loaded, LoadError> {
         let component = self.cache.as_ref().and_then(|cache| cache.load(source)?.component(&self.engine).ok());
-        let described = component.map_or_else(|| Err(only(Reason::NotCached)), |code| self.described(file, &code, source, options, false));
+        let described =
+            component.map_or_else(|| Err(only(Reason::NotCached)), |code| self.described(name, file, &code, source, options, false));
         described.map_err(|reasons| LoadError::all(file, reasons))
     }
 
     /// What a component says of itself.
     fn described(
         &self,
+        name: &str,
         file: &Path,
         component: &Component,
         source: Source,
@@ -269,8 +279,7 @@ impl Loader {
         start: bool,
     ) -> Result<Loaded, Vec<Reason>> {
         let begun = Instant::now();
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let context = Context::new(&name, &options, &self.directory).map_err(only)?;
+        let context = Context::new(name, &options, &self.directory).map_err(only)?;
         let template = Template::new(&self.linkers, component, Arc::clone(&context), options.clone(), self.ticker.timers());
         let template = template.map_err(|fault| only(Reason::Link(fault)))?;
         let handlers = template.handlers();
@@ -293,7 +302,7 @@ impl Loader {
         context.log.is_of(VersionId::new(&manifest.version, Some(source)));
         let batch = handlers == Handlers::Batch;
         Ok(Loaded {
-            name,
+            name: name.to_owned(),
             manifest,
             cached: true,
             batch,
@@ -333,10 +342,16 @@ impl Loader {
     }
 }
 
-/// Counts a load from beginning to end.
-pub(crate) struct Underway<'a>(&'a watch::Sender<usize>);
+/// The name of the plugin in a file, if nothing else is said.
+fn named(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
 
-impl Drop for Underway<'_> {
+/// Counts a load from beginning to end.
+#[derive(Debug)]
+pub struct Underway(watch::Sender<usize>);
+
+impl Drop for Underway {
     fn drop(&mut self) {
         self.0.send_modify(|loads| *loads -= 1);
     }

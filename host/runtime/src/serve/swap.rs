@@ -168,7 +168,7 @@ impl Runtime {
         let swapped = contained(|| {
             let old = old.as_ref().ok_or(Refusal::NotServed)?;
             let Past { source, file, options, .. } = past.ok_or_else(|| Refusal::NoVersion(to.map(str::to_owned)))?;
-            let loaded = self.loader.recall(&file, source, options)?;
+            let loaded = self.loader.recall(name, &file, source, options)?;
             self.admit(old, &loaded, true)?;
             let new = self.successor(old, loaded);
             self.exchange(old, &new, &Rule { may_begin_anew: true })
