@@ -15,6 +15,7 @@ pub mod frame;
 pub mod scripted;
 pub mod suite;
 
+mod counter;
 mod dial;
 mod guests;
 mod honest;
@@ -30,6 +31,7 @@ mod random;
 mod server;
 mod wire;
 
+pub use self::counter::counter;
 pub use self::dial::{Dial, upgrade_request, upgrade_request_with};
 pub use self::guests::guest;
 pub use self::honest::{Honest, Waits};

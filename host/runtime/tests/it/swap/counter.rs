@@ -30,24 +30,9 @@ impl Counter {
     }
 
     fn component(&self) -> Vec<u8> {
-        let routes: Vec<String> = self.routes.iter().map(|route| format!(r#"{{"route":{route}}}"#)).collect();
-        let state = self.state.map(|state| format!(r#","state":{state}"#)).unwrap_or_default();
-        let manifest = format!(r#"{{"name":"counter","version":"{}","routes":[{}]{state}}}"#, self.number, routes.join(","));
-        let exports_state = self.state.is_some_and(|state| state.starts_with('{'));
-        let export = if exports_state { r#"(export "duet:plugin/state@0.1.0" (instance $state))"# } else { "" };
-        let parts = [
-            ("{{MANIFEST}}", manifest.replace('"', "\\\"")),
-            ("{{MANIFEST_BYTES}}", manifest.len().to_string()),
-            ("{{NUMBER}}", self.number.to_string()),
-            ("{{START}}", self.start.to_owned()),
-            ("{{STOP}}", self.stop.to_owned()),
-            ("{{HANDLE}}", self.handle.to_owned()),
-            ("{{SAVE}}", self.save.to_owned()),
-            ("{{RESTORE}}", self.restore.to_owned()),
-            ("{{EXPORT_STATE}}", export.to_owned()),
-        ];
-        let text = parts.iter().fold(include_str!("counter.wat").to_owned(), |text, (place, part)| text.replace(place, part));
-        wat::parse_str(text).unwrap()
+        let Self { number, routes, state, start, stop, handle, save, restore } = *self;
+        let parts = [("START", start), ("STOP", stop), ("HANDLE", handle), ("SAVE", save), ("RESTORE", restore)];
+        duet_testkit::counter(number, routes, state, &parts)
     }
 
     /// As the file of a test, under a name that each plugin of a test has for itself.
