@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Says whether a file would load as a plugin, and why not.
     Check(CheckArguments),
+    /// Asks the server that runs here about its plugins, and has it replace them.
+    Plugin(PluginArguments),
     /// Talks to a server: sends routes, prints replies and pushes.
     Client(ClientArguments),
     /// Measures a server under load; works against `due` servers too.
@@ -45,6 +47,49 @@ pub(crate) struct CheckArguments {
     /// Settings with the limits to check against.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginArguments {
+    #[command(subcommand)]
+    pub(crate) command: PluginCommand,
+    /// Prints the answer as a line of JSON, also if it is a refusal.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The control socket of the server; without it, the one that the settings name.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
+    /// The settings of the server.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Which version of which plugin serves, and how it does; and which files are refused, and why.
+    List,
+    /// Replaces a plugin while it serves; nobody is disconnected.
+    Swap {
+        /// The plugin.
+        name: String,
+        /// Its new version; without it, NAME.wasm in the folder of plugins.
+        file: Option<PathBuf>,
+        /// Also if routes go away that were called within the last hour, or the state cannot be kept.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Goes back to a version that served before.
+    Rollback {
+        /// The plugin.
+        name: String,
+        /// What the hash of that version begins with; without it, the version before the one that serves.
+        hash: Option<String>,
+    },
+    /// What happened to the versions of a plugin, and why.
+    Log {
+        /// The plugin.
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

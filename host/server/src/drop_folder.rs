@@ -1,19 +1,33 @@
-//! The drop folder: finds plugin files, loads them side by side, and serves them in the order of their names.
+//! The drop folder: finds plugin files, loads them side by side, serves them in the order of their names, and follows what changes there.
 
+mod alarm;
+mod listing;
+mod loading;
 mod misses;
+mod rounds;
+mod watch;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime};
 
 use duet_config::Mistakes;
 use duet_core::Mutex;
 use duet_runtime::{Loaded, Runtime};
 
+use self::alarm::Alarm;
+pub(crate) use self::alarm::Bell;
+use self::listing::Listing;
+use self::loading::{Outcome, Report};
+pub(crate) use self::loading::{own_settings, warnings};
+use self::rounds::Round;
+use self::watch::{Follow, Watch};
+use crate::lent::Lender;
+use crate::panics;
 use crate::settings::{PluginSettings, Settings};
-use crate::{panics, reach, wiring};
 
 /// A serving plugin, for the banner.
 #[derive(Debug)]
@@ -34,178 +48,255 @@ pub(crate) struct Folder {
     pub(crate) pending: Vec<PathBuf>,
 }
 
-/// What became of one file.
-enum Outcome {
-    Loaded(Box<Loaded>),
-    /// The log says why.
-    Refused,
-    SwitchedOff,
+/// A file that is not served as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) at: SystemTime,
+    pub(crate) why: String,
 }
 
-/// The number of a file, and what became of it.
-type Report = (usize, Outcome);
+/// What became of the files of plugins, by name.
+#[derive(Debug, Default)]
+struct Book {
+    /// The settings that each was served with last.
+    served_with: BTreeMap<String, PluginSettings>,
+    refused: BTreeMap<String, Refused>,
+}
 
-/// Loads everything in the folder. What takes longer than `start_wait` goes on in the background.
-pub(crate) fn load(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> Folder {
-    let files = find(settings);
-    let outcomes = start_loaders(runtime, settings, &files);
-    let deadline = Instant::now() + settings.start.start_wait;
-    let mut reports: Vec<Option<Outcome>> = files.iter().map(|_| None).collect();
-    while reports.iter().any(Option::is_none) {
-        match outcomes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok((number, outcome)) => {
-                if let Some(place) = reports.get_mut(number) {
-                    *place = Some(outcome);
-                }
+/// The folder of a server.
+#[derive(Debug)]
+pub(crate) struct DropFolder {
+    lender: Lender,
+    settings: Arc<Settings>,
+    book: Mutex<Book>,
+    bell: Bell,
+    /// Until somebody watches.
+    alarm: Mutex<Option<Alarm>>,
+}
+
+impl DropFolder {
+    /// One of which nothing is loaded yet.
+    ///
+    /// # Errors
+    /// If the process has no file descriptor left.
+    pub(crate) fn new(runtime: &Arc<Runtime>, settings: &Arc<Settings>) -> io::Result<Self> {
+        let alarm = Alarm::new()?;
+        let (lender, settings) = (Lender::of(runtime), Arc::clone(settings));
+        Ok(Self { lender, settings, book: Mutex::default(), bell: alarm.bell(), alarm: Mutex::new(Some(alarm)) })
+    }
+
+    /// Has it looked through again; what was refused is tried once more.
+    pub(crate) fn look_again(&self) {
+        self.bell.ring();
+    }
+
+    /// Loads everything in the folder, and follows its changes from then on. What takes longer than `start_wait` goes on in the background.
+    ///
+    /// # Errors
+    /// If the system cannot start a thread.
+    pub(crate) fn load(self: &Arc<Self>, runtime: &Arc<Runtime>) -> io::Result<Folder> {
+        let listing = self.find();
+        let (names, files): (Vec<String>, Vec<PathBuf>) =
+            listing.plugins.iter().map(|(name, files)| (name.clone(), files.component.clone())).unzip();
+        let outcomes = loading::start(runtime, &self.settings, &files);
+        let deadline = Instant::now() + self.settings.start.start_wait;
+        let mut folder = Folder::default();
+        let reports = loading::collect(&outcomes, files.len(), Some(deadline));
+        for ((outcome, name), file) in reports.into_iter().zip(&names).zip(files) {
+            match outcome.map(|outcome| self.serve_first(runtime, name, outcome)) {
+                None => folder.pending.push(file),
+                Some(Ok(served)) => folder.served.extend(served),
+                Some(Err(())) => folder.refused += 1,
             }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
+        let is_late = !folder.pending.is_empty();
+        if is_late {
+            runtime.expect_more(true);
+        }
+        if let Some(alarm) = self.alarm.lock().take() {
+            let (late, of) = (is_late.then_some((outcomes, names)), Arc::clone(self));
+            let process = &self.settings.process;
+            let mut watch = Watch::new(process.plugins.clone(), process.watch_plugins, alarm, &listing);
+            panics::thread("duet-folder", move || of.follow(&mut watch, late.as_ref()))?;
+        }
+        Ok(folder)
     }
-    let mut folder = Folder::default();
-    for (outcome, file) in reports.into_iter().zip(files) {
+
+    /// The file of a plugin, whether it is there or not.
+    pub(crate) fn file_of(&self, name: &str) -> PathBuf {
+        self.settings.process.plugins.join(format!("{name}.wasm"))
+    }
+
+    /// The settings of a plugin as they are now.
+    ///
+    /// # Errors
+    /// Every mistake in the file beside it.
+    pub(crate) fn settings_of(&self, name: &str) -> Result<PluginSettings, Mistakes> {
+        own_settings(&self.settings, &self.file_of(name))
+    }
+
+    /// What is probably a mistake in a plugin or its settings, though it is served.
+    pub(crate) fn warnings(&self, own: &PluginSettings, loaded: &Loaded) -> Vec<String> {
+        warnings(&self.settings, own, loaded)
+    }
+
+    /// The files that are not served as they are, by name.
+    pub(crate) fn refused(&self) -> BTreeMap<String, Refused> {
+        self.book.lock().refused.clone()
+    }
+
+    /// Notes with which settings a plugin serves now.
+    pub(crate) fn serves_with(&self, name: &str, own: PluginSettings) {
+        let mut book = self.book.lock();
+        book.refused.remove(name);
+        book.served_with.insert(name.to_owned(), own);
+    }
+
+    fn refuse(&self, name: &str, why: &str) {
+        let why = why.lines().collect::<Vec<_>>().join("; ");
+        self.book.lock().refused.insert(name.to_owned(), Refused { at: SystemTime::now(), why });
+    }
+
+    fn forget(&self, name: &str) {
+        let mut book = self.book.lock();
+        book.refused.remove(name);
+        book.served_with.remove(name);
+    }
+
+    /// What claims to be a plugin, by name. Warns of files that are meant for something and are of no use.
+    fn find(&self) -> Listing {
+        let folder = &self.settings.process.plugins;
+        let listing = Listing::read(folder).unwrap_or_else(|error| {
+            // An operator who starts the server in a wrong folder has to see which one it is.
+            tracing::warn!("{}: {error}; no plugins are loaded", misses::absolute(folder));
+            Listing::default()
+        });
+        for miss in misses::find(folder, &listing.entries, self.settings.plugin.keys()) {
+            tracing::warn!("{miss}");
+        }
+        listing
+    }
+
+    /// Serves what nothing has served before. `None` if it is not meant to.
+    fn serve_first(&self, runtime: &Runtime, name: &str, outcome: Outcome) -> Result<Option<Served>, ()> {
         match outcome {
-            None => folder.pending.push(file),
-            Some(Outcome::SwitchedOff) => {}
-            Some(Outcome::Refused) => folder.refused += 1,
-            Some(Outcome::Loaded(loaded)) => match serve(runtime, *loaded) {
-                Some(served) => folder.served.push(served),
-                None => folder.refused += 1,
-            },
+            Outcome::Loaded(loaded) => {
+                let (loaded, own) = *loaded;
+                self.serve(runtime, loaded, own).map(Some)
+            }
+            Outcome::SwitchedOff => Ok(None),
+            Outcome::Refused(why) => {
+                self.refuse(name, &why);
+                Err(())
+            }
+            Outcome::GivenUp => Err(()),
         }
     }
-    if !folder.pending.is_empty() {
-        let runtime = Arc::clone(runtime);
-        runtime.expect_more(true);
-        std::thread::spawn(move || {
-            for (_, outcome) in outcomes {
-                if runtime.loader().is_stopped() {
-                    return;
+
+    fn serve(&self, runtime: &Runtime, loaded: Loaded, own: PluginSettings) -> Result<Served, ()> {
+        let served = Served {
+            name: loaded.name.clone(),
+            version: loaded.manifest.version.clone(),
+            routes: loaded.manifest.routes().iter().map(|r| r.route.0).collect(),
+            cached: loaded.cached,
+            time: loaded.time,
+        };
+        match runtime.serve(loaded) {
+            Ok(()) => {
+                self.serves_with(&served.name, own);
+                return Ok(served);
+            }
+            // The process is ending; that is not the fault of the file.
+            Err(_) if runtime.loader().is_stopped() => {}
+            Err(error) => {
+                tracing::error!("plugin refused: {error}");
+                self.refuse(&served.name, &error.to_string());
+            }
+        }
+        Err(())
+    }
+
+    /// Serves a plugin while the ports are open.
+    fn serve_late(&self, runtime: &Runtime, name: &str, outcome: Outcome) {
+        if let Ok(Some(served)) = self.serve_first(runtime, name, outcome) {
+            tracing::info!(plugin = served.name, version = served.version, routes = ?served.routes, time = ?served.time, "plugin serves");
+        }
+    }
+
+    /// Serves what was late at the start, then acts on each round of changes.
+    fn follow(&self, watch: &mut Watch, late: Option<&(Receiver<Report>, Vec<String>)>) {
+        if let Some((outcomes, names)) = late {
+            for (number, outcome) in outcomes {
+                let Some(runtime) = self.lender.lend() else { return };
+                if let Some(name) = names.get(number) {
+                    panics::survive("serving a plugin", || self.serve_late(&runtime, name, outcome));
                 }
-                panics::survive("serving a plugin", || serve_late(&runtime, outcome));
             }
             // Each of them serves or was refused: what is unknown now stays unknown.
+            let Some(runtime) = self.lender.lend() else { return };
             runtime.expect_more(false);
-        });
+        }
+        loop {
+            match watch.next() {
+                Follow::Retry => std::mem::take(&mut self.book.lock().refused).keys().for_each(|name| watch.forget(name)),
+                Follow::Round(round, files) => {
+                    let Some(runtime) = self.lender.lend() else { return };
+                    self.act(&runtime, &round, &files);
+                }
+            }
+        }
     }
-    folder
-}
 
-/// Serves a plugin whose file was still compiling when the ports opened.
-fn serve_late(runtime: &Runtime, outcome: Outcome) {
-    if let Outcome::Loaded(loaded) = outcome
-        && let Some(served) = serve(runtime, *loaded)
-    {
-        tracing::info!(plugin = served.name, version = served.version, routes = ?served.routes, time = ?served.time, "plugin serves");
+    /// First what makes room, then what comes, by name.
+    fn act(&self, runtime: &Arc<Runtime>, round: &Round, files: &[PathBuf]) {
+        for name in &round.gone {
+            panics::survive("withdrawing a plugin", || self.withdraw(runtime, name));
+        }
+        let outcomes = loading::collect(&loading::start(runtime, &self.settings, files), files.len(), None);
+        for (outcome, name) in outcomes.into_iter().zip(&round.changed) {
+            panics::survive("replacing a plugin", || self.settle(runtime, name, outcome.unwrap_or(Outcome::GivenUp)));
+        }
     }
-}
 
-fn serve(runtime: &Runtime, loaded: Loaded) -> Option<Served> {
-    let served = Served {
-        name: loaded.name.clone(),
-        version: loaded.manifest.version.clone(),
-        routes: loaded.manifest.routes().iter().map(|r| r.route.0).collect(),
-        cached: loaded.cached,
-        time: loaded.time,
-    };
-    match runtime.serve(loaded) {
-        Ok(()) => return Some(served),
-        // The process is ending; that is not the fault of the file.
-        Err(_) if runtime.loader().is_stopped() => {}
-        Err(error) => tracing::error!("plugin refused: {error}"),
+    /// Does with a file that was loaded again what it asks for.
+    fn settle(&self, runtime: &Runtime, name: &str, outcome: Outcome) {
+        let serving = runtime.snapshot().into_iter().find(|plugin| plugin.name == name);
+        match (outcome, serving) {
+            (Outcome::SwitchedOff, Some(_)) => self.withdraw(runtime, name),
+            (Outcome::SwitchedOff, None) => self.forget(name),
+            (Outcome::Loaded(loaded), Some(serving)) => {
+                let (loaded, own) = *loaded;
+                if serving.hash == loaded.id().hash && self.book.lock().served_with.get(name) == Some(&own) {
+                    tracing::debug!(plugin = name, "written again, and the same as before");
+                    self.book.lock().refused.remove(name);
+                    return;
+                }
+                match runtime.swap(loaded, false) {
+                    Ok(_) => self.serves_with(name, own),
+                    // That is not the fault of the file.
+                    Err(_) if runtime.loader().is_stopped() => {}
+                    Err(error) => self.refuse(name, &error.reason()),
+                }
+            }
+            (outcome, _) => self.serve_late(runtime, name, outcome),
+        }
     }
-    None
-}
 
-/// The files that claim to be plugins, by name. Warns of files that are meant for something and are of no use.
-fn find(settings: &Settings) -> Vec<PathBuf> {
-    let folder = &settings.process.plugins;
-    let mut entries: Vec<PathBuf> = Vec::new();
-    match std::fs::read_dir(folder).and_then(|listed| listed.map(|entry| Ok(entry?.path())).collect()) {
-        Ok(listed) => entries = listed,
-        // An operator who starts the server in a wrong folder has to see which one it is.
-        Err(error) => tracing::warn!("{}: {error}; no plugins are loaded", misses::absolute(folder)),
-    }
-    entries.sort();
-    for miss in misses::find(folder, &entries, settings.plugin.keys()) {
-        tracing::warn!("{miss}");
-    }
-    entries.retain(|path| misses::is_plugin(path));
-    entries
-}
-
-/// Threads that load the files. Compiling happens in child processes, so a thread may be busy for as long as that is allowed to take.
-fn start_loaders(runtime: &Arc<Runtime>, settings: &Arc<Settings>, files: &[PathBuf]) -> Receiver<Report> {
-    let (done, outcomes) = sync_channel(files.len().max(1));
-    let queue: Arc<Mutex<VecDeque<(usize, PathBuf)>>> = Arc::new(Mutex::new(files.iter().cloned().enumerate().collect()));
-    for _ in 0..files.len().min(wiring::threads(0)) {
-        let (queue, done) = (Arc::clone(&queue), done.clone());
-        let (runtime, settings) = (Arc::clone(runtime), Arc::clone(settings));
-        std::thread::spawn(move || load_all(&queue, &done, &runtime, &settings));
-    }
-    outcomes
-}
-
-fn load_all(queue: &Mutex<VecDeque<(usize, PathBuf)>>, done: &SyncSender<Report>, runtime: &Runtime, settings: &Settings) {
-    loop {
-        let next = queue.lock().pop_front();
-        let Some((number, file)) = next else { return };
-        // Every file gets an outcome: otherwise the server would wait for it.
-        let outcome = panics::survive("loading a plugin", || load_one(runtime, settings, &file)).unwrap_or(Outcome::Refused);
-        if done.send((number, outcome)).is_err() {
+    /// Takes a plugin out of service whose file is gone or switched off.
+    fn withdraw(&self, runtime: &Runtime, name: &str) {
+        self.forget(name);
+        if !runtime.snapshot().iter().any(|plugin| plugin.name == name) {
             return;
         }
-    }
-}
-
-fn load_one(runtime: &Runtime, settings: &Settings, file: &Path) -> Outcome {
-    let own = match own_settings(settings, file) {
-        Ok(own) => own,
-        Err(mistakes) => {
-            tracing::error!("plugin refused: {}: its settings are wrong", file.display());
-            for mistake in mistakes.to_string().lines() {
-                tracing::error!("{mistake}");
-            }
-            return Outcome::Refused;
-        }
-    };
-    if !own.load.enabled {
-        tracing::info!("{}: switched off by its settings", file.display());
-        return Outcome::SwitchedOff;
-    }
-    match runtime.loader().load(file, own.options.clone()) {
-        Ok(loaded) => {
-            for warning in warnings(settings, &own, &loaded) {
-                tracing::warn!("{}: {warning}", file.display());
-            }
-            Outcome::Loaded(Box::new(loaded))
-        }
-        // The process is ending; that is not the fault of the file.
-        Err(_) if runtime.loader().is_stopped() => Outcome::Refused,
-        Err(error) => {
-            tracing::error!("plugin refused: {error}");
-            Outcome::Refused
+        tracing::info!(plugin = name, "its file is gone or switched off; it handles what it was given, and ends");
+        if let Err(error) = runtime.withdraw(name) {
+            tracing::error!(plugin = name, "not withdrawn in good order: {error}");
         }
     }
 }
 
-/// What is probably a mistake in a plugin or its settings, though it is served.
-pub(crate) fn warnings(settings: &Settings, own: &PluginSettings, loaded: &Loaded) -> Vec<String> {
-    let mut warnings = loaded.manifest.warnings();
-    warnings.extend(own.warnings(loaded.waits()));
-    warnings.extend(reach::warnings(settings, &loaded.manifest.routes()));
-    warnings
-}
-
-/// The settings of a plugin: its table in the host's file, overridden by the file next to it.
-///
-/// # Errors
-/// Every mistake in the file next to the plugin.
-pub(crate) fn own_settings(settings: &Settings, file: &Path) -> Result<PluginSettings, Mistakes> {
-    let own = settings.for_plugin(&file.file_stem().unwrap_or_default().to_string_lossy());
-    let beside = file.with_extension("toml");
-    // A link that leads nowhere is there as well, and somebody meant something by it.
-    if beside.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-        return Ok(own);
-    }
-    PluginSettings::from_file(&beside, &own)
+/// Whether this can be the name of a plugin in the folder, and leads nowhere else.
+pub(crate) fn is_name(name: &str) -> bool {
+    let file = format!("{name}.wasm");
+    !name.contains('\0') && Path::new(&file).file_name().is_some_and(|last| last == file.as_str()) && !name.starts_with('.')
 }

@@ -9,8 +9,10 @@ mod check;
 mod cli;
 mod client;
 mod console;
+mod control;
 mod drop_folder;
 mod exposure;
+mod lent;
 mod logging;
 mod memory;
 mod open_files;
@@ -18,6 +20,7 @@ mod outlet;
 mod output;
 mod panic_hook;
 mod panics;
+mod plugin;
 mod reach;
 mod refusals;
 mod run;
@@ -64,6 +67,7 @@ fn command() -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Plugin(arguments) => plugin::plugin(&arguments),
         Command::Client(arguments) => client::client(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Compile(arguments) => check::compile(&arguments),

@@ -2,6 +2,8 @@
 
 mod start;
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +12,16 @@ use anyhow::Context;
 use duet_core::Dispatch as _;
 use duet_gateway::{CloseReason, Gateway};
 use duet_runtime::Runtime;
+use tokio::sync::watch;
 
 use self::start::{Started, apart, start};
 use crate::banner::{self, Banner};
 use crate::cli::RunArguments;
+use crate::control::Desk;
+use crate::drop_folder::DropFolder;
+use crate::lent::Lender;
 use crate::signals::Signals;
-use crate::{certificates, exposure, output, refusals, wiring};
+use crate::{certificates, control, exposure, output, refusals, wiring};
 
 /// How long I/O threads and compilers may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(1);
@@ -44,15 +50,17 @@ fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime,
         let dispatch = Arc::<Runtime>::clone(&started.runtime) as _;
         let gateway = Gateway::open(&started.listeners, Arc::clone(&started.sessions), dispatch, Arc::clone(&started.registry))?;
         announce(&started, &gateway, io_threads, begun);
+        listen(&started);
         tokio::select! {
             () = signals.stopped(1) => {}
             never = certificates::watch(&started.listeners, signals.hangups()) => match never {},
+            never = look_again(&started.drop_folder, signals.hangups()) => match never {},
             never = refusals::watch(started.sessions.stats()) => match never {},
         }
         let deadline = Instant::now() + started.settings.process.drain_timeout;
         anyhow::Ok(drain(&started, gateway, signals).await.then_some(deadline))
     })?;
-    let Started { runtime, sessions, .. } = started;
+    let Started { runtime, sessions, control, .. } = started;
     runtime.withdraw_all();
     tell(&runtime);
     let done = if let Some(deadline) = drained {
@@ -68,6 +76,7 @@ fn serve(started: Started, signals: &Signals, waiting: &tokio::runtime::Runtime,
     if !done {
         tracing::warn!("stopped in the middle of calls, by drain_timeout or a second signal");
     }
+    drop(control);
     let stats = sessions.stats();
     let closed: Vec<String> =
         CloseReason::ALL.iter().filter(|r| stats.closed(**r) > 0).map(|r| format!("{}={}", r.name(), stats.closed(*r))).collect();
@@ -101,6 +110,26 @@ fn announce(started: &Started, gateway: &Gateway, io_threads: usize, begun: Inst
     }
     let workers = settings.runtime.threads();
     output::announce(Banner { listeners, addresses: gateway.addresses(), folder, workers, io_threads, time: begun.elapsed() });
+}
+
+/// Answers commands from now on.
+fn listen(started: &Started) {
+    let Some(place) = &started.control else { return };
+    let desk = Desk { lender: Lender::of(&started.runtime), folder: Arc::clone(&started.drop_folder) };
+    if let Err(error) = place.listener().and_then(|listener| control::listen(listener, Arc::new(desk))) {
+        tracing::error!("no command reaches this server: {error}");
+    }
+}
+
+/// Has the folder of plugins looked through on each SIGHUP. Never ends.
+async fn look_again(folder: &DropFolder, mut hangups: watch::Receiver<u32>) -> Infallible {
+    loop {
+        match hangups.changed().await {
+            Ok(()) => folder.look_again(),
+            // Without a sender, nobody asks any more.
+            Err(_) => pending().await,
+        }
+    }
 }
 
 /// Whether everything under way came to its end, before `drain_timeout` and a second signal.

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duet_codec::CodecOptions;
-use duet_config::{Document, Kind, Mistakes, Place, Report, Settings as _, Table, duration, string};
+use duet_config::{Document, Kind, Mistakes, Place, Report, Settings as _, Table, boolean, duration, string};
 use duet_gateway::{CloseReason, read_channels, read_close_codes, read_routes};
 use duet_runtime::{CompileLimits, RuntimeOptions};
 
@@ -39,6 +39,12 @@ duet_config::settings! {
         pub(crate) plugins: PathBuf = "plugins".into(), folder();
         /// The folder for compiled plugins. It holds native code: nobody else may write to it. Relative to the working directory.
         pub(crate) cache: PathBuf = RuntimeOptions::default().cache, folder();
+        /// Whether the folder is watched while the server runs: a new file is loaded, a changed one replaced, a removed one withdrawn. Without it
+        /// that is done on SIGHUP and by `duet plugin swap`.
+        pub(crate) watch_plugins: bool = true, boolean();
+        /// The socket on which `duet plugin` reaches this server; "" for none. Only the user of the server and root may use it. Relative to
+        /// the working directory.
+        pub(crate) control: Option<PathBuf> = Some(".duet/control.sock".into()), socket();
         /// How long a stopping server waits for calls and write queues to finish; then it closes what is left.
         pub(crate) drain_timeout: Duration = Duration::from_secs(10), duration().range(Duration::ZERO..=Duration::from_secs(3600));
     }
@@ -175,6 +181,17 @@ fn read_runtime(mut table: Table<'_>, process: &ProcessSettings) -> (RuntimeOpti
 fn folder() -> Kind<PathBuf> {
     let named = |name: &String| !name.trim().is_empty() && !name.contains('\0');
     string().check("names of a folder", named).map(PathBuf::from, |path| path.display().to_string())
+}
+
+/// The longest path of a socket in bytes, which is that of the kernel.
+const SOCKET_BYTES_MAX: usize = 107;
+
+/// A socket in the file system, or none.
+fn socket() -> Kind<Option<PathBuf>> {
+    let fits = |path: &String| path.len() <= SOCKET_BYTES_MAX && !path.contains('\0') && (path.is_empty() || !path.trim().is_empty());
+    let allowed = format!("\"\" for none, paths of at most {SOCKET_BYTES_MAX} bytes");
+    let there = |path: String| Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty());
+    string().check(allowed, fits).map(there, |path| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default())
 }
 
 /// Checks that what is `small`, with some bytes to spare, has room in what is `large`: a queue that cannot take the

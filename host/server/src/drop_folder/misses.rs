@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Whether the file is to be loaded.
+/// Whether the file is to be loaded. A name with a dot in front is that of a file which is still being written, for many programs.
 pub(super) fn is_plugin(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "wasm")
+    path.extension().is_some_and(|extension| extension == "wasm") && !is_hidden(path)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// A folder as it can be found from anywhere.
@@ -24,7 +28,9 @@ pub(super) fn find<'a>(folder: &Path, entries: &[PathBuf], named: impl Iterator<
     for path in entries {
         let Some((stem, extension)) = path.file_stem().zip(path.extension()) else { continue };
         let (shown, name) = (path.display(), stem.to_string_lossy());
-        if extension.eq_ignore_ascii_case("wasm") && extension != "wasm" {
+        if extension == "wasm" && is_hidden(path) {
+            misses.push(format!("{shown}: not loaded, because its name begins with a dot"));
+        } else if extension.eq_ignore_ascii_case("wasm") && extension != "wasm" {
             misses.push(format!("{shown}: not loaded, because its name does not end with .wasm in lower case; rename it to {name}.wasm"));
         } else if extension.eq_ignore_ascii_case("toml") && extension != "toml" {
             misses.push(format!("{shown}: not read, because its name does not end with .toml in lower case; rename it to {name}.toml"));
@@ -57,12 +63,13 @@ mod tests {
 
     #[test]
     fn each_miss_is_said_once() {
-        let said = misses(&["ECHO.WASM", "a.wasm", "b.toml", "a.TOML", "c.Wasm"], &["a", "d"]);
+        let said = misses(&["ECHO.WASM", "a.wasm", "b.toml", "a.TOML", "c.Wasm", ".e.wasm"], &["a", "d"]);
         for (number, parts) in [
             ["plugins/ECHO.WASM: not loaded", "rename it to ECHO.wasm"],
             ["plugins/b.toml: settings without a plugin", "no b.wasm"],
             ["plugins/a.TOML: not read", "rename it to a.toml"],
             ["plugins/c.Wasm: not loaded", "rename it to c.wasm"],
+            ["plugins/.e.wasm: not loaded", "begins with a dot"],
             ["[plugin.d]: settings without a plugin", "no d.wasm in /"],
         ]
         .iter()
@@ -70,7 +77,7 @@ mod tests {
         {
             assert!(parts.iter().all(|part| said[number].contains(part)), "{parts:?}: {said:?}");
         }
-        assert_eq!(said.len(), 5, "{said:?}");
+        assert_eq!(said.len(), 6, "{said:?}");
         let empty = misses(&["notes.txt"], &[]);
         assert!(empty.len() == 1 && empty[0].starts_with('/') && empty[0].contains("no plugin in this folder"), "{empty:?}");
     }

@@ -12,7 +12,8 @@ use duet_runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::cli::RunArguments;
-use crate::drop_folder::{self, Folder};
+use crate::control::{Place, PlaceError};
+use crate::drop_folder::{DropFolder, Folder};
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::{logging, open_files, output, wiring};
@@ -28,6 +29,9 @@ pub(super) struct Started {
     pub(super) sessions: Arc<Sessions>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) folder: Folder,
+    pub(super) drop_folder: Arc<DropFolder>,
+    /// Where commands reach this server, if they do.
+    pub(super) control: Option<Place>,
 }
 
 /// Gets everything ready. Otherwise the process ends with this code: a signal came, or the settings are wrong, which has been reported.
@@ -43,9 +47,11 @@ pub(super) async fn start(arguments: RunArguments, signals: &Signals) -> anyhow:
         Ok(started) => started,
         Err(end) => return Ok(Err(end)),
     };
-    let (runtime, settings) = (Arc::clone(&started.runtime), Arc::clone(&started.settings));
+    let (runtime, drop_folder) = (Arc::clone(&started.runtime), Arc::clone(&started.drop_folder));
     tokio::select! {
-        folder = apart("duet-start", move || drop_folder::load(&runtime, &settings)) => Ok(Ok(Started { folder: folder?, ..started })),
+        folder = apart("duet-start", move || drop_folder.load(&runtime)) => {
+            Ok(Ok(Started { folder: folder?.context("watching the folder of plugins")?, ..started }))
+        }
         () = signals.stopped(1) => {
             let loader = started.runtime.loader();
             loader.stop();
@@ -89,6 +95,7 @@ fn prepare(arguments: &RunArguments) -> anyhow::Result<Result<Started, ExitCode>
     if let Some(warning) = open_files::warning(&settings, &listeners, open_files::raise()) {
         tracing::warn!("{warning}");
     }
+    let control = control(&settings)?;
     let registry: Arc<dyn Registry> = Arc::<MemoryRegistry>::default();
     let sessions = Arc::new(Sessions::new(wiring::gateway(&settings)?));
     let runtime = Runtime::new(
@@ -100,7 +107,21 @@ fn prepare(arguments: &RunArguments) -> anyhow::Result<Result<Started, ExitCode>
     if arguments.native_echo {
         serve_native_echo(&settings, &runtime)?;
     }
-    Ok(Ok(Started { settings, listeners, registry, sessions, runtime, folder: Folder::default() }))
+    let drop_folder = Arc::new(DropFolder::new(&runtime, &settings).context("watching the folder of plugins")?);
+    Ok(Ok(Started { settings, listeners, registry, sessions, runtime, folder: Folder::default(), drop_folder, control }))
+}
+
+/// Takes the control socket, early: two servers that share it share their folders as well. Without one for any other reason the server
+/// serves all the same.
+fn control(settings: &Settings) -> anyhow::Result<Option<Place>> {
+    match settings.process.control.as_deref().map(Place::take).transpose() {
+        Err(taken @ PlaceError::Taken { .. }) => Err(taken.into()),
+        Err(error) => {
+            tracing::error!("{error}; `duet plugin` does not reach this server");
+            Ok(None)
+        }
+        Ok(place) => Ok(place),
+    }
 }
 
 /// With the options of the plugin it is compared with, such as the number of instances.

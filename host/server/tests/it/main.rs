@@ -14,6 +14,7 @@ mod drain;
 mod edge;
 mod load;
 mod misses;
+mod operate;
 mod output;
 mod pages;
 mod pairs;

@@ -7,10 +7,11 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use crate::tree;
 
 /// The layers of the host: a crate depends only on crates of a lower layer.
-const LAYERS: [(&str, u32); 12] = [
+const LAYERS: [(&str, u32); 13] = [
     ("duet-core", 0),
     ("duet-codec", 1),
     ("duet-config", 0),
+    ("duet-control", 0),
     ("duet-embedded", 1),
     ("duet-session", 1),
     ("duet-transport", 1),

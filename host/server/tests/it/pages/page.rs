@@ -11,7 +11,7 @@ pub(super) enum Block {
     File { name: String, text: String },
     /// `sh`: commands; what they print does not matter.
     Commands(String),
-    /// `console`: commands after `$ `, each with what it prints.
+    /// `console`: commands after `$ `, each with what it prints. What stands before the first is said to a client that is open, and by it.
     Console(Vec<(String, Vec<String>)>),
 }
 
@@ -59,7 +59,7 @@ fn console(lines: &[&str]) -> Vec<(String, Vec<String>)> {
         match (line.strip_prefix("$ "), commands.last_mut()) {
             (Some(command), _) => commands.push((command.to_owned(), Vec::new())),
             (None, Some((_, printed))) => printed.push((*line).to_owned()),
-            (None, None) => panic!("{line:?} stands before the first command"),
+            (None, None) => commands.push((String::new(), vec![(*line).to_owned()])),
         }
     }
     commands

@@ -1,14 +1,14 @@
 //! Runs the blocks of a page as a reader would: one after the other, in one folder, with the servers they start in the background.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -34,6 +34,8 @@ address = "127.0.0.1:0"
 const PORTS: [&str; 2] = ["3553", "3554"];
 /// Commands that go on until they are ended.
 const SERVERS: [&str; 2] = ["duet run", "npm start"];
+/// One that stays open for what the page says to it.
+const CLIENT: &str = "duet client";
 /// A debug build compiles a plugin slowly, and a busy machine too.
 const START: Duration = Duration::from_secs(300);
 
@@ -42,6 +44,13 @@ pub(super) struct Shell {
     at: PathBuf,
     ports: Vec<String>,
     servers: Vec<Child>,
+    client: Option<Talk>,
+}
+
+/// What is said to a client, and what it says.
+struct Talk {
+    input: ChildStdin,
+    lines: Receiver<String>,
 }
 
 impl Shell {
@@ -57,7 +66,7 @@ impl Shell {
             symlink(folder(part).canonicalize().unwrap(), duet.join(part)).unwrap();
         }
         fs::write(top.path().join("ports.toml"), SETTINGS).unwrap();
-        Self { at: top.path().to_owned(), top, ports: Vec::new(), servers: Vec::new() }
+        Self { at: top.path().to_owned(), top, ports: Vec::new(), servers: Vec::new(), client: None }
     }
 
     /// Puts a folder into the checkout as it is in git, without what was built or installed in it.
@@ -92,6 +101,11 @@ impl Shell {
     fn console(&mut self, command: &str, printed: &[String]) {
         if SERVERS.iter().any(|server| command.ends_with(server)) {
             self.serve(command, printed);
+        } else if command.ends_with(CLIENT) {
+            self.open(command);
+            self.talk(printed);
+        } else if command.is_empty() {
+            self.talk(printed);
         } else {
             self.ask(command, printed);
         }
@@ -128,11 +142,7 @@ impl Shell {
     /// Starts a server, waits for the last line that it prints, and leaves it running.
     pub(super) fn serve(&mut self, command: &str, printed: &[String]) {
         let command = command.replace("duet run", &format!("duet run --config '{}'", self.top.path().join("ports.toml").display()));
-        let mut child = self.shell(&command).stdout(Stdio::piped()).process_group(0).spawn().unwrap();
-        let (sender, lines) = mpsc::sync_channel(64);
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        self.servers.push(child);
+        let lines = self.start(&command).lines;
         let last = blanked(printed.last().unwrap());
         let mut said: Vec<String> = Vec::new();
         while said.last().map(|line| blanked(line)) != Some(last.clone()) {
@@ -140,6 +150,42 @@ impl Shell {
             said.push(self.with_usual_port(&line));
         }
         assert!(matches(&said, printed), "{command}\nprints {said:#?}\nand not {printed:#?}");
+    }
+
+    /// Starts something that goes on by itself.
+    fn start(&mut self, command: &str) -> Talk {
+        let mut command = self.shell(command);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+        let (sender, lines) = mpsc::sync_channel(64);
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let input = child.stdin.take().unwrap();
+        self.servers.push(child);
+        Talk { input, lines }
+    }
+
+    fn open(&mut self, command: &str) {
+        let command = self.with_ports(command);
+        self.client = Some(self.start(&command));
+    }
+
+    /// Says lines to the client and compares its answers. What was changed before may take a moment, in which the answers are still the old
+    /// ones.
+    fn talk(&mut self, printed: &[String]) {
+        let deadline = Instant::now() + START;
+        let Talk { input, lines } = self.client.as_mut().expect("a client that is open");
+        for pair in printed.chunks(2) {
+            let [said, answer] = pair else { panic!("{printed:?} is not what is said and answered in turn") };
+            loop {
+                writeln!(input, "{said}").unwrap();
+                let found = lines.recv_timeout(START).unwrap_or_else(|error| panic!("no answer to {said:?} ({error})"));
+                if without_seq(&found) == without_seq(answer) {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "{said:?} is answered {found:?} and not {answer:?}");
+                thread::park_timeout(Duration::from_millis(50));
+            }
+        }
     }
 
     /// A line of a banner as it is on the ports of the page; the real ones are kept.
@@ -188,6 +234,12 @@ fn matches(said: &[String], printed: &[String]) -> bool {
     }
 }
 
+/// An answer without the number of the request, which may have been sent again.
+fn without_seq(answer: &str) -> String {
+    let words: Vec<&str> = answer.split(' ').collect();
+    blanked(&words.iter().enumerate().filter(|(at, _)| *at != 3).map(|(_, word)| *word).collect::<Vec<_>>().join(" "))
+}
+
 /// A line without the numbers that differ from run to run and machine to machine: times, threads, the port of a page, a die.
 fn blanked(line: &str) -> String {
     let mut out = String::new();
@@ -197,7 +249,7 @@ fn blanked(line: &str) -> String {
         let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
         let (number, behind) = number.split_at(end);
         let differs = [" ms", " s)", " s ", " workers", " I/O threads"].iter().any(|unit| behind.starts_with(unit))
-            || ["localhost:", "\"value\":"].iter().any(|name| before.ends_with(name));
+            || ["localhost:", "\"value\":", "\"eyes\":"].iter().any(|name| before.ends_with(name));
         out.push_str(before);
         out.push_str(if differs { "N" } else { number });
         rest = behind;
