@@ -173,4 +173,12 @@ mod tests {
             assert!(reason.error_code().is_none() || !reason.is_loss(), "{}: who is told why does not come back", reason.name());
         }
     }
+
+    #[test]
+    fn the_manual_lists_every_cause_and_what_it_does_to_the_session() {
+        let page = include_str!("../../docs/sessions.md");
+        let rows = page.lines().skip_while(|line| !line.starts_with("| cause |")).skip(2).take_while(|line| line.starts_with('|'));
+        let listed: Vec<_> = rows.map(|row| (row.split('`').nth(1), row.ends_with("| is suspended |"))).collect();
+        assert_eq!(listed, CloseReason::ALL.map(|reason| (Some(reason.name()), reason.is_loss())));
+    }
 }
