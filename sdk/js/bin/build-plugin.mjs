@@ -33,8 +33,8 @@ async function bundle(entry, minify) {
     stdin: {
       // The order matters: the guest side sets up the globals before the plugin is evaluated.
       contents: `import { mount } from ${JSON.stringify(join(root, "src/guest.ts"))};
-import plugin from ${JSON.stringify(entry)};
-export const { lifecycle, batchHandler } = mount(plugin, ${SOURCE_MAP});`,
+import * as module from ${JSON.stringify(entry)};
+export const { lifecycle, batchHandler } = mount(module, ${SOURCE_MAP});`,
       resolveDir: dirname(entry),
       sourcefile: join(root, "component.ts"),
       loader: "ts",

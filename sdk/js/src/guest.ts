@@ -57,9 +57,9 @@ const host: HostImports = {
 installGlobals(host);
 
 /** The exports of the component. */
-export function mount(plugin: Plugin, sourceMap: SourceMap): { lifecycle: object; batchHandler: object } {
+export function mount({ default: plugin }: { default?: Plugin }, sourceMap: SourceMap): { lifecycle: object; batchHandler: object } {
   useSourceMap(sourceMap);
-  if (plugin?.definition === undefined) throw new TypeError("the default export of a plugin is what definePlugin returns");
+  if (plugin?.definition === undefined) throw new TypeError("the plugin's file has to say: export default definePlugin({ .. })");
   const dispatcher = new Dispatcher(plugin, host);
   const { definition, manifest } = plugin;
   return {

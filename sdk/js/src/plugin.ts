@@ -70,6 +70,7 @@ export function definePlugin(definition: PluginDefinition): Plugin {
     const number = Number(key);
     if (String(number | 0) !== key) throw new TypeError(`"${key}" is not a route number`);
     if (typeof route.handle !== "function") throw new TypeError(`route ${key} has no handle function`);
+    refuseAsync(`the handler of route ${key}`, route.handle);
     if (route.body !== undefined && route.body !== "json" && route.body !== "bytes") {
       throw new TypeError(`route ${key}: body is "json" or "bytes"`);
     }
@@ -78,9 +79,20 @@ export function definePlugin(definition: PluginDefinition): Plugin {
   if (routes.size > ROUTES_MAX) throw new RangeError(`${routes.size} routes, ${ROUTES_MAX} is the most`);
   for (const [name, handler] of Object.entries(definition.events ?? {})) {
     if (!(EVENT_NAMES as readonly string[]).includes(name)) throw new TypeError(`"${name}" is not an event: ${EVENT_NAMES.join(", ")}`);
-    if (handler !== undefined && typeof handler !== "function") throw new TypeError(`the event ${name} has no handler function`);
+    if (handler === undefined) continue;
+    if (typeof handler !== "function") throw new TypeError(`the event ${name} has no handler function`);
+    refuseAsync(`the handler of the event ${name}`, handler);
   }
+  refuseAsync("start", definition.start);
+  refuseAsync("stop", definition.stop);
   return { definition, routes, manifest: manifest(definition, routes) };
+}
+
+/** There is no event loop that could carry on with it. A function that returns a promise without saying so fails when it is called. */
+function refuseAsync(what: string, handler: unknown): void {
+  if (Object.prototype.toString.call(handler) === "[object AsyncFunction]") {
+    throw new TypeError(`${what} is async; nothing waits for it here: take async and await away`);
+  }
 }
 
 /** Gives a route outside of `definePlugin` its types. */

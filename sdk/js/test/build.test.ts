@@ -79,6 +79,19 @@ test("an error at the top level of a module names its file, its line and its cau
   }
 });
 
+test("a plugin without a default export of definePlugin, or with an async handler, is told what to write instead", () => {
+  const define = /^duet\+build: (Type)?Error: the plugin's file has to say: export default definePlugin\({ \.\. }\)\n/;
+  for (const [source, expected] of [
+    ["export const plugin = 1;\n", define],
+    ['export default { name: "t", version: "1", routes: {} };\n', define],
+    [plugin("async () => 1"), /^duet\+build: (Type)?Error: the handler of route 1 is async; .* take async and await away\n {4}at .*\(src\/plugin\.ts:2\)\n/],
+  ] as [string, RegExp][]) {
+    const { status, output } = build(project({ "src/plugin.ts": source }));
+    assert.equal(status, 1);
+    assert.match(output, expected);
+  }
+});
+
 test("npx fetches nothing in place of the build tool where it is not installed", () => {
   const [name] = Object.keys(JSON.parse(readFileSync(join(sdk, "package.json"), "utf8")).bin);
   // Nobody listens there: whoever asks a registry fails with ECONNREFUSED.

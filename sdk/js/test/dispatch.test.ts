@@ -185,7 +185,7 @@ test("what has no json form, two replies and promises are failures of the handle
     () => circle,
     () => 1n,
     () => () => 1,
-    async () => 1,
+    () => Promise.resolve(1),
     (context) => (context.reply(1), 2),
     (context) => (context.reply(1), context.reply(2)),
     (context) => context.push(-1, 1, 1),
@@ -297,5 +297,10 @@ test("a wrong definition is refused when the plugin is built", () => {
   assert.throws(() => definePlugin({ name: "t", version: "1", routes: { 1: {} as Route } }), /handle/);
   assert.throws(() => definePlugin({ name: "t", version: "1", routes: {}, events: { closed: handle } as object }), /"closed" is not an event/);
   assert.throws(() => definePlugin({ name: "t", version: "1", routes: {}, events: { bind: 1 } as object }), /no handler function/);
+  const later = async () => undefined;
+  assert.throws(() => definePlugin({ name: "t", version: "1", routes: { 1: { handle: later } } }), /the handler of route 1 is async/);
+  assert.throws(() => definePlugin({ name: "t", version: "1", routes: {}, events: { bind: later } }), /the handler of the event bind is async/);
+  assert.throws(() => definePlugin({ name: "t", version: "1", routes: {}, start: later }), /start is async/);
+  assert.throws(() => definePlugin({ name: "t", version: "1", routes: {}, stop: later }), /stop is async/);
   assert.throws(() => new PluginError(0, "x"), RangeError);
 });

@@ -61,7 +61,7 @@ test("an event handler that throws is logged and its effects are taken back", ()
 test("an event cannot be answered", () => {
   const plugin = host({
     connect: (context) => (context as unknown as { reply(body: unknown): void }).reply(1),
-    bind: (async () => undefined) as () => void,
+    bind: (() => Promise.resolve()) as () => void,
     resume: () => 1,
   });
   assert.deepEqual(plugin.send({ event: "connect" }, { event: "bind" }, { event: "resume" }), []);
