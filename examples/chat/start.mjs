@@ -1,4 +1,5 @@
-// `npm start`: runs the server with the chat plugin, and serves the page once it is up.
+// `npm start`: builds, runs the server with the chat plugin, and serves the page once it is up.
+import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { findDuet, runDuet } from "./duet.mjs";
 import { serve } from "./web/serve.mjs";
@@ -7,7 +8,10 @@ import { serve } from "./web/serve.mjs";
 const PORT = 8080;
 
 try {
-  const server = await runDuet(findDuet(), fileURLToPath(new URL("dist", import.meta.url)));
+  // First, so that nobody waits for a build to hear that there is no server.
+  const duet = findDuet();
+  execFileSync("npm", ["run", "--silent", "build"], { cwd: fileURLToPath(new URL(".", import.meta.url)), stdio: "inherit" });
+  const server = await runDuet(duet, fileURLToPath(new URL("dist", import.meta.url)));
   server.child.on("exit", (code) => process.exit(code ?? 1));
   // The signal goes to both; this process waits for the server.
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => server.child.kill(signal));
