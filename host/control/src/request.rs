@@ -36,11 +36,11 @@ impl Request {
     ///
     /// # Errors
     /// The answer to a line that cannot be understood.
-    pub fn parse(line: &[u8]) -> Result<Self, Answer> {
+    pub fn parse(line: &[u8]) -> Result<Self, Box<Answer>> {
         let mut fields: Map<String, Value> = serde_json::from_slice(line)
-            .map_err(|error| Answer::refusal(0, RefusalCode::Malformed, format!("not a JSON object: {error}")))?;
+            .map_err(|error| Box::new(Answer::refusal(0, RefusalCode::Malformed, format!("not a JSON object: {error}"))))?;
         let id = fields.remove("id").map_or(Some(0), |id| id.as_u64());
-        let refused = |code, text: String| Answer::refusal(id.unwrap_or(0), code, text);
+        let refused = |code, text: String| Box::new(Answer::refusal(id.unwrap_or(0), code, text));
         match fields.remove("v") {
             Some(version) if version == VERSION => {}
             Some(version) => {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn refused(line: &str) -> (u64, RefusalCode, String) {
-        let Answer { id, result } = Request::parse(line.as_bytes()).unwrap_err();
+        let Answer { id, result } = *Request::parse(line.as_bytes()).unwrap_err();
         let refusal = result.unwrap_err();
         (id, refusal.code, refusal.text)
     }

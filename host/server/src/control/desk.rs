@@ -1,6 +1,6 @@
 //! Does what is asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use duet_control::{Done, Refusal, RefusalCode, RefusedFile, Swapped, Verb};
@@ -25,7 +25,7 @@ impl Perform for Desk {
         let runtime = self.lender.lend().ok_or_else(stopping)?;
         let done = panics::survive("a command", || match verb {
             Verb::List {} => Ok(self.list(&runtime)),
-            Verb::Swap { name, file, force } => self.swap(&runtime, &name, file, force).map(Done::Swap),
+            Verb::Swap { name, file, force } => self.swap(&runtime, &name, file.as_deref(), force).map(Done::Swap),
             Verb::RollBack { name, hash } => self.roll_back(&runtime, &name, hash.as_deref()).map(Done::RollBack),
             Verb::Log { name } => log(&runtime, name),
         });
@@ -37,6 +37,7 @@ fn refusal(code: RefusalCode, text: impl Into<String>) -> Refusal {
     Refusal { code, text: text.into() }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn refused(error: impl ToString) -> Refusal {
     refusal(RefusalCode::Refused, error.to_string())
 }
@@ -84,7 +85,7 @@ impl Desk {
         Ok((loaded, own))
     }
 
-    fn swap(&self, runtime: &Runtime, name: &str, file: Option<PathBuf>, force: bool) -> Result<Swapped, Refusal> {
+    fn swap(&self, runtime: &Runtime, name: &str, file: Option<&Path>, force: bool) -> Result<Swapped, Refusal> {
         if !is_name(name) {
             return Err(refusal(RefusalCode::NoPlugin, format!("`{name}` cannot be the name of a plugin")));
         }
@@ -93,8 +94,8 @@ impl Desk {
             // With a file of another place, a name that nobody has is rather a mistake than a new plugin.
             known(runtime, name)?;
         }
-        let is_elsewhere = file.as_ref().is_some_and(|file| file.canonicalize().ok() != own_file.canonicalize().ok());
-        let (loaded, own) = self.load(runtime, name, file.as_deref().unwrap_or(&own_file))?;
+        let is_elsewhere = file.is_some_and(|file| file.canonicalize().ok() != own_file.canonicalize().ok());
+        let (loaded, own) = self.load(runtime, name, file.unwrap_or(&own_file))?;
         let mut notes = self.folder.warnings(&own, &loaded);
         if is_elsewhere {
             notes.push(format!("the file was not copied: the next start, or a change of {}, takes what is there", own_file.display()));

@@ -77,7 +77,7 @@ fn converse(stream: &UnixStream, desk: &dyn Perform, timeout: Duration) -> io::R
             Err(error) => return refuse(RefusalCode::Malformed, format!("no request: {error}")),
         };
         let answer = match Request::parse(&line) {
-            Err(answer) => answer,
+            Err(answer) => *answer,
             Ok(Request { id, verb }) => {
                 told(&verb, &peer);
                 Answer { id, result: desk.perform(verb) }
