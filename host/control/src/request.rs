@@ -50,8 +50,8 @@ impl Request {
             None => return Err(refused(RefusalCode::Malformed, format!("`v` is missing, the version of the protocol: {VERSION}"))),
         }
         let id = id.ok_or_else(|| refused(RefusalCode::Malformed, "`id` is not a whole number from 0 on".to_owned()))?;
-        let is_known = fields.get("verb").and_then(Value::as_str).is_some_and(|verb| Verb::NAMES.contains(&verb));
-        let code = if is_known || !fields.contains_key("verb") { RefusalCode::Malformed } else { RefusalCode::Verb };
+        let is_unknown = fields.get("verb").and_then(Value::as_str).is_some_and(|verb| !Verb::NAMES.contains(&verb));
+        let code = if is_unknown { RefusalCode::Verb } else { RefusalCode::Malformed };
         let verb = Verb::deserialize(Value::Object(fields)).map_err(|error| refused(code, error.to_string()))?;
         Ok(Self { id, verb })
     }
@@ -89,7 +89,7 @@ mod tests {
             (r#"{"v":"1","id":2,"verb":"plugin.list"}"#, 2, RefusalCode::Version, "version \"1\""),
             (r#"{"v":1,"id":-1,"verb":"plugin.list"}"#, 0, RefusalCode::Malformed, "`id`"),
             (r#"{"v":1,"id":4}"#, 4, RefusalCode::Malformed, "verb"),
-            (r#"{"v":1,"id":4,"verb":7}"#, 4, RefusalCode::Verb, "verb"),
+            (r#"{"v":1,"id":4,"verb":7}"#, 4, RefusalCode::Malformed, "variant"),
             (r#"{"v":1,"id":5,"verb":"plugin.swap"}"#, 5, RefusalCode::Malformed, "name"),
             (r#"{"v":1,"id":6,"verb":"plugin.swap","name":"a","forced":true}"#, 6, RefusalCode::Malformed, "forced"),
             (r#"{"v":1,"id":6,"verb":"plugin.list","name":"a"}"#, 6, RefusalCode::Malformed, "name"),

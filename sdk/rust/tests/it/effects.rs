@@ -134,7 +134,7 @@ fn effects_and_an_answer_that_are_too_large_for_the_host_are_refused() {
     });
     assert_eq!(made, ([true, true, false], false, [false, true]));
     assert_eq!(outcome.effects().len(), 2);
-    let (_, outcome) = Harness::<Plugin>::new().call(|ctx| ctx.reply(&"short"));
+    let (_, outcome) = Harness::<Plugin>::new().call(|ctx| ctx.reply("short"));
     assert_eq!(outcome.reply(), Some(b"\"short\"".as_slice()), "the next request begins anew");
 }
 
