@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::VERSION;
-use crate::verb::Done;
+use crate::verb::{Done, VERSION};
 
 /// A line from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,7 +26,4 @@ mod verb;
 pub use answer::{Answer, AnswerError, Refusal, RefusalCode};
 pub use line::{LineError, read_line};
 pub use request::{REQUEST_BYTES_MAX, Request};
-pub use verb::{Change, Done, Plugin, RefusedFile, Route, Swapped, Verb, Version};
-
-/// The version of this protocol. Within a version fields are only added to answers, and verbs and optional arguments to requests.
-pub const VERSION: u32 = 1;
+pub use verb::{Change, Done, Plugin, RefusedFile, Route, Swapped, VERSION, Verb, Version};

@@ -3,9 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::VERSION;
 use crate::answer::{Answer, RefusalCode};
-use crate::verb::Verb;
+use crate::verb::{VERSION, Verb};
 
 /// The longest line of a request in bytes. A path has at most 4,096.
 pub const REQUEST_BYTES_MAX: usize = 16 << 10;

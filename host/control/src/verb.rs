@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// The version of this protocol. Within a version fields are only added to answers, and verbs and optional arguments to requests.
+pub const VERSION: u32 = 1;
+
 /// One thing to do. An argument that the verb does not have is a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", deny_unknown_fields)]
