@@ -47,7 +47,11 @@ pub(super) fn ask(path: &Path, line: &str) -> Result<Answer, AskError> {
     if owner != geteuid() && owner != Uid::ROOT && geteuid() != Uid::ROOT {
         return Err(AskError::Foreign(at));
     }
-    (&stream).write_all(format!("{line}\n").as_bytes())?;
+    match (&stream).write_all(format!("{line}\n").as_bytes()) {
+        // A server that turns somebody away says why and does not wait for the question.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        sent => sent?,
+    }
     match read_line(&mut BufReader::new(&stream), ANSWER_BYTES_MAX) {
         Ok(Some(line)) => Ok(Answer::parse(&line)?),
         Ok(None) | Err(LineError::Torn) => Err(AskError::Ended),

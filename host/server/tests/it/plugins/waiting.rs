@@ -49,6 +49,8 @@ fn two_instances_sleep_at_the_same_time_and_one_sleeps_in_order() {
     let (first, others) = sleepers.split_first_mut().unwrap();
     first.send_data(SLEEP, 1, b"2000");
     first.send_data(SLEEP, 2, b"1");
+    // Each has a socket of its own, and the long sleep has to begin before the others.
+    std::thread::park_timeout(Duration::from_millis(300));
     for peer in others.iter_mut() {
         peer.send_data(SLEEP, 1, b"1");
     }
